@@ -1,0 +1,81 @@
+/*
+ * envl_value.h
+ *	  Sealing a plaintext into a value, and opening it.
+ *
+ * The payload is sealed as RFC 7516 says, so that a value is a JWE: the AAD
+ * is ASCII(BASE64URL(protected) '.' BASE64URL(canonical context)), and the
+ * four protected headers (text or bytes, padded or not) are constants of
+ * docs/format.md, section 4.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef ENVL_VALUE_H
+#define ENVL_VALUE_H
+
+#include "envl_context.h"
+#include "envl_format.h"
+#include "envl_wrap.h"
+
+/* Characters of the longest context in base64url. */
+#define ENVL_CONTEXT_BASE64_MAX ((ENVL_CONTEXT_MAX * 4 + 2) / 3)
+
+/* The largest padding multiple, in bytes. */
+#define ENVL_PADDING_MAX 65536
+
+/* The protected header of a payload with these flags, and its base64url. */
+extern envl_view envl_protected_json(uint8_t flags);
+extern envl_view envl_protected_base64(uint8_t flags);
+
+/* A canonical context, together with the base64url that goes into the AAD:
+ * encoded once, used for many values. */
+typedef struct envl_bound_context
+{
+	envl_view	canonical;
+	envl_view	base64;
+} envl_bound_context;
+
+/* What a process keeps between values. */
+typedef struct envl_sealer
+{
+	envl_engine engine;
+	envl_random random;
+	uint32_t	counter;		/* values sealed, for the nonce */
+} envl_sealer;
+
+/* One value to seal. */
+typedef struct envl_payload
+{
+	uint64_t	key_id;
+	uint16_t	key_version;
+	uint8_t		flags;			/* ENVL_FLAG_*; PADDED iff padding > 0 */
+	uint32_t	padding;		/* pad to a multiple of so many bytes, or 0 */
+	uint64_t	moment_us;		/* statement time; keeps a cloned machine's
+								 * nonces apart from its twin's */
+	envl_view	plaintext;
+} envl_payload;
+
+/* Bytes that sealing will write, or 0 if the plaintext is over the limit. */
+extern size_t envl_value_size(const envl_payload *payload,
+							  const envl_bound_context *context);
+
+/* Seals into out (envl_value_size bytes).  On failure out is wiped. */
+extern envl_status envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
+								   envl_dek_pool *pool,
+								   const envl_payload *payload,
+								   const envl_bound_context *context,
+								   uint8_t *out) ENVL_MUST_CHECK;
+
+/*
+ * Opens a parsed value into out (envelope->ciphertext.len bytes) and says how
+ * many of them are plaintext.  A stored context that differs from the one
+ * supplied, a wrong key and a changed byte are all ENVL_AUTHENTICATION; then
+ * out is wiped.
+ */
+extern envl_status envl_value_open(envl_engine *engine, const envl_kek *kek,
+								   const envl_envelope *envelope,
+								   const envl_bound_context *context,
+								   uint8_t *out,
+								   size_t *out_len) ENVL_MUST_CHECK;
+
+#endif							/* ENVL_VALUE_H */

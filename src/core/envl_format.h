@@ -39,6 +39,8 @@
 
 #define ENVL_KEY_ID_MAX UINT64_C(0xFFFFFFFFFFFF)
 #define ENVL_PLAINTEXT_MAX ((size_t) 512 * 1024 * 1024)
+#define ENVL_PADDING_MAX 65536	/* the largest padding multiple, in bytes;
+								 * a padded payload may be so much longer */
 
 /* A parsed value; the views point into the caller's bytes. */
 typedef struct envl_envelope

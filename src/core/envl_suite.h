@@ -62,7 +62,7 @@ typedef struct envl_gcm
 
 /*
  * Encrypts head followed by tail into out (head.len + tail.len bytes; may be
- * where the inputs are) and writes the tag.  On failure out is wiped.
+ * where the inputs are) and writes the tag.  On failure both are wiped.
  */
 extern envl_status envl_gcm_seal(envl_engine *engine, const envl_gcm *gcm,
 								 envl_view head, envl_view tail,

@@ -20,9 +20,6 @@
 /* Characters of the longest context in base64url. */
 #define ENVL_CONTEXT_BASE64_MAX ((ENVL_CONTEXT_MAX * 4 + 2) / 3)
 
-/* The largest padding multiple, in bytes. */
-#define ENVL_PADDING_MAX 65536
-
 /* The protected header of a payload with these flags, and its base64url. */
 extern envl_view envl_protected_json(uint8_t flags);
 extern envl_view envl_protected_base64(uint8_t flags);

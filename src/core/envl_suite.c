@@ -1,0 +1,158 @@
+/*
+ * envl_suite.c
+ *	  The one table of cipher suites, and AES-256-GCM over one reused context.
+ *
+ * Making a context and looking up its cipher costs more than encrypting a
+ * small value, so one context serves every operation; it is given only key
+ * and nonce anew.  A context in which something failed is in an unknown state
+ * and is never used again.  Nothing is left in libcrypto's error queue, which
+ * the server's TLS shares.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "envl_suite.h"
+
+static const envl_suite suites[] = {
+	{ENVL_SUITE_A256KW_A256GCM, "A256KW+A256GCM", "A256KW", "A256GCM"}
+};
+
+const envl_suite *
+envl_suite_find(uint8_t id)
+{
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+	{
+		if (suites[i].id == id)
+			return &suites[i];
+	}
+	return NULL;
+}
+
+envl_status
+envl_engine_init(envl_engine *engine)
+{
+	memset(engine, 0, sizeof(*engine));
+	engine->ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	engine->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (engine->ecb == NULL || engine->gcm == NULL)
+		goto failed;
+	if (EVP_default_properties_is_fips_enabled(NULL))
+	{
+		engine->approved_wrap = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
+		if (engine->approved_wrap == NULL)
+			goto failed;
+	}
+	return ENVL_OK;
+
+failed:
+	envl_engine_clear(engine);
+	ERR_clear_error();
+	return ENVL_CRYPTO_FAILED;
+}
+
+void
+envl_engine_clear(envl_engine *engine)
+{
+	/* All of these take NULL. */
+	EVP_CIPHER_CTX_free(engine->gcm_context);
+	EVP_CIPHER_free(engine->approved_wrap);
+	EVP_CIPHER_free(engine->gcm);
+	EVP_CIPHER_free(engine->ecb);
+	memset(engine, 0, sizeof(*engine));
+}
+
+/* The context failed: the next operation makes a new one. */
+static void
+gcm_forget(envl_engine *engine)
+{
+	EVP_CIPHER_CTX_free(engine->gcm_context);
+	engine->gcm_context = NULL;
+	ERR_clear_error();
+}
+
+/* Runs bytes through the context; out is NULL for AAD. */
+static bool
+gcm_update(EVP_CIPHER_CTX *context, envl_view in, uint8_t *out)
+{
+	int			written;
+
+	if (in.len == 0)
+		return true;
+	return in.len <= INT_MAX &&
+		EVP_CipherUpdate(context, out, &written, in.data,
+						 (int) in.len) == 1;
+}
+
+/* Gives the context key, nonce and AAD. */
+static bool
+gcm_start(envl_engine *engine, const envl_gcm *gcm, bool seal)
+{
+	const EVP_CIPHER *cipher = NULL;
+
+	if (engine->gcm_context == NULL)
+	{
+		engine->gcm_context = EVP_CIPHER_CTX_new();
+		cipher = engine->gcm;
+	}
+	if (engine->gcm_context == NULL ||
+		EVP_CipherInit_ex2(engine->gcm_context, cipher, gcm->key->bytes,
+						   gcm->nonce, seal, NULL) != 1)
+		return false;
+	for (size_t i = 0; i < sizeof(gcm->aad) / sizeof(gcm->aad[0]); i++)
+	{
+		if (!gcm_update(engine->gcm_context, gcm->aad[i], NULL))
+			return false;
+	}
+	return true;
+}
+
+envl_status
+envl_gcm_seal(envl_engine *engine, const envl_gcm *gcm, envl_view head,
+			  envl_view tail, uint8_t *out, uint8_t *tag)
+{
+	uint8_t    *tail_out = head.len > 0 ? out + head.len : out;
+	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
+	int			unused_len;
+
+	if (gcm_start(engine, gcm, true) &&
+		gcm_update(engine->gcm_context, head, out) &&
+		gcm_update(engine->gcm_context, tail, tail_out) &&
+		EVP_CipherFinal_ex(engine->gcm_context, unused, &unused_len) == 1 &&
+		EVP_CIPHER_CTX_ctrl(engine->gcm_context, EVP_CTRL_AEAD_GET_TAG,
+							ENVL_TAG_LEN, tag) == 1)
+		return ENVL_OK;
+
+	gcm_forget(engine);
+	envl_wipe(out, head.len + tail.len);
+	envl_wipe(tag, ENVL_TAG_LEN);
+	return ENVL_CRYPTO_FAILED;
+}
+
+envl_status
+envl_gcm_open(envl_engine *engine, const envl_gcm *gcm,
+			  envl_view ciphertext, const uint8_t *tag, uint8_t *out)
+{
+	envl_status status = ENVL_CRYPTO_FAILED;
+	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
+	int			unused_len;
+
+	if (gcm_start(engine, gcm, false) &&
+		gcm_update(engine->gcm_context, ciphertext, out) &&
+		EVP_CIPHER_CTX_ctrl(engine->gcm_context, EVP_CTRL_AEAD_SET_TAG,
+							ENVL_TAG_LEN, (void *) tag) == 1)
+	{
+		if (EVP_CipherFinal_ex(engine->gcm_context, unused,
+							   &unused_len) == 1)
+			return ENVL_OK;
+		status = ENVL_AUTHENTICATION;
+	}
+
+	gcm_forget(engine);
+	envl_wipe(out, ciphertext.len);
+	return status;
+}

@@ -1,0 +1,301 @@
+/*
+ * envl_wrap.c
+ *	  AES-256 key wrap (RFC 3394) of DEKs under a KEK, and DEKs made ahead.
+ *
+ * RFC 3394, section 2.2.1, index based, with n = 4: 24 steps, each one block
+ * cipher call on A | R[i].  The steps of one wrap depend on each other, those
+ * of different wraps do not: the blocks of a batch lie side by side, so that
+ * each step is one call over all of them.  A stays in its half of the block
+ * from step to step, R[i] is moved in and out.  The step number fits the last
+ * byte of A.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "envl_wrap.h"
+
+#define BLOCK_LEN 16
+#define HALF_LEN 8				/* RFC 3394's 64-bit unit */
+#define HALVES (ENVL_KEY_LEN / HALF_LEN)
+#define ROUNDS 6
+#define INITIAL_VALUE 0xA6		/* section 2.2.3.1, eight times */
+
+typedef uint8_t block[BLOCK_LEN];
+
+static EVP_CIPHER_CTX *
+kek_context(const EVP_CIPHER *cipher, const envl_key *key, bool encrypt)
+{
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+
+	if (context == NULL)
+		return NULL;
+
+	/* libcrypto wants to be told that key wrap is meant; ECB ignores it. */
+	EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+	if (EVP_CipherInit_ex2(context, cipher, key->bytes, NULL, encrypt,
+						   NULL) == 1 &&
+		EVP_CIPHER_CTX_set_padding(context, 0) == 1)
+		return context;
+	EVP_CIPHER_CTX_free(context);
+	return NULL;
+}
+
+envl_status
+envl_kek_init(envl_kek *kek, const envl_engine *engine, const envl_key *key)
+{
+	const EVP_CIPHER *cipher = engine->approved_wrap != NULL ?
+		engine->approved_wrap : engine->ecb;
+
+	kek->approved = engine->approved_wrap != NULL;
+	kek->wrap = kek_context(cipher, key, true);
+	kek->unwrap = kek_context(cipher, key, false);
+	if (kek->wrap != NULL && kek->unwrap != NULL)
+		return ENVL_OK;
+	envl_kek_clear(kek);
+	ERR_clear_error();
+	return ENVL_CRYPTO_FAILED;
+}
+
+void
+envl_kek_clear(envl_kek *kek)
+{
+	EVP_CIPHER_CTX_free(kek->wrap);
+	EVP_CIPHER_CTX_free(kek->unwrap);
+	memset(kek, 0, sizeof(*kek));
+}
+
+static bool
+wrap_approved(const envl_kek *kek, size_t count, const envl_key *deks,
+			  envl_wrapped *out)
+{
+	int			written;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		if (EVP_EncryptUpdate(kek->wrap, out[i], &written, deks[i].bytes,
+							  ENVL_KEY_LEN) != 1 ||
+			written != ENVL_WRAP_LEN)
+			return false;
+	}
+	return true;
+}
+
+static bool
+wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
+				  envl_wrapped *out)
+{
+	block		blocks[ENVL_WRAP_BATCH];
+	int			len = (int) (count * BLOCK_LEN);
+	int			written;
+	bool		good = true;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		memset(blocks[i], INITIAL_VALUE, HALF_LEN);
+		memcpy(out[i] + HALF_LEN, deks[i].bytes, ENVL_KEY_LEN);
+	}
+	for (int step = 1; good && step <= ROUNDS * HALVES; step++)
+	{
+		size_t		half = HALF_LEN * (1 + (size_t) (step - 1) % HALVES);
+
+		for (size_t i = 0; i < count; i++)
+			memcpy(blocks[i] + HALF_LEN, out[i] + half, HALF_LEN);
+		good = EVP_EncryptUpdate(kek->wrap, blocks[0], &written, blocks[0],
+								 len) == 1 && written == len;
+		for (size_t i = 0; i < count; i++)
+		{
+			blocks[i][HALF_LEN - 1] ^= (uint8_t) step;
+			memcpy(out[i] + half, blocks[i] + HALF_LEN, HALF_LEN);
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		memcpy(out[i], blocks[i], HALF_LEN);
+	envl_wipe(blocks, sizeof(block) * count);
+	return good;
+}
+
+envl_status
+envl_kek_wrap(const envl_kek *kek, size_t count, const envl_key *deks,
+			  envl_wrapped *out)
+{
+	bool		wrapped;
+
+	if (count < 1 || count > ENVL_WRAP_BATCH)
+		return ENVL_LIMIT;
+	if (kek->approved)
+		wrapped = wrap_approved(kek, count, deks, out);
+	else
+		wrapped = wrap_side_by_side(kek, count, deks, out);
+	if (wrapped)
+		return ENVL_OK;
+	envl_wipe(out, sizeof(envl_wrapped) * count);
+	ERR_clear_error();
+	return ENVL_CRYPTO_FAILED;
+}
+
+/*
+ * Here libcrypto does not tell a wrong key from trouble of its own, so any
+ * failure counts as the former, which is by far the likelier.
+ */
+static void
+unwrap_approved(const envl_kek *kek, size_t count, const envl_wrapped *in,
+				envl_key *deks, bool *opened)
+{
+	uint8_t		out[ENVL_WRAP_LEN];
+	int			written;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		opened[i] = EVP_DecryptUpdate(kek->unwrap, out, &written, in[i],
+									  ENVL_WRAP_LEN) == 1 &&
+			written == ENVL_KEY_LEN;
+		memcpy(deks[i].bytes, out, ENVL_KEY_LEN);
+	}
+	envl_wipe(out, sizeof(out));
+}
+
+static bool
+unwrap_side_by_side(const envl_kek *kek, size_t count,
+					const envl_wrapped *in, envl_key *deks, bool *opened)
+{
+	block		blocks[ENVL_WRAP_BATCH];
+	int			len = (int) (count * BLOCK_LEN);
+	int			written;
+	bool		good = true;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		memcpy(blocks[i], in[i], HALF_LEN);
+		memcpy(deks[i].bytes, in[i] + HALF_LEN, ENVL_KEY_LEN);
+	}
+	for (int step = ROUNDS * HALVES; good && step >= 1; step--)
+	{
+		size_t		half = HALF_LEN * ((size_t) (step - 1) % HALVES);
+
+		for (size_t i = 0; i < count; i++)
+		{
+			blocks[i][HALF_LEN - 1] ^= (uint8_t) step;
+			memcpy(blocks[i] + HALF_LEN, deks[i].bytes + half, HALF_LEN);
+		}
+		good = EVP_DecryptUpdate(kek->unwrap, blocks[0], &written,
+								 blocks[0], len) == 1 && written == len;
+		for (size_t i = 0; i < count; i++)
+			memcpy(deks[i].bytes + half, blocks[i] + HALF_LEN, HALF_LEN);
+	}
+
+	/* Every byte is looked at, whatever the ones before it were. */
+	for (size_t i = 0; i < count; i++)
+	{
+		uint8_t		difference = 0;
+
+		for (size_t byte = 0; byte < HALF_LEN; byte++)
+			difference |= blocks[i][byte] ^ INITIAL_VALUE;
+		opened[i] = difference == 0;
+	}
+	envl_wipe(blocks, sizeof(block) * count);
+	return good;
+}
+
+envl_status
+envl_kek_unwrap(const envl_kek *kek, size_t count, const envl_wrapped *in,
+				envl_key *deks, bool *opened)
+{
+	envl_status status = ENVL_OK;
+	bool		open[ENVL_WRAP_BATCH] = {false};
+
+	if (count < 1 || count > ENVL_WRAP_BATCH)
+		return ENVL_LIMIT;
+	if (kek->approved)
+		unwrap_approved(kek, count, in, deks, open);
+	else if (!unwrap_side_by_side(kek, count, in, deks, open))
+	{
+		memset(open, 0, sizeof(open));
+		status = ENVL_CRYPTO_FAILED;
+	}
+	for (size_t i = 0; i < count; i++)
+	{
+		if (!open[i])
+		{
+			envl_wipe(&deks[i], sizeof(deks[i]));
+			if (status == ENVL_OK)
+				status = ENVL_AUTHENTICATION;
+		}
+	}
+	if (opened != NULL)
+		memcpy(opened, open, sizeof(open[0]) * count);
+	if (status != ENVL_OK)
+		ERR_clear_error();
+	return status;
+}
+
+void
+envl_dek_pool_reset(envl_dek_pool *pool)
+{
+	envl_wipe(pool, sizeof(*pool));
+}
+
+static envl_status
+dek_pool_fill(envl_dek_pool *pool, const envl_kek *kek,
+			  const envl_engine *engine, envl_random *random)
+{
+	envl_status status;
+
+	status = envl_random_take(random, engine, pool->deks[0].bytes,
+							  sizeof(pool->deks));
+	if (status == ENVL_OK)
+		status = envl_kek_wrap(kek, ENVL_WRAP_BATCH, pool->deks,
+							   pool->wrapped);
+	if (status == ENVL_OK)
+		pool->left = ENVL_WRAP_BATCH;
+	else
+		envl_dek_pool_reset(pool);
+	return status;
+}
+
+/* Where FIPS is asked for: one DEK, made when it is needed. */
+static envl_status
+dek_make(const envl_kek *kek, const envl_engine *engine, envl_random *random,
+		 envl_key *dek, uint8_t *wrapped)
+{
+	envl_status status;
+	envl_wrapped one;
+
+	status = envl_random_take(random, engine, dek->bytes, ENVL_KEY_LEN);
+	if (status == ENVL_OK)
+		status = envl_kek_wrap(kek, 1, dek, &one);
+	if (status == ENVL_OK)
+		memcpy(wrapped, one, sizeof(one));
+	else
+		envl_wipe(dek, sizeof(*dek));
+	return status;
+}
+
+envl_status
+envl_dek_take(envl_dek_pool *pool, const envl_kek *kek,
+			  const envl_engine *engine, envl_random *random, envl_key *dek,
+			  uint8_t *wrapped)
+{
+	size_t		i;
+
+	if (kek->approved)
+		return dek_make(kek, engine, random, dek, wrapped);
+	if (pool->left == 0)
+	{
+		envl_status status = dek_pool_fill(pool, kek, engine, random);
+
+		if (status != ENVL_OK)
+		{
+			envl_wipe(dek, sizeof(*dek));
+			return status;
+		}
+	}
+	i = ENVL_WRAP_BATCH - pool->left--;
+	*dek = pool->deks[i];
+	memcpy(wrapped, pool->wrapped[i], ENVL_WRAP_LEN);
+	envl_wipe(&pool->deks[i], sizeof(pool->deks[i]));
+	return ENVL_OK;
+}

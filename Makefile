@@ -1,0 +1,86 @@
+# pgenvelope: field-level envelope encryption for PostgreSQL
+#
+# "make help" lists the targets.  This file loads where PostgreSQL's build
+# files (PGXS) are not installed, so that "make quickstart" and "make test"
+# can install them.
+
+EXTENSION = pgenvelope
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgenvelope.control)
+MODULE_big = pgenvelope
+PGFILEDESC = "pgenvelope - field-level envelope encryption"
+
+CORE_OBJS = $(addprefix src/core/, \
+	envl_bytes.o envl_context.o envl_format.o envl_jwe.o envl_key.o \
+	envl_random.o envl_secret.o envl_status.o envl_suite.o envl_value.o \
+	envl_wrap.o)
+PROVIDER_OBJS = $(addprefix src/providers/, \
+	prov_file.o prov_helper.o prov_local.o prov_root.o)
+SERVER_OBJS = $(addprefix src/server/, \
+	pgenvelope.o pge_cache.o pge_call.o pge_catalog.o pge_context.o \
+	pge_guard.o pge_guc.o pge_keeper.o pge_kek.o pge_keys.o pge_look.o \
+	pge_report.o pge_secret.o pge_shared.o pge_stat.o pge_trigger.o \
+	pge_type.o pge_value.o)
+OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
+
+DATA_built = sql/pgenvelope--$(EXTVERSION).sql
+DATA = $(wildcard sql/pgenvelope--*--*.sql)
+
+# Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
+# so no two of them share a name.
+REGRESS =
+ISOLATION =
+REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
+ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
+SHLIB_LINK = $(SANITIZE) -lcrypto -Wl,--version-script=src/pgenvelope.map
+EXTRA_CLEAN = build src/*/*.d results output_iso regression.diffs \
+	regression.out
+
+# Bitcode would let the server inline our functions into a query.  They are
+# calls into libcrypto, where nothing is gained, and building it needs clang.
+override with_llvm = no
+
+# The newest PostgreSQL under Debian's path, else whatever is in PATH.
+ifeq ($(origin PG_CONFIG), undefined)
+PG_CONFIG := $(or $(lastword $(sort \
+	$(wildcard /usr/lib/postgresql/*/bin/pg_config))),pg_config)
+endif
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+PG_HEADER := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h
+
+.DEFAULT_GOAL := all
+
+ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(PG_HEADER))),)
+include $(PGXS)
+else
+all install installcheck:
+	@echo "PostgreSQL's server development files were not found" \
+		"(PG_CONFIG=$(PG_CONFIG))." >&2
+	@echo "On Debian, as root: test/setup/packages.sh build" >&2
+	@exit 1
+clean:
+	rm -f $(OBJS) $(DATA_built) pgenvelope.so
+	rm -rf $(EXTRA_CLEAN)
+endif
+
+# The core and the providers are not PostgreSQL's: they are compiled without
+# its include path, so that a wrong #include is a build error.
+LIBRARY_WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
+	-Wshadow -Wvla -Wdeclaration-after-statement
+LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
+	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
+
+$(CORE_OBJS) $(PROVIDER_OBJS): %.o: %.c Makefile
+	$(CC) $(LIBRARY_CFLAGS) $(COPT) -MMD -MP -c -o $@ $<
+
+$(SERVER_OBJS): Makefile pgenvelope.control
+pgenvelope.so: src/pgenvelope.map
+
+sql/pgenvelope--$(EXTVERSION).sql: sql/pgenvelope.sql pgenvelope.control
+	cp $< $@
+
+-include $(OBJS:.o=.d)
+include test/test.mk

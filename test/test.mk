@@ -1,0 +1,108 @@
+# test.mk: unit programs, fuzzers and everything else that is not installed.
+#
+# Programs are built in build/FLAVOR: plain (links the very objects of the
+# shared library), asan, coverage, fuzz.
+
+BUILD = build
+UNIT_TESTS = $(basename $(notdir $(wildcard test/unit/test_*.c)))
+UNIT_SUPPORT = $(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
+FUZZERS = $(basename $(notdir $(wildcard test/fuzz/fuzz_*.c)))
+LIBRARY_SOURCES = $(CORE_OBJS:.o=.c) $(PROVIDER_OBJS:.o=.c)
+
+FLAVORS = plain asan coverage fuzz
+CC_fuzz = $(or $(FUZZ_CC),clang-14)
+TEST_CFLAGS = -std=c11 -D_GNU_SOURCE $(LIBRARY_WARNINGS) -Isrc/core \
+	-Isrc/providers -Itest/unit -DTEST_DIR='"test"'
+CFLAGS_plain = -O2 -g
+CFLAGS_asan = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+CFLAGS_coverage = -O0 -g --coverage
+CFLAGS_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined
+LIBRARY_plain = $(CORE_OBJS) $(PROVIDER_OBJS)
+LIBRARY_asan = $(LIBRARY_SOURCES:%.c=$(BUILD)/asan/%.o)
+LIBRARY_coverage = $(LIBRARY_SOURCES:%.c=$(BUILD)/coverage/%.o)
+LIBRARY_fuzz = $(LIBRARY_SOURCES:%.c=$(BUILD)/fuzz/%.o)
+
+# unit-FLAVOR: the unit programs; replay-FLAVOR: the fuzz targets with a main
+# that runs files instead of libFuzzer's.
+define rules_of_flavor
+.SECONDARY:
+.PHONY: unit-$(1) replay-$(1)
+unit-$(1): $(UNIT_TESTS:%=$(BUILD)/$(1)/%)
+replay-$(1): $(FUZZERS:fuzz_%=$(BUILD)/$(1)/replay_%)
+
+$(BUILD)/$(1)/%.o: %.c Makefile test/test.mk
+	@mkdir -p $$(@D)
+	$$(or $$(CC_$(1)),$$(CC)) $$(TEST_CFLAGS) $$(CFLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+
+$(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/unit/test_%.o \
+		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto
+
+$(BUILD)/$(1)/replay_%: $(BUILD)/$(1)/test/fuzz/fuzz_%.o \
+		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto
+endef
+$(foreach name,$(FLAVORS),$(eval $(call rules_of_flavor,$(name))))
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
+	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ -lcrypto
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.PHONY: help test test-asan unit fuzz-replay fuzz fuzzers soak bench lint \
+	format coverage quickstart quickstart-stop
+
+help:
+	@echo 'make                builds the extension'
+	@echo 'make install        installs it'
+	@echo 'make quickstart     a private server with 10,000 encrypted customers;'
+	@echo '                    DATA=file.csv takes your own rows'
+	@echo 'make quickstart-stop  stops and removes it'
+	@echo 'make test           sets up and runs every test'
+	@echo 'make test SUITES="unit regress"  runs some of the suites'
+	@echo 'make test-asan      the regression tests under ASan and UBSan'
+	@echo 'make installcheck   the tests that need a running server, as PGXS does'
+	@echo 'make unit           the unit tests of core and providers'
+	@echo 'make fuzz           fuzzes each parser for FUZZ_SECONDS (60)'
+	@echo 'make soak           the long forms: fuzzing, kills, many connections;'
+	@echo '                    SOAK_SECONDS (600) a part'
+	@echo 'make bench          compares speed with pgcrypto'
+	@echo 'make coverage       branch coverage of src/core'
+	@echo 'make lint           format, warnings, layering, documentation'
+	@echo 'make format         formats the C sources'
+	@echo 'make clean          removes what was built'
+
+test:
+	@test/setup/run_tests.sh $(SUITES)
+
+test-asan:
+	@test/setup/run_tests.sh asan-regress
+
+unit fuzz-replay lint:
+	@test/setup/run_tests.sh --as-is $@
+
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
+
+fuzz:
+	@test/fuzz/fuzz.sh
+
+soak:
+	@test/setup/soak.sh
+
+bench:
+	@test/bench/bench.sh
+
+coverage:
+	@test/setup/coverage.sh
+
+format:
+	@test/lint/format.py $(wildcard src/*/*.[ch] test/unit/*.[ch] \
+		test/fuzz/*.[ch] test/modules/*/*.[ch])
+
+quickstart:
+	@test/quickstart/quickstart.sh start
+
+quickstart-stop:
+	@test/quickstart/quickstart.sh stop

@@ -198,7 +198,10 @@ envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
 	return status;
 }
 
-/* Takes the padding off; the bytes were authenticated. */
+/*
+ * Takes the padding off.  The bytes were authenticated, so whoever made bad
+ * padding had the key; it is one more value that cannot be trusted.
+ */
 static envl_status
 unpad(const uint8_t *bytes, size_t *len)
 {
@@ -207,7 +210,7 @@ unpad(const uint8_t *bytes, size_t *len)
 	while (left > 0 && bytes[left - 1] == 0)
 		left--;
 	if (left == 0 || bytes[left - 1] != PADDING_FIRST)
-		return ENVL_MALFORMED;
+		return ENVL_AUTHENTICATION;
 	*len = left - 1;
 	return ENVL_OK;
 }

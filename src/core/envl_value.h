@@ -52,11 +52,17 @@ typedef struct envl_payload
 	envl_view	plaintext;
 } envl_payload;
 
-/* Bytes that sealing will write, or 0 if the plaintext is over the limit. */
+/*
+ * Bytes that sealing will write, or 0 if plaintext, padding or context is
+ * over its limit.
+ */
 extern size_t envl_value_size(const envl_payload *payload,
 							  const envl_bound_context *context);
 
-/* Seals into out (envl_value_size bytes).  On failure out is wiped. */
+/*
+ * Seals into out (envl_value_size bytes).  ENVL_LIMIT where envl_value_size
+ * is 0, with out untouched; on any other failure out is wiped.
+ */
 extern envl_status envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
 								   envl_dek_pool *pool,
 								   const envl_payload *payload,
@@ -66,8 +72,8 @@ extern envl_status envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
 /*
  * Opens a parsed value into out (envelope->ciphertext.len bytes) and says how
  * many of them are plaintext.  A stored context that differs from the one
- * supplied, a wrong key and a changed byte are all ENVL_AUTHENTICATION; then
- * out is wiped.
+ * supplied, a wrong key, a changed byte and wrong padding are all
+ * ENVL_AUTHENTICATION.  On any failure out is wiped.
  */
 extern envl_status envl_value_open(envl_engine *engine, const envl_kek *kek,
 								   const envl_envelope *envelope,

@@ -14,7 +14,8 @@ CORE_OBJS = $(addprefix src/core/, \
 	envl_random.o envl_secret.o envl_status.o envl_suite.o envl_value.o \
 	envl_wrap.o)
 PROVIDER_OBJS = $(addprefix src/providers/, \
-	prov_file.o prov_helper.o prov_local.o prov_root.o)
+	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
+	prov_root.o)
 SERVER_OBJS = $(addprefix src/server/, \
 	pgenvelope.o pge_cache.o pge_call.o pge_catalog.o pge_context.o \
 	pge_guard.o pge_guc.o pge_keeper.o pge_kek.o pge_keys.o pge_look.o \

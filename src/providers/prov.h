@@ -48,7 +48,10 @@ typedef enum prov_category
 
 #define PROV_CATEGORIES (PROV_MISCONFIGURED + 1)
 
-/* The category as the helper protocol and the views spell it. */
+/*
+ * The category as the helper protocol and the views spell it.  Only failures
+ * are parsed: "ok" is not a category in a reply.
+ */
 extern const char *prov_category_name(prov_category category);
 extern bool prov_category_parse(envl_view word, prov_category *out);
 
@@ -88,7 +91,8 @@ typedef struct prov_root
 /*
  * Reads the next entry of a comma-separated list and advances *cursor.
  * Returns PROV_OK with *found false at the end of the list, and
- * PROV_MISCONFIGURED with a reason for an entry that is not understood.
+ * PROV_MISCONFIGURED with a reason for an entry that is not understood, from
+ * behind which the next call goes on.
  */
 extern prov_category prov_root_next(const char **cursor, prov_root *root,
 									bool *found, prov_failure *failure);

@@ -12,7 +12,8 @@
  *
  * Nothing here waits: the caller owns the event loop and the deadline, and
  * stops a helper that misses it.  A helper answers one request at a time.
- * Every buffer that held a plaintext is wiped.
+ * Every buffer that held a plaintext is wiped.  The caller ignores SIGPIPE: a
+ * helper that has gone away is a failure of its request.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -83,6 +83,18 @@ envl_utf8_valid(envl_view bytes)
 	return true;
 }
 
+/* How many of the first bytes are ASCII characters that need no escape. */
+static size_t
+plain_len(const uint8_t *next, size_t left)
+{
+	size_t		len = 0;
+
+	while (len < left && next[len] >= 0x20 && next[len] < 0x80 &&
+		   next[len] != '"' && next[len] != '\\')
+		len++;
+	return len;
+}
+
 /* The letter of a two-character escape, or 0 (RFC 8785, section 3.2.2.2). */
 static uint8_t
 escape_letter(uint8_t byte)
@@ -229,9 +241,16 @@ write_string(envl_writer *writer, envl_view string)
 	envl_write_u8(writer, '"');
 	for (size_t i = 0; i < string.len; i++)
 	{
-		uint8_t		byte = string.data[i];
-		uint8_t		letter = escape_letter(byte);
+		size_t		plain = plain_len(string.data + i, string.len - i);
+		uint8_t		byte;
+		uint8_t		letter;
 
+		envl_write_view(writer, (envl_view) {string.data + i, plain});
+		i += plain;
+		if (i == string.len)
+			break;
+		byte = string.data[i];
+		letter = escape_letter(byte);
 		if (letter != 0)
 		{
 			envl_write_u8(writer, '\\');
@@ -397,8 +416,10 @@ read_string(envl_reader *reader, envl_view *content)
 	for (;;)
 	{
 		size_t		left = envl_reader_left(reader);
-		size_t		len;
+		size_t		len = plain_len(reader->next, left);
 
+		reader->next += len;
+		left -= len;
 		if (left == 0 || *reader->next < 0x20)
 			return false;
 		if (skip_byte(reader, '"'))

@@ -57,7 +57,7 @@ typedef struct envl_gcm
 {
 	const envl_key *key;
 	const uint8_t *nonce;		/* ENVL_NONCE_LEN bytes */
-	envl_view	aad[3];			/* joined; unused parts have length 0 */
+	envl_view	aad[2];			/* joined; an unused part has length 0 */
 } envl_gcm;
 
 /*

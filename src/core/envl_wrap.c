@@ -5,9 +5,11 @@
  * RFC 3394, section 2.2.1, index based, with n = 4: 24 steps, each one block
  * cipher call on A | R[i].  The steps of one wrap depend on each other, those
  * of different wraps do not: the blocks of a batch lie side by side, so that
- * each step is one call over all of them.  A stays in its half of the block
- * from step to step, R[i] is moved in and out.  The step number fits the last
- * byte of A.
+ * each step is one call over all of them.  R[] is kept in the caller's array.
+ *
+ * Each block is written as a whole: a processor that is given its two halves
+ * apart, and then asked for sixteen bytes, waits for both to reach the cache,
+ * which made a single wrap a quarter slower.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,11 +22,18 @@
 
 #define BLOCK_LEN 16
 #define HALF_LEN 8				/* RFC 3394's 64-bit unit */
-#define HALVES (ENVL_KEY_LEN / HALF_LEN)
-#define ROUNDS 6
+#define HALVES (ENVL_KEY_LEN / HALF_LEN)	/* n */
+#define STEPS ((int) (6 * HALVES))
 #define INITIAL_VALUE 0xA6		/* section 2.2.3.1, eight times */
 
-typedef uint8_t block[BLOCK_LEN];
+/* What the block cipher works on: A, and one R[i]. */
+typedef struct block
+{
+	uint64_t	a;
+	uint64_t	r;
+} block;
+
+_Static_assert(sizeof(block) == BLOCK_LEN, "a block has no holes");
 
 static EVP_CIPHER_CTX *
 kek_context(const EVP_CIPHER *cipher, const envl_key *key, bool encrypt)
@@ -84,6 +93,29 @@ wrap_approved(const envl_kek *kek, size_t count, const envl_key *deks,
 	return true;
 }
 
+/* The step number as it is added to A, that is, big-endian. */
+static uint64_t
+step_mask(int step)
+{
+	uint8_t		bytes[HALF_LEN] = {0};
+	uint64_t	mask;
+
+	bytes[HALF_LEN - 1] = (uint8_t) step;
+	memcpy(&mask, bytes, sizeof(mask));
+	return mask;
+}
+
+/* A block of A with the step number added, and R[i]. */
+static block
+make_block(uint64_t a, uint64_t mask, const uint8_t *r)
+{
+	block		made;
+
+	memcpy(&made.r, r, HALF_LEN);
+	made.a = a ^ mask;
+	return made;
+}
+
 static bool
 wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 				  envl_wrapped *out)
@@ -95,25 +127,27 @@ wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 
 	for (size_t i = 0; i < count; i++)
 	{
-		memset(blocks[i], INITIAL_VALUE, HALF_LEN);
+		memset(&blocks[i].a, INITIAL_VALUE, HALF_LEN);
 		memcpy(out[i] + HALF_LEN, deks[i].bytes, ENVL_KEY_LEN);
 	}
-	for (int step = 1; good && step <= ROUNDS * HALVES; step++)
+	for (int step = 1; good && step <= STEPS; step++)
 	{
 		size_t		half = HALF_LEN * (1 + (size_t) (step - 1) % HALVES);
+		uint64_t	mask = step_mask(step - 1);	/* of the step before */
 
 		for (size_t i = 0; i < count; i++)
-			memcpy(blocks[i] + HALF_LEN, out[i] + half, HALF_LEN);
-		good = EVP_EncryptUpdate(kek->wrap, blocks[0], &written, blocks[0],
-								 len) == 1 && written == len;
+			blocks[i] = make_block(blocks[i].a, mask, out[i] + half);
+		good = EVP_EncryptUpdate(kek->wrap, (uint8_t *) blocks, &written,
+								 (const uint8_t *) blocks, len) == 1 &&
+			written == len;
 		for (size_t i = 0; i < count; i++)
-		{
-			blocks[i][HALF_LEN - 1] ^= (uint8_t) step;
-			memcpy(out[i] + half, blocks[i] + HALF_LEN, HALF_LEN);
-		}
+			memcpy(out[i] + half, &blocks[i].r, HALF_LEN);
 	}
 	for (size_t i = 0; i < count; i++)
-		memcpy(out[i], blocks[i], HALF_LEN);
+	{
+		blocks[i].a ^= step_mask(STEPS);
+		memcpy(out[i], &blocks[i].a, HALF_LEN);
+	}
 	envl_wipe(blocks, sizeof(block) * count);
 	return good;
 }
@@ -166,36 +200,31 @@ unwrap_side_by_side(const envl_kek *kek, size_t count,
 	int			len = (int) (count * BLOCK_LEN);
 	int			written;
 	bool		good = true;
+	uint64_t	initial;
 
 	for (size_t i = 0; i < count; i++)
 	{
-		memcpy(blocks[i], in[i], HALF_LEN);
+		memcpy(&blocks[i].a, in[i], HALF_LEN);
 		memcpy(deks[i].bytes, in[i] + HALF_LEN, ENVL_KEY_LEN);
 	}
-	for (int step = ROUNDS * HALVES; good && step >= 1; step--)
+	for (int step = STEPS; good && step >= 1; step--)
 	{
 		size_t		half = HALF_LEN * ((size_t) (step - 1) % HALVES);
+		uint64_t	mask = step_mask(step);
 
 		for (size_t i = 0; i < count; i++)
-		{
-			blocks[i][HALF_LEN - 1] ^= (uint8_t) step;
-			memcpy(blocks[i] + HALF_LEN, deks[i].bytes + half, HALF_LEN);
-		}
-		good = EVP_DecryptUpdate(kek->unwrap, blocks[0], &written,
-								 blocks[0], len) == 1 && written == len;
+			blocks[i] = make_block(blocks[i].a, mask, deks[i].bytes + half);
+		good = EVP_DecryptUpdate(kek->unwrap, (uint8_t *) blocks, &written,
+								 (const uint8_t *) blocks, len) == 1 &&
+			written == len;
 		for (size_t i = 0; i < count; i++)
-			memcpy(deks[i].bytes + half, blocks[i] + HALF_LEN, HALF_LEN);
+			memcpy(deks[i].bytes + half, &blocks[i].r, HALF_LEN);
 	}
 
-	/* Every byte is looked at, whatever the ones before it were. */
+	/* Eight bytes at once: none is looked at before the others. */
+	memset(&initial, INITIAL_VALUE, sizeof(initial));
 	for (size_t i = 0; i < count; i++)
-	{
-		uint8_t		difference = 0;
-
-		for (size_t byte = 0; byte < HALF_LEN; byte++)
-			difference |= blocks[i][byte] ^ INITIAL_VALUE;
-		opened[i] = difference == 0;
-	}
+		opened[i] = (blocks[i].a ^ initial) == 0;
 	envl_wipe(blocks, sizeof(block) * count);
 	return good;
 }

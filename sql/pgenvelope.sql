@@ -1,0 +1,514 @@
+\echo Use "CREATE EXTENSION pgenvelope" to load this file. \quit
+
+-- pgenvelope: field-level envelope encryption.  docs/reference.md describes
+-- every object; docs/format.md the bytes of the type.
+
+
+-- ---------------------------------------------------------------------------
+-- The type: an envelope-encrypted value
+-- ---------------------------------------------------------------------------
+
+CREATE TYPE @extschema@.envelope;
+
+CREATE FUNCTION @extschema@.envelope_in(cstring)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_in'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_out(@extschema@.envelope)
+RETURNS cstring
+AS 'MODULE_PATHNAME', 'pgenvelope_out'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_recv(internal)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_recv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_send(@extschema@.envelope)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'pgenvelope_send'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_typanalyze(internal)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_typanalyze'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE @extschema@.envelope (
+    INPUT = @extschema@.envelope_in,
+    OUTPUT = @extschema@.envelope_out,
+    RECEIVE = @extschema@.envelope_recv,
+    SEND = @extschema@.envelope_send,
+    ANALYZE = @extschema@.envelope_typanalyze,
+    INTERNALLENGTH = VARIABLE,
+    ALIGNMENT = int4,
+    STORAGE = external,
+    CATEGORY = 'U'
+);
+
+COMMENT ON TYPE @extschema@.envelope IS
+    'envelope-encrypted value; input and output never encrypt or decrypt';
+COMMENT ON FUNCTION @extschema@.envelope_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.envelope_out(@extschema@.envelope) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.envelope_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.envelope_send(@extschema@.envelope) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.envelope_typanalyze(internal) IS
+    'statistics without sample values';
+
+-- Equality compares what a rewrap may not change: two envelopes are equal if
+-- one is the other, rewrapped.
+
+CREATE FUNCTION @extschema@.envelope_eq(@extschema@.envelope,
+                                        @extschema@.envelope)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_eq'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_ne(@extschema@.envelope,
+                                        @extschema@.envelope)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_ne'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_hash(@extschema@.envelope)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_hash'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.envelope_hash_extended(@extschema@.envelope,
+                                                   bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgenvelope_hash_extended'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE OPERATOR @extschema@.= (
+    LEFTARG = @extschema@.envelope,
+    RIGHTARG = @extschema@.envelope,
+    FUNCTION = @extschema@.envelope_eq,
+    COMMUTATOR = OPERATOR(@extschema@.=),
+    NEGATOR = OPERATOR(@extschema@.<>),
+    RESTRICT = eqsel,
+    JOIN = eqjoinsel,
+    HASHES
+);
+
+CREATE OPERATOR @extschema@.<> (
+    LEFTARG = @extschema@.envelope,
+    RIGHTARG = @extschema@.envelope,
+    FUNCTION = @extschema@.envelope_ne,
+    COMMUTATOR = OPERATOR(@extschema@.<>),
+    NEGATOR = OPERATOR(@extschema@.=),
+    RESTRICT = neqsel,
+    JOIN = neqjoinsel
+);
+
+CREATE OPERATOR CLASS @extschema@.envelope_ops
+DEFAULT FOR TYPE @extschema@.envelope USING hash AS
+    OPERATOR 1 @extschema@.=,
+    FUNCTION 1 @extschema@.envelope_hash(@extschema@.envelope),
+    FUNCTION 2 @extschema@.envelope_hash_extended(@extschema@.envelope,
+                                                  bigint);
+
+COMMENT ON FUNCTION @extschema@.envelope_eq(@extschema@.envelope,
+                                            @extschema@.envelope) IS
+    'implementation of = operator';
+COMMENT ON FUNCTION @extschema@.envelope_ne(@extschema@.envelope,
+                                            @extschema@.envelope) IS
+    'implementation of <> operator';
+COMMENT ON FUNCTION @extschema@.envelope_hash(@extschema@.envelope) IS
+    'hash of the sealed payload';
+COMMENT ON FUNCTION @extschema@.envelope_hash_extended(@extschema@.envelope,
+                                                       bigint) IS
+    'hash of the sealed payload, with a seed';
+COMMENT ON OPERATOR @extschema@.= (@extschema@.envelope,
+                                   @extschema@.envelope) IS
+    'same sealed payload, whatever key version wraps it';
+COMMENT ON OPERATOR @extschema@.<> (@extschema@.envelope,
+                                    @extschema@.envelope) IS
+    'not the same sealed payload';
+COMMENT ON OPERATOR CLASS @extschema@.envelope_ops USING hash IS
+    'equality of sealed payloads';
+
+
+-- ---------------------------------------------------------------------------
+-- Keys: what is known of them.  The tables are the access control: a trigger
+-- refuses writes by anybody but the extension's functions and the owner.
+-- ---------------------------------------------------------------------------
+
+CREATE SCHEMA pgenvelope;
+
+COMMENT ON SCHEMA pgenvelope IS
+    'pgenvelope: tables and views; the functions are in the schema that CREATE EXTENSION named';
+
+CREATE TABLE pgenvelope.key (
+    key_id           bigint PRIMARY KEY
+                     CHECK (key_id BETWEEN 1 AND 281474976710655),
+    name             text COLLATE "C" NOT NULL UNIQUE
+                     CHECK (octet_length(name) BETWEEN 1 AND 63),
+    required_context jsonb NOT NULL
+                     CHECK (jsonb_typeof(required_context) = 'object'),
+    created_at       timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    created_by       text NOT NULL DEFAULT CURRENT_USER
+);
+
+COMMENT ON TABLE pgenvelope.key IS 'keys, by name; written by env_create_key';
+COMMENT ON COLUMN pgenvelope.key.key_id IS
+    'random 48-bit number that every value of the key carries';
+COMMENT ON COLUMN pgenvelope.key.name IS 'name, for people and calls';
+COMMENT ON COLUMN pgenvelope.key.required_context IS
+    'members that every encryption context must have; null: any value';
+COMMENT ON COLUMN pgenvelope.key.created_at IS 'when it was created';
+COMMENT ON COLUMN pgenvelope.key.created_by IS 'the role that created it';
+
+CREATE TABLE pgenvelope.key_version (
+    key_id         bigint NOT NULL REFERENCES pgenvelope.key,
+    version        integer NOT NULL CHECK (version BETWEEN 1 AND 65535),
+    state          text NOT NULL
+                   CHECK (state IN ('pre_active', 'active', 'deactivated',
+                                    'retired', 'destroyed')),
+    provider       text NOT NULL,
+    sealed_kek     bytea CHECK (octet_length(sealed_kek) BETWEEN 1 AND 4096),
+    kcv            bytea NOT NULL CHECK (octet_length(kcv) = 16),
+    root_key       text,
+    created_at     timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    activated_at   timestamptz,
+    deactivated_at timestamptz,
+    retired_at     timestamptz,
+    destroyed_at   timestamptz,
+    PRIMARY KEY (key_id, version),
+    CHECK ((state = 'destroyed') = (sealed_kek IS NULL))
+);
+
+-- Read by every backend that meets a key: kept inline, and out of the
+-- statistics that others can read.
+ALTER TABLE pgenvelope.key_version
+    ALTER COLUMN sealed_kek SET STORAGE PLAIN,
+    ALTER COLUMN sealed_kek SET STATISTICS 0,
+    ALTER COLUMN kcv SET STATISTICS 0;
+
+CREATE UNIQUE INDEX key_version_active
+    ON pgenvelope.key_version (key_id) WHERE state = 'active';
+
+COMMENT ON TABLE pgenvelope.key_version IS
+    'key encryption keys, sealed by a provider''s root key';
+COMMENT ON COLUMN pgenvelope.key_version.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.key_version.version IS 'counts from 1';
+COMMENT ON COLUMN pgenvelope.key_version.state IS
+    'pre_active, active, deactivated, retired or destroyed (NIST SP 800-57)';
+COMMENT ON COLUMN pgenvelope.key_version.provider IS
+    'name of the provider, one of the setting pgenvelope.providers';
+COMMENT ON COLUMN pgenvelope.key_version.sealed_kek IS
+    'the key encryption key, sealed by the provider''s root key';
+COMMENT ON COLUMN pgenvelope.key_version.kcv IS
+    'key-check value: tells a wrong key from a right one';
+COMMENT ON COLUMN pgenvelope.key_version.root_key IS
+    'fingerprint or version of the root key, as the provider names it';
+COMMENT ON COLUMN pgenvelope.key_version.created_at IS 'when it was made';
+COMMENT ON COLUMN pgenvelope.key_version.activated_at IS
+    'when it began to encrypt';
+COMMENT ON COLUMN pgenvelope.key_version.deactivated_at IS
+    'when it ceased to encrypt';
+COMMENT ON COLUMN pgenvelope.key_version.retired_at IS
+    'when it ceased to decrypt';
+COMMENT ON COLUMN pgenvelope.key_version.destroyed_at IS
+    'when its seals were erased';
+
+CREATE TABLE pgenvelope.key_grant (
+    key_id     bigint NOT NULL REFERENCES pgenvelope.key,
+    privilege  text NOT NULL
+               CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'admin')),
+    grantee    regrole NOT NULL,
+    context    jsonb,
+    granted_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    granted_by text NOT NULL DEFAULT CURRENT_USER
+);
+
+CREATE UNIQUE INDEX key_grant_once
+    ON pgenvelope.key_grant (key_id, privilege, grantee,
+                             COALESCE(context, 'null'::jsonb));
+
+COMMENT ON TABLE pgenvelope.key_grant IS
+    'who may do what with a key; written by env_grant and env_revoke';
+COMMENT ON COLUMN pgenvelope.key_grant.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.key_grant.privilege IS
+    'encrypt, decrypt, rewrap or admin';
+COMMENT ON COLUMN pgenvelope.key_grant.grantee IS 'the role';
+COMMENT ON COLUMN pgenvelope.key_grant.context IS
+    'reserved: the contexts that the grant is limited to';
+COMMENT ON COLUMN pgenvelope.key_grant.granted_at IS 'when it was granted';
+COMMENT ON COLUMN pgenvelope.key_grant.granted_by IS
+    'the role that granted it';
+
+CREATE FUNCTION pgenvelope.guard()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'pgenvelope_guard'
+LANGUAGE C VOLATILE;
+
+REVOKE ALL ON FUNCTION pgenvelope.guard() FROM PUBLIC;
+
+COMMENT ON FUNCTION pgenvelope.guard() IS
+    'refuses direct writes to the key tables, and tells every session of the others';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_version
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_grant
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard();
+
+ALTER TABLE pgenvelope.key ENABLE ALWAYS TRIGGER guard;
+ALTER TABLE pgenvelope.key_version ENABLE ALWAYS TRIGGER guard;
+ALTER TABLE pgenvelope.key_grant ENABLE ALWAYS TRIGGER guard;
+
+COMMENT ON TRIGGER guard ON pgenvelope.key IS 'refuses direct writes';
+COMMENT ON TRIGGER guard ON pgenvelope.key_version IS 'refuses direct writes';
+COMMENT ON TRIGGER guard ON pgenvelope.key_grant IS 'refuses direct writes';
+
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key', '');
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_version', '');
+-- A role that was dropped would come back as a bare number, which may by then
+-- be somebody else's.
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_grant',
+    'WHERE grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
+
+
+-- ---------------------------------------------------------------------------
+-- Encrypting and decrypting
+-- ---------------------------------------------------------------------------
+
+-- VOLATILE: every call makes another value.  Not STRICT: a NULL context is an
+-- error, never a NULL result.
+
+CREATE FUNCTION @extschema@.env_encrypt(plaintext text, context jsonb,
+                                        key text DEFAULT NULL)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_text'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_encrypt(plaintext bytea, context jsonb,
+                                        key text DEFAULT NULL)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_bytea'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_decrypt(value @extschema@.envelope,
+                                        context jsonb,
+                                        key text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pgenvelope_decrypt_text'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_decrypt_bytea(value @extschema@.envelope,
+                                              context jsonb,
+                                              key text DEFAULT NULL)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'pgenvelope_decrypt_bytea'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_verify(value @extschema@.envelope,
+                                       context jsonb)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pgenvelope_verify'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_reencrypt(value @extschema@.envelope,
+                                          context jsonb)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_reencrypt'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_rebind(value @extschema@.envelope,
+                                       old_context jsonb,
+                                       new_context jsonb)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_rebind'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_encrypt_column()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_column'
+LANGUAGE C VOLATILE COST 1000;
+
+COMMENT ON FUNCTION @extschema@.env_encrypt(text, jsonb, text) IS
+    'encrypts text, bound to a context, with the named or default key';
+COMMENT ON FUNCTION @extschema@.env_encrypt(bytea, jsonb, text) IS
+    'encrypts bytes, bound to a context, with the named or default key';
+COMMENT ON FUNCTION @extschema@.env_decrypt(@extschema@.envelope, jsonb,
+                                            text) IS
+    'decrypts text, given the context it was encrypted with';
+COMMENT ON FUNCTION @extschema@.env_decrypt_bytea(@extschema@.envelope,
+                                                  jsonb, text) IS
+    'decrypts to bytes, given the context it was encrypted with';
+COMMENT ON FUNCTION @extschema@.env_verify(@extschema@.envelope, jsonb) IS
+    'says whether a value opens: ok, or the category of the failure';
+COMMENT ON FUNCTION @extschema@.env_reencrypt(@extschema@.envelope,
+                                              jsonb) IS
+    'decrypts and encrypts anew, with the active version of the same key';
+COMMENT ON FUNCTION @extschema@.env_rebind(@extschema@.envelope, jsonb,
+                                           jsonb) IS
+    'moves a value from one context to another, on purpose';
+COMMENT ON FUNCTION @extschema@.env_encrypt_column() IS
+    'BEFORE ROW trigger: encrypts one column into another and nulls the first';
+
+
+-- ---------------------------------------------------------------------------
+-- Looking at values; none of these needs a key
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.env_inspect(value @extschema@.envelope)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'pgenvelope_inspect'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.env_key(value @extschema@.envelope)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pgenvelope_key'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.env_key_version(value @extschema@.envelope)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_key_version'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.env_to_jwe(value @extschema@.envelope,
+                                       context jsonb,
+                                       general boolean DEFAULT false)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'pgenvelope_to_jwe'
+LANGUAGE C STABLE PARALLEL SAFE;
+
+CREATE FUNCTION @extschema@.env_from_jwe(jwe jsonb)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_from_jwe'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.env_inspect(@extschema@.envelope) IS
+    'what can be read of a value without its key';
+COMMENT ON FUNCTION @extschema@.env_key(@extschema@.envelope) IS
+    'name of the value''s key, NULL if this database has no such key';
+COMMENT ON FUNCTION @extschema@.env_key_version(@extschema@.envelope) IS
+    'version of the key that wraps the value';
+COMMENT ON FUNCTION @extschema@.env_to_jwe(@extschema@.envelope, jsonb,
+                                           boolean) IS
+    'the value as a JWE (RFC 7516), flattened or general JSON';
+COMMENT ON FUNCTION @extschema@.env_from_jwe(jsonb) IS
+    'the value that env_to_jwe made into a JWE';
+
+
+-- ---------------------------------------------------------------------------
+-- Keys and rights.  Nobody may call these until the administrator says so;
+-- but for creating, the caller needs the key's admin privilege as well.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.env_create_key(name text,
+                                           provider text DEFAULT NULL,
+                                           required_context jsonb
+                                               DEFAULT NULL,
+                                           grant_creator boolean
+                                               DEFAULT true)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgenvelope_create_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_rotate_key(name text)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_rotate_key'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_grant(key text, privilege text,
+                                      role regrole,
+                                      context jsonb DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_grant'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_revoke(key text, privilege text,
+                                       role regrole)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_revoke'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_evict(name text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_evict'
+LANGUAGE C VOLATILE;
+
+REVOKE ALL ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rotate_key(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
+    'creates a key, sealed by a provider; returns its id';
+COMMENT ON FUNCTION @extschema@.env_rotate_key(text) IS
+    'makes and activates a new version of a key; returns its number';
+COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
+    'grants a role a privilege on a key; false if it had it';
+COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
+    'takes a privilege away; false if there was none';
+COMMENT ON FUNCTION @extschema@.env_evict(text) IS
+    'wipes cached keys of this database now; returns how many';
+
+
+-- ---------------------------------------------------------------------------
+-- Views
+-- ---------------------------------------------------------------------------
+
+CREATE VIEW pgenvelope.keys AS
+SELECT k.name,
+       v.version,
+       v.state,
+       v.provider,
+       v.root_key,
+       k.required_context,
+       pg_catalog.lpad(pg_catalog.to_hex(k.key_id), 12, '0') AS key_id,
+       v.created_at,
+       v.activated_at,
+       v.deactivated_at
+FROM pgenvelope.key k
+JOIN pgenvelope.key_version v USING (key_id);
+
+CREATE FUNCTION pgenvelope.stat(
+    OUT keeper_pid integer,
+    OUT keeper_starts bigint,
+    OUT cached_keys integer,
+    OUT cache_size integer,
+    OUT memory_locked boolean,
+    OUT hits bigint,
+    OUT misses bigint,
+    OUT evictions bigint,
+    OUT seal_calls bigint,
+    OUT unseal_calls bigint,
+    OUT refreshes bigint,
+    OUT failed_unavailable bigint,
+    OUT failed_throttled bigint,
+    OUT failed_denied bigint,
+    OUT failed_not_found bigint,
+    OUT failed_disabled bigint,
+    OUT failed_integrity bigint,
+    OUT failed_misconfigured bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'pgenvelope_stat'
+LANGUAGE C VOLATILE;
+
+CREATE VIEW pgenvelope.stat AS SELECT * FROM pgenvelope.stat();
+
+REVOKE ALL ON FUNCTION pgenvelope.stat() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.stat() TO pg_monitor;
+GRANT USAGE ON SCHEMA pgenvelope TO PUBLIC;
+GRANT SELECT ON pgenvelope.keys, pgenvelope.stat TO pg_monitor;
+
+COMMENT ON VIEW pgenvelope.keys IS
+    'keys and their versions, without the sealed keys';
+COMMENT ON FUNCTION pgenvelope.stat() IS
+    'counters of the key cache and the keeper since the server started';
+COMMENT ON VIEW pgenvelope.stat IS
+    'counters of the key cache and the keeper since the server started';

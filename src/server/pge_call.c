@@ -1,0 +1,320 @@
+/*
+ * pge_call.c
+ *	  The keeper's calls to providers.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+
+#include "pge_cache.h"
+#include "pge_call.h"
+#include "pge_compat.h"
+#include "pge_guc.h"
+
+/* How long a failure is remembered.  Seconds, never more. */
+#define FAILURE_MEMORY_MS 2000
+
+/* Failures in a row that open the circuit, and for how long. */
+#define BREAKER_THRESHOLD 5
+#define BREAKER_FIRST_MS 1000
+#define BREAKER_LONGEST_MS 30000
+
+/* Counts a failure, or a success, towards the circuit breaker. */
+static void
+note_outcome(PgeProvider *provider, prov_category category)
+{
+	bool		pause = category == PROV_UNAVAILABLE ||
+	category == PROV_THROTTLED;
+	int			excess;
+
+	if (category != PROV_OK)
+		pg_atomic_fetch_add_u64(&pge_shared->counters.failures[category], 1);
+	if (!pause)
+	{
+		provider->failures = 0;
+		return;
+	}
+	provider->failures++;
+	excess = provider->failures - BREAKER_THRESHOLD;
+	if (excess >= 0)
+		provider->closed_until_ms = pge_clock_ms() +
+			Min(BREAKER_FIRST_MS << Min(excess, 5), BREAKER_LONGEST_MS);
+}
+
+/* The provider's own words belong in the server's log, and nowhere else. */
+static void
+log_failure(const PgeProvider *provider, const PgeCall *call,
+			const prov_failure *failure)
+{
+	ereport(LOG,
+			(errmsg("key provider \"%s\" did not %s key \"%s\" version %u: %s",
+					provider->root.name,
+					call->step == PGE_STEP_UNSEAL ? "unseal" : "seal",
+					call->key_name, call->kek.version,
+					prov_category_name(failure->category)),
+			 errdetail_internal("%s%s%s", failure->reason,
+								failure->detail[0] != '\0' ? " " : "",
+								failure->detail)));
+}
+
+/* Puts an unsealed KEK into its slot.  Caller holds the lock exclusively. */
+static void
+publish_key(PgeCall *call, int64 now)
+{
+	PgeSlot    *slot = &pge_shared->slots[call->slot];
+	int64		ttl = (int64) pge_key_cache_ttl * 1000;
+
+	pge_slot_keys[call->slot] = call->key;
+	slot->state = PGE_SLOT_READY;
+	slot->refreshing = false;
+	slot->sealed = call->sealed;
+
+	/* Jitter keeps the keys of one start from falling due together. */
+	slot->soft_ms = now + ttl - (int64) (pge_random_fraction() * 0.1 * ttl);
+	slot->hard_ms = now + ttl + (int64) pge_key_cache_grace * 1000;
+}
+
+/* Puts a failure into its slot.  Caller holds the lock exclusively. */
+static void
+publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
+{
+	PgeSlot    *slot = &pge_shared->slots[call->slot];
+
+	if (call->refresh)
+	{
+		/* The KEK serves until its hard limit; ask again before that. */
+		slot->refreshing = false;
+		slot->soft_ms = now + FAILURE_MEMORY_MS;
+		return;
+	}
+	slot->state = PGE_SLOT_FAILED;
+	slot->category = failure->category;
+	strlcpy(slot->reason, failure->reason, sizeof(slot->reason));
+	slot->retry_ms = now + FAILURE_MEMORY_MS;
+}
+
+/* Whether the slot still waits for this call, not for another key. */
+static bool
+still_wanted(const PgeCall *call)
+{
+	const PgeSlot *slot = &pge_shared->slots[call->slot];
+
+	return slot->database == call->database &&
+		memcmp(slot->digest, call->digest, ENVL_KEK_DIGEST_LEN) == 0 &&
+		(slot->state == PGE_SLOT_WORKING ||
+		 (slot->state == PGE_SLOT_READY && slot->refreshing));
+}
+
+void
+pge_call_finish(PgeProvider *provider, prov_category category,
+				const prov_failure *failure)
+{
+	PgeCall    *call = &provider->call;
+	uint8		kcv[ENVL_KCV_LEN];
+	prov_failure broken;
+	int64		now = pge_clock_ms();
+
+	if (category == PROV_OK &&
+		envl_key_check_value(&call->key, call->kek.key_id, call->kek.version,
+							 kcv) != ENVL_OK)
+	{
+		category = prov_fail(&broken, PROV_UNAVAILABLE,
+							 "The cryptographic library failed.", NULL);
+		failure = &broken;
+	}
+	note_outcome(provider, category);
+	if (category != PROV_OK)
+		log_failure(provider, call, failure);
+
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	if (still_wanted(call))
+	{
+		if (category == PROV_OK)
+		{
+			publish_key(call, now);
+			memcpy(pge_shared->slots[call->slot].kcv, kcv, ENVL_KCV_LEN);
+		}
+		else
+			publish_failure(call, failure, now);
+	}
+	LWLockRelease(pge_shared->lock);
+	ConditionVariableBroadcast(&pge_shared->slots[call->slot].changed);
+
+	envl_wipe(&call->key, sizeof(call->key));
+	call->step = PGE_STEP_IDLE;
+
+	/* The provider is free: sweep again, others may have waited for it. */
+	SetLatch(MyLatch);
+}
+
+/* Asks the provider for what the call is at; local ones answer at once. */
+static void run_step(PgeProvider *provider);
+
+/* The new KEK is sealed: have it unsealed again before anybody relies on it. */
+static void
+take_sealed(PgeProvider *provider, const prov_sealed *sealed)
+{
+	provider->call.sealed = *sealed;
+	provider->call.step = PGE_STEP_PROVE;
+	run_step(provider);
+}
+
+/* A KEK is unsealed: check that it is the one the call is about. */
+static void
+take_unsealed(PgeProvider *provider, const uint8 *plaintext)
+{
+	PgeCall    *call = &provider->call;
+	envl_key	key;
+	prov_failure failure;
+	prov_category category = prov_kek_check(&call->kek, plaintext, &key,
+											&failure);
+
+	if (category == PROV_OK && call->step == PGE_STEP_PROVE &&
+		!envl_secret_equal(&key, &call->key, sizeof(key)))
+		category = prov_fail(&failure, PROV_INTEGRITY,
+							 "The provider did not give back the key that it had sealed.",
+							 NULL);
+	if (category == PROV_OK)
+		call->key = key;
+	envl_wipe(&key, sizeof(key));
+	pge_call_finish(provider, category, &failure);
+}
+
+static void
+run_local(PgeProvider *provider, const uint8 *plaintext)
+{
+	PgeCall    *call = &provider->call;
+	prov_sealed sealed;
+	uint8		opened[ENVL_SEALED_PLAINTEXT_LEN];
+	prov_failure failure;
+	prov_category category;
+
+	if (call->step == PGE_STEP_SEAL)
+	{
+		category = prov_local_seal(&provider->root, DataDir, &call->kek,
+								   plaintext, &sealed, &failure);
+		if (category == PROV_OK)
+			take_sealed(provider, &sealed);
+		else
+			pge_call_finish(provider, category, &failure);
+		return;
+	}
+	category = prov_local_unseal(&provider->root, DataDir, &call->kek,
+								 &call->sealed, opened, &failure);
+	if (category == PROV_OK)
+		take_unsealed(provider, opened);
+	else
+		pge_call_finish(provider, category, &failure);
+	envl_wipe(opened, sizeof(opened));
+}
+
+static void
+run_helper(PgeProvider *provider, const uint8 *plaintext)
+{
+	PgeCall    *call = &provider->call;
+	bool		seal = call->step == PGE_STEP_SEAL;
+	envl_view	bytes = {call->sealed.bytes, call->sealed.len};
+	prov_failure failure;
+	prov_category category = PROV_OK;
+
+	if (seal)
+		bytes = (envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN};
+	if (provider->helper.pid == 0)
+		category = prov_helper_start(&provider->helper, &provider->root,
+									 &failure);
+	if (category == PROV_OK)
+		category = prov_helper_send(&provider->helper,
+									seal ? PROV_SEAL : PROV_UNSEAL,
+									&provider->root, &call->kek, bytes,
+									&failure);
+	if (category != PROV_OK)
+		pge_call_abandon(provider, &failure);
+}
+
+static void
+run_step(PgeProvider *provider)
+{
+	PgeCall    *call = &provider->call;
+	bool		seal = call->step == PGE_STEP_SEAL;
+	uint8		plaintext[ENVL_SEALED_PLAINTEXT_LEN];
+	prov_failure failure;
+
+	pge_point(PGE_POINT_KEEPER_CALL);
+	pg_atomic_fetch_add_u64(seal ? &pge_shared->counters.seals :
+							&pge_shared->counters.unseals, 1);
+	call->deadline_ms = pge_clock_ms() + pge_provider_timeout;
+	if (seal && prov_kek_bind(&call->kek, &call->key, plaintext,
+							  &failure) != PROV_OK)
+		pge_call_finish(provider, failure.category, &failure);
+	else if (provider->root.kind == PROV_COMMAND)
+		run_helper(provider, plaintext);
+	else
+		run_local(provider, plaintext);
+	envl_wipe(plaintext, sizeof(plaintext));
+}
+
+void
+pge_call_start(PgeProvider *provider)
+{
+	PgeCall    *call = &provider->call;
+
+	if (call->step == PGE_STEP_SEAL &&
+		!pg_strong_random(call->key.bytes, ENVL_KEY_LEN))
+	{
+		prov_failure failure;
+
+		prov_fail(&failure, PROV_UNAVAILABLE,
+				  "The server could not generate random bytes.", NULL);
+		pge_call_finish(provider, failure.category, &failure);
+		return;
+	}
+	run_step(provider);
+}
+
+void
+pge_call_continue(PgeProvider *provider)
+{
+	PgeStep		step = provider->call.step;
+	prov_reply	reply;
+	prov_failure failure;
+	prov_category category;
+	bool		done;
+
+	category = prov_helper_receive(&provider->helper, &done, &reply,
+								   &failure);
+	if (!done && category == PROV_OK)
+		return;
+	if (provider->helper.broken)
+		pge_call_abandon(provider, &failure);
+	else if (step == PGE_STEP_IDLE)
+		 /* a reply that nobody waits for is no longer anybody's */ ;
+	else if (category != PROV_OK)
+		pge_call_finish(provider, category, &failure);
+	else if (step == PGE_STEP_SEAL)
+		take_sealed(provider, &reply.sealed);
+	else
+		take_unsealed(provider, reply.plaintext);
+	envl_wipe(&reply, sizeof(reply));
+}
+
+void
+pge_call_expire(PgeProvider *provider)
+{
+	prov_failure failure;
+
+	prov_fail(&failure, PROV_UNAVAILABLE,
+			  "The provider did not answer in time.",
+			  "It was given %d ms.", pge_provider_timeout);
+	pge_call_abandon(provider, &failure);
+}
+
+void
+pge_call_abandon(PgeProvider *provider, const prov_failure *failure)
+{
+	if (provider->helper.pid != 0)
+		prov_helper_stop(&provider->helper);
+	if (provider->call.step != PGE_STEP_IDLE)
+		pge_call_finish(provider, failure->category, failure);
+}

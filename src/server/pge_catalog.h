@@ -1,0 +1,108 @@
+/*
+ * pge_catalog.h
+ *	  The key tables as a backend sees them: keys, versions, grants.
+ *
+ * Rows are read with a fresh catalog snapshot, never the transaction's: a
+ * REPEATABLE READ snapshot may be older than the key of a value it can see
+ * (by way of a function that reads anew), and parallel workers and standbys
+ * must find what their leader and primary found.
+ *
+ * What was read is kept until a change to one of the tables is announced.
+ * The announcement (a relcache invalidation sent by the guard trigger) is
+ * transactional: it reaches other backends when the change commits, and is
+ * undone here when a savepoint is.
+ *
+ * Pointers handed out live until the next pge_catalog_begin, which every
+ * SQL-callable function calls first and once.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_CATALOG_H
+#define PGE_CATALOG_H
+
+#include "pge_cache.h"
+
+typedef enum PgeState
+{
+	PGE_STATE_PRE_ACTIVE,
+	PGE_STATE_ACTIVE,
+	PGE_STATE_DEACTIVATED,
+	PGE_STATE_RETIRED,
+	PGE_STATE_DESTROYED
+} PgeState;
+
+/* Privileges on a key, as bits. */
+#define PGE_ENCRYPT 0x1
+#define PGE_DECRYPT 0x2
+#define PGE_REWRAP 0x4
+#define PGE_ADMIN 0x8
+
+typedef struct PgeGrant
+{
+	uint32		privilege;		/* one bit */
+	Oid			grantee;
+} PgeGrant;
+
+struct PgeKek;					/* pge_kek.h */
+struct PgeKey;
+
+typedef struct PgeKeyVersion
+{
+	uint64		key_id;			/* hash key: id and version */
+	uint64		version;
+	struct PgeKey *key;
+	PgeState	state;
+	char		provider[PROV_NAME_SIZE];
+	uint8		kcv[ENVL_KCV_LEN];
+	PgeSealedKek sealed;		/* views into this struct and the context */
+	struct PgeKek *kek;			/* unsealed here, or NULL */
+} PgeKeyVersion;
+
+typedef struct PgeKey
+{
+	uint64		key_id;			/* hash key */
+	char		name[ENVL_KEY_NAME_MAX + 1];
+	envl_view	policy;			/* canonical required context */
+	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
+	int			grant_count;
+	PgeGrant   *grants;
+	Oid			role;			/* whose privileges are in held */
+	uint32		held;			/* bits */
+} PgeKey;
+
+extern void pge_catalog_init(void);
+
+/* Forgets what is out of date.  Moves pge_catalog_epoch if anything was. */
+extern void pge_catalog_begin(void);
+extern uint64 pge_catalog_epoch;
+
+/*
+ * The key of that id or name; NULL if there is none.  Raises 55000 where the
+ * extension's tables are not.
+ */
+extern PgeKey *pge_key_by_id(uint64 key_id);
+extern PgeKey *pge_key_by_name(const char *name, size_t len);
+
+/* A version of it, or the one that encrypts; NULL if there is none. */
+extern PgeKeyVersion *pge_key_version(PgeKey *key, uint16 version);
+extern PgeKeyVersion *pge_key_active(PgeKey *key);
+
+/*
+ * Whether the current user holds a privilege on the key.  Superusers need a
+ * grant like everybody else.
+ */
+extern bool pge_key_permits(PgeKey *key, uint32 privilege);
+extern bool pge_require_privilege(PgeKey *key, uint32 privilege,
+								  PgeProblem *problem);
+
+/* The bit of a privilege's name; 0 if there is no such. */
+extern uint32 pge_privilege_parse(const char *name);
+
+/* Oid of a table of the extension, by its name in schema pgenvelope. */
+extern Oid	pge_table(const char *name);
+
+/* Announces a change to the key tables, to take effect at commit. */
+extern void pge_catalog_changed(Oid relation);
+
+#endif							/* PGE_CATALOG_H */

@@ -1,0 +1,92 @@
+/*
+ * pge_compat.h
+ *	  Every difference between PostgreSQL 14 and 18 that the code meets.
+ *
+ * No other file tests PG_VERSION_NUM.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_COMPAT_H
+#define PGE_COMPAT_H
+
+#include "catalog/pg_class.h"
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 15 moved the request for shared memory into a hook of its own. */
+#if PG_VERSION_NUM >= 150000
+#define PGE_SHMEM_REQUEST_HOOK 1
+#else
+#define PGE_SHMEM_REQUEST_HOOK 0
+#endif
+
+/* 15 gave custom settings a reserved prefix. */
+#if PG_VERSION_NUM >= 150000
+#define pge_reserve_prefix(prefix) MarkGUCPrefixReserved(prefix)
+#else
+#define pge_reserve_prefix(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 16 replaced the ownership checks of each catalog by one. */
+static inline bool
+pge_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* 16 lets input functions report an error without raising it. */
+#ifndef ereturn
+#define ereturn(context, result, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
+/* 18 tells the delay point whether it is ANALYZE that asks. */
+#if PG_VERSION_NUM >= 180000
+#define vacuum_delay_point_compat() vacuum_delay_point(true)
+#else
+#define vacuum_delay_point_compat() vacuum_delay_point()
+#endif
+
+/* 17 lets a resource owner remember the set instead of a memory context. */
+static inline WaitEventSet *
+pge_create_wait_event_set(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+/* A random number in [0, 1), not for secrets.  15 has a generator of its own. */
+static inline double
+pge_random_fraction(void)
+{
+#if PG_VERSION_NUM >= 150000
+	return pg_prng_double(&pg_global_prng_state);
+#else
+	return (double) random() / ((double) MAX_RANDOM_VALUE + 1);
+#endif
+}
+
+#endif							/* PGE_COMPAT_H */

@@ -1,0 +1,49 @@
+/*
+ * pge_guard.c
+ *	  The trigger on the key tables.
+ *
+ * The tables are the access control, and PostgreSQL's own privileges do not
+ * suffice to guard them: pg_write_all_data would let its holder grant itself
+ * anything.  So a statement trigger that always fires refuses every write but
+ * those of the tables' owner, as whom the extension's functions write, and of
+ * superusers.
+ *
+ * It also announces the change.  That must work without preload, since the
+ * tables are restored there too.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/rel.h"
+
+#include "pge_catalog.h"
+#include "pge_compat.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_guard);
+
+Datum
+pgenvelope_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation	table;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("guard must be fired before a statement")));
+	table = trigger->tg_relation;
+	if (!pge_owns_relation(RelationGetRelid(table), GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" cannot be written to directly",
+						RelationGetRelationName(table)),
+				 errhint("Use env_create_key, env_rotate_key, env_grant and env_revoke.")));
+	pge_catalog_changed(RelationGetRelid(table));
+	PG_RETURN_POINTER(NULL);
+}

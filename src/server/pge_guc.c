@@ -1,0 +1,188 @@
+/*
+ * pge_guc.c
+ *	  The settings pgenvelope.*; docs/reference.md describes each.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "../core/envl_value.h"
+#include "pge_compat.h"
+#include "pge_guc.h"
+
+char	   *pge_providers;
+char	   *pge_key_provider;
+int			pge_key_cache_size;
+int			pge_key_cache_ttl;
+int			pge_key_cache_grace;
+int			pge_provider_timeout;
+char	   *pge_required_context;
+bool		pge_store_context;
+bool		pge_allow_maintenance_decrypt;
+int			pge_format;
+char	   *pge_default_key;
+int			pge_padding;
+int			pge_key_timeout;
+
+/*
+ * Refuses a list with an entry that is not understood or a name given twice:
+ * a provider that silently is another one than meant would seal keys that
+ * nobody can open later.
+ */
+static bool
+check_providers(char **newval, void **extra, GucSource source)
+{
+	const char *cursor = *newval;
+	prov_root	root;
+	prov_failure failure;
+	bool		found;
+
+	for (;;)
+	{
+		const char *rest;
+		prov_root	other;
+		bool		other_found;
+
+		if (prov_root_next(&cursor, &root, &found, &failure) != PROV_OK)
+		{
+			GUC_check_errdetail("%s", failure.reason);
+			return false;
+		}
+		if (!found)
+			return true;
+		rest = cursor;
+		while (prov_root_next(&rest, &other, &other_found,
+							  &failure) == PROV_OK && other_found)
+		{
+			if (strcmp(root.name, other.name) == 0)
+			{
+				GUC_check_errdetail("Provider \"%s\" is listed twice.",
+									root.name);
+				return false;
+			}
+		}
+	}
+}
+
+bool
+pge_find_provider(const char *name, const char *database, prov_root *root)
+{
+	const char *cursor = pge_providers;
+	prov_failure failure;
+	bool		found;
+
+	while (prov_root_next(&cursor, root, &found, &failure) == PROV_OK &&
+		   found)
+	{
+		if (strcmp(root->name, name) == 0)
+			return root->database[0] == '\0' ||
+				strcmp(root->database, database) == 0;
+	}
+	return false;
+}
+
+bool
+pge_default_provider(const char *database, char *name)
+{
+	const char *cursor = pge_providers;
+	prov_root	root;
+	prov_failure failure;
+	bool		found;
+
+	if (pge_key_provider[0] != '\0')
+	{
+		strlcpy(name, pge_key_provider, PROV_NAME_SIZE);
+		return true;
+	}
+	while (prov_root_next(&cursor, &root, &found, &failure) == PROV_OK &&
+		   found)
+	{
+		if (root.database[0] == '\0' || strcmp(root.database, database) == 0)
+		{
+			strlcpy(name, root.name, PROV_NAME_SIZE);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Settings that say which keys there are and how long they are kept. */
+static void
+define_key_settings(void)
+{
+	DefineCustomStringVariable("pgenvelope.providers",
+							   "Lists the root keys that may seal keys, as name=URI or name@database=URI, separated by commas.",
+							   NULL, &pge_providers, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, check_providers, NULL,
+							   NULL);
+	DefineCustomStringVariable("pgenvelope.key_provider",
+							   "Names the provider that seals new keys.",
+							   "Empty means the first of pgenvelope.providers.",
+							   &pge_key_provider, "", PGC_SIGHUP, 0, NULL,
+							   NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.key_cache_size",
+							"Sets how many unsealed keys the server keeps in memory.",
+							NULL, &pge_key_cache_size, 256, 16, 65536,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.key_cache_ttl",
+							"Sets the time after which a cached key is unsealed again ahead of use.",
+							NULL, &pge_key_cache_ttl, 300, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.key_cache_grace",
+							"Sets how long after pgenvelope.key_cache_ttl a key may be used while its provider is unavailable.",
+							NULL, &pge_key_cache_grace, 3600, 0, 604800,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.provider_timeout",
+							"Sets how long one call to a provider may take.",
+							NULL, &pge_provider_timeout, 5000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.key_timeout",
+							"Sets how long a statement waits for a key to be unsealed.",
+							NULL, &pge_key_timeout, 10000, 100, 600000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+/* Settings that say how values are sealed and opened. */
+static void
+define_value_settings(void)
+{
+	DefineCustomStringVariable("pgenvelope.default_key",
+							   "Names the key that encrypts when a call names none.",
+							   NULL, &pge_default_key, "", PGC_USERSET, 0,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("pgenvelope.required_context",
+							   "Sets the required context, a JSON object, of keys created without one.",
+							   NULL, &pge_required_context,
+							   "{\"tenant\": null, \"type\": null}",
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pgenvelope.store_context",
+							 "Stores the encryption context, readable, in every new value.",
+							 NULL, &pge_store_context, false, PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.padding",
+							"Pads plaintexts to a multiple of so many bytes, to hide their length; 0 does not pad.",
+							NULL, &pge_padding, 0, 0, ENVL_PADDING_MAX,
+							PGC_USERSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.format",
+							"Sets the format of new values.",
+							NULL, &pge_format, 1, 1, 1, PGC_SUSET, 0, NULL,
+							NULL, NULL);
+	DefineCustomBoolVariable("pgenvelope.allow_maintenance_decrypt",
+							 "Allows decryption inside ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX.",
+							 "Their results hold plaintext on disk.",
+							 &pge_allow_maintenance_decrypt, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+void
+pge_guc_init(void)
+{
+	define_key_settings();
+	define_value_settings();
+	pge_reserve_prefix("pgenvelope");
+}

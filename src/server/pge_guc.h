@@ -1,0 +1,47 @@
+/*
+ * pge_guc.h
+ *	  The settings pgenvelope.*; docs/reference.md describes each.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_GUC_H
+#define PGE_GUC_H
+
+#include "../providers/prov.h"
+
+/* Configuration file only. */
+extern char *pge_providers;
+extern char *pge_key_provider;
+extern int	pge_key_cache_size;	/* entries */
+extern int	pge_key_cache_ttl;	/* seconds */
+extern int	pge_key_cache_grace;	/* seconds */
+extern int	pge_provider_timeout;	/* milliseconds */
+
+/* Superusers. */
+extern char *pge_required_context;
+extern bool pge_store_context;
+extern bool pge_allow_maintenance_decrypt;
+extern int	pge_format;
+
+/* Anybody. */
+extern char *pge_default_key;
+extern int	pge_padding;		/* bytes, 0 for none */
+extern int	pge_key_timeout;	/* milliseconds */
+
+extern void pge_guc_init(void);
+
+/*
+ * Finds a provider by name in pgenvelope.providers, for one database.  False:
+ * no such provider, or not for this database.
+ */
+extern bool pge_find_provider(const char *name, const char *database,
+							  prov_root *root);
+
+/*
+ * The name of the provider that seals new keys of a database: the setting
+ * key_provider, else the first usable entry.  False if there is none.
+ */
+extern bool pge_default_provider(const char *database, char *name);
+
+#endif							/* PGE_GUC_H */

@@ -1,0 +1,444 @@
+/*
+ * pge_keeper.c
+ *	  The keeper: the one process that talks to key providers.
+ *
+ * A background worker without a database connection, started with the
+ * postmaster, so that keys are there during recovery and on standbys.  It
+ * sweeps over the slots (pge_shared.h), starts calls for those that are
+ * wanted or due, and sleeps until a backend wakes it, a helper answers, or
+ * something falls due.
+ *
+ * It handles an error by exiting: the postmaster starts it again a second
+ * later, and the cache outlives it.  A crash, as of any process attached to
+ * shared memory, restarts the whole server; that is why nobody else's code
+ * runs in here.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "nodes/pg_list.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "pge_cache.h"
+#include "pge_call.h"
+#include "pge_compat.h"
+#include "pge_guc.h"
+#include "pge_keeper.h"
+#include "pge_secret.h"
+
+/* Wake up at least this often: clocks and files change silently. */
+#define LONGEST_SLEEP_MS 60000
+
+static List *providers;			/* of PgeProvider */
+static int64 next_event_ms;		/* when the sweep must run again */
+
+static void
+due(int64 when)
+{
+	next_event_ms = Min(next_event_ms, when);
+}
+
+/* ---------------------------------------------------------------- */
+/* Providers                                                        */
+/* ---------------------------------------------------------------- */
+
+static PgeProvider *
+find_provider(const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, providers)
+	{
+		PgeProvider *provider = lfirst(cell);
+
+		if (strcmp(provider->root.name, name) == 0)
+			return provider;
+	}
+	return NULL;
+}
+
+/* Ends what the provider does because the setting says something else now. */
+static void
+reset_provider(PgeProvider *provider)
+{
+	prov_failure failure;
+
+	prov_fail(&failure, PROV_UNAVAILABLE,
+			  "The provider's entry in pgenvelope.providers has changed.",
+			  NULL);
+	pge_call_abandon(provider, &failure);
+	provider->failures = 0;
+	provider->closed_until_ms = 0;
+}
+
+static void
+list_provider(const prov_root *root)
+{
+	PgeProvider *provider = find_provider(root->name);
+
+	if (provider == NULL)
+	{
+		/* It will hold KEKs, and lines that spell them. */
+		provider = pge_secret_new(sizeof(PgeProvider));
+		providers = lappend(providers, provider);
+	}
+	else if (provider->root.kind != root->kind ||
+			 strcmp(provider->root.location, root->location) != 0 ||
+			 strcmp(provider->root.database, root->database) != 0)
+		reset_provider(provider);
+	provider->root = *root;
+	provider->listed = true;
+}
+
+/* Brings the list of providers in line with the setting. */
+static void
+read_settings(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	const char *cursor = pge_providers;
+	prov_root	root;
+	prov_failure failure;
+	bool		found;
+	ListCell   *cell;
+
+	foreach(cell, providers)
+		((PgeProvider *) lfirst(cell))->listed = false;
+	while (prov_root_next(&cursor, &root, &found, &failure) == PROV_OK &&
+		   found)
+		list_provider(&root);
+	foreach(cell, providers)
+	{
+		PgeProvider *provider = lfirst(cell);
+
+		if (provider->listed)
+			continue;
+		reset_provider(provider);
+		pge_secret_delete(provider, sizeof(PgeProvider));
+		providers = foreach_delete_current(providers, cell);
+	}
+	MemoryContextSwitchTo(old_context);
+}
+
+/* ---------------------------------------------------------------- */
+/* The sweep                                                        */
+/* ---------------------------------------------------------------- */
+
+/* Fails a wanted slot without asking anybody.  Caller holds the lock. */
+static void
+refuse(PgeSlot *slot, prov_category category, const char *reason, int64 until)
+{
+	slot->state = PGE_SLOT_FAILED;
+	slot->category = category;
+	strlcpy(slot->reason, reason, sizeof(slot->reason));
+	slot->retry_ms = until;
+	pg_atomic_fetch_add_u64(&pge_shared->counters.failures[category], 1);
+	due(until);
+}
+
+/* Copies a slot's request into its provider.  Caller holds the lock. */
+static void
+assign(PgeProvider *provider, int i, bool refresh)
+{
+	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeCall    *call = &provider->call;
+
+	call->step = slot->seal ? PGE_STEP_SEAL : PGE_STEP_UNSEAL;
+	call->slot = i;
+	call->refresh = refresh;
+	call->database = slot->database;
+	memcpy(call->digest, slot->digest, ENVL_KEK_DIGEST_LEN);
+	strlcpy(call->key_name, slot->key_name, sizeof(call->key_name));
+	call->kek.name = call->key_name;
+	call->kek.key_id = slot->key_id;
+	call->kek.version = slot->version;
+	call->sealed = slot->sealed;
+	if (refresh)
+	{
+		slot->refreshing = true;
+		pg_atomic_fetch_add_u64(&pge_shared->counters.refreshes, 1);
+	}
+	else
+		slot->state = PGE_SLOT_WORKING;
+}
+
+/*
+ * Finds work in a wanted slot.  Returns true if the slot's state changed;
+ * *start is the provider whose call is to be started.
+ */
+static bool
+examine_wanted(int i, int64 now, PgeProvider **start)
+{
+	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeProvider *provider = find_provider(slot->provider);
+
+	if (provider == NULL || (provider->root.database[0] != '\0' &&
+							 strcmp(provider->root.database,
+									slot->database_name) != 0))
+	{
+		refuse(slot, PROV_MISCONFIGURED,
+			   "The setting pgenvelope.providers lists no such provider for this database.",
+			   now + 1000);
+		return true;
+	}
+	if (provider->call.step != PGE_STEP_IDLE)
+		return false;
+	if (now < provider->closed_until_ms)
+	{
+		refuse(slot, PROV_UNAVAILABLE,
+			   "The provider has failed repeatedly and is being left alone for some seconds.",
+			   Min(provider->closed_until_ms, now + 2000));
+		return true;
+	}
+	assign(provider, i, false);
+	*start = provider;
+	return true;
+}
+
+/* Refreshes, or lets go of, a cached KEK.  Returns as examine_wanted. */
+static bool
+examine_ready(int i, int64 now, PgeProvider **start)
+{
+	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeProvider *provider;
+	int64		idle_ms = now - (int64) pg_atomic_read_u64(&slot->used_ms);
+
+	if (now >= slot->hard_ms)
+	{
+		/* Fail closed, in every backend. */
+		pge_slot_clear(i);
+		pge_generation_bump();
+		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+		return true;
+	}
+	due(slot->hard_ms);
+	if (slot->refreshing)
+		return false;
+	if (now < slot->soft_ms)
+	{
+		due(slot->soft_ms);
+		return false;
+	}
+	if (idle_ms > (int64) pge_key_cache_ttl * 1000 || slot->seal)
+	{
+		/* Nobody has wanted it for a while: no reason to keep it around. */
+		pge_slot_clear(i);
+		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+		return true;
+	}
+	provider = find_provider(slot->provider);
+	if (provider == NULL)
+	{
+		slot->soft_ms = now + 1000;
+		due(slot->soft_ms);
+		return false;
+	}
+	if (provider->call.step != PGE_STEP_IDLE)
+		return false;			/* looked at again when that call is over */
+	if (now < provider->closed_until_ms)
+	{
+		due(provider->closed_until_ms);
+		return false;
+	}
+	assign(provider, i, true);
+	*start = provider;
+	return true;
+}
+
+/* Looks at every slot once and starts the calls that are called for. */
+static void
+sweep_slots(void)
+{
+	int64		now = pge_clock_ms();
+
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < pge_shared->slot_count; i++)
+	{
+		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeProvider *start = NULL;
+		bool		changed = false;
+
+		if (slot->state == PGE_SLOT_WANTED)
+			changed = examine_wanted(i, now, &start);
+		else if (slot->state == PGE_SLOT_READY)
+			changed = examine_ready(i, now, &start);
+		else if (slot->state == PGE_SLOT_FAILED)
+		{
+			if (now >= slot->retry_ms)
+				pge_slot_clear(i);
+			else
+				due(slot->retry_ms);
+		}
+		if (!changed)
+			continue;
+
+		/* Nobody is woken, and no provider called, under the lock. */
+		LWLockRelease(pge_shared->lock);
+		if (start != NULL)
+			pge_call_start(start);
+		else
+			ConditionVariableBroadcast(&slot->changed);
+		now = pge_clock_ms();
+		LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	}
+	LWLockRelease(pge_shared->lock);
+}
+
+/* Ends the calls that have taken too long, and reads what has come. */
+static void
+attend_calls(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, providers)
+	{
+		PgeProvider *provider = lfirst(cell);
+
+		if (provider->helper.pid != 0)
+			pge_call_continue(provider);
+		if (provider->call.step == PGE_STEP_IDLE)
+			continue;
+		if (pge_clock_ms() >= provider->call.deadline_ms)
+			pge_call_expire(provider);
+		else
+			due(provider->call.deadline_ms);
+	}
+}
+
+/* Sleeps until woken, answered, or due. */
+static void
+wait_for_event(void)
+{
+	WaitEventSet *set = pge_create_wait_event_set(2 + list_length(providers));
+	WaitEvent	event;
+	int64		timeout = next_event_ms - pge_clock_ms();
+	ListCell   *cell;
+
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	foreach(cell, providers)
+	{
+		PgeProvider *provider = lfirst(cell);
+
+		if (provider->helper.pid != 0)
+			AddWaitEventToSet(set, WL_SOCKET_READABLE,
+							  provider->helper.from_fd, NULL, NULL);
+	}
+	WaitEventSetWait(set, Max(timeout, 0), &event, 1, PG_WAIT_EXTENSION);
+	FreeWaitEventSet(set);
+}
+
+/* ---------------------------------------------------------------- */
+/* The worker                                                       */
+/* ---------------------------------------------------------------- */
+
+/* Leaves no helper and no stale address behind, whatever the reason. */
+static void
+detach(int code, Datum arg)
+{
+	ListCell   *cell;
+
+	LWLockReleaseAll();
+	foreach(cell, providers)
+	{
+		PgeProvider *provider = lfirst(cell);
+
+		if (provider->helper.pid != 0)
+			prov_helper_stop(&provider->helper);
+		envl_wipe(provider, sizeof(PgeProvider));
+	}
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	pge_shared->keeper_pid = 0;
+	pge_shared->keeper_latch = NULL;
+	LWLockRelease(pge_shared->lock);
+}
+
+/*
+ * Takes over from an earlier keeper.  What that one was working on fails, so
+ * that a request which makes the keeper exit is not tried for ever.
+ */
+static void
+attach(void)
+{
+	int64		now = pge_clock_ms();
+
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	pge_shared->keeper_pid = MyProcPid;
+	pge_shared->keeper_latch = MyLatch;
+	for (int i = 0; i < pge_shared->slot_count; i++)
+	{
+		PgeSlot    *slot = &pge_shared->slots[i];
+
+		slot->refreshing = false;
+		if (slot->state == PGE_SLOT_WORKING)
+			refuse(slot, PROV_UNAVAILABLE,
+				   "The keeper stopped while it was asking the provider.",
+				   now + 1000);
+	}
+	LWLockRelease(pge_shared->lock);
+	for (int i = 0; i < pge_shared->slot_count; i++)
+		ConditionVariableBroadcast(&pge_shared->slots[i].changed);
+	pg_atomic_fetch_add_u64(&pge_shared->counters.keeper_starts, 1);
+}
+
+void
+pgenvelope_keeper_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+
+#ifdef __linux__
+	/* Root keys pass through here: no core file, no debugger but root's. */
+	(void) prctl(PR_SET_DUMPABLE, 0);
+#endif
+	before_shmem_exit(detach, (Datum) 0);
+	attach();
+	read_settings();
+
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+
+		/* Not 0, which would mean: do not start me again. */
+		if (ShutdownRequestPending)
+			proc_exit(1);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			read_settings();
+		}
+		pge_point(PGE_POINT_KEEPER_LOOP);
+		next_event_ms = pge_clock_ms() + LONGEST_SLEEP_MS;
+		attend_calls();
+		sweep_slots();
+		attend_calls();
+		wait_for_event();
+	}
+}
+
+void
+pge_keeper_init(void)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, "pgenvelope keeper", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pgenvelope keeper", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pgenvelope", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgenvelope_keeper_main", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}

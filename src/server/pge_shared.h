@@ -1,0 +1,141 @@
+/*
+ * pge_shared.h
+ *	  What backends and the keeper share: the key cache's slots, the keeper's
+ *	  whereabouts, counters.
+ *
+ * A slot is both a request to the keeper and the cache entry that answers it,
+ * so that any number of backends that want one KEK make one provider call.
+ * The 32 bytes of the KEK itself are not in here but in a mapping of their
+ * own (PgeSecrets), which is kept out of core dumps and, as far as the
+ * process's limit allows, out of swap.
+ *
+ * Locking protocol.  PgeShared.lock covers every field of every slot and the
+ * KEKs: exclusive to change, shared to read.  Nobody waits, allocates or
+ * talks to a provider while holding it.  The exceptions are marked atomic.
+ * Whoever changes a slot's state broadcasts its condition variable after
+ * releasing the lock; a sleeper finds its slot again by digest, since slots
+ * are reused.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_SHARED_H
+#define PGE_SHARED_H
+
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#include "../providers/prov.h"
+
+typedef enum PgeSlotState
+{
+	PGE_SLOT_FREE = 0,
+	PGE_SLOT_WANTED,			/* a backend waits for the keeper */
+	PGE_SLOT_WORKING,			/* the keeper has asked the provider */
+	PGE_SLOT_READY,				/* the KEK is there */
+	PGE_SLOT_FAILED				/* the failure is, until retry_ms */
+} PgeSlotState;
+
+typedef struct PgeSlot
+{
+	PgeSlotState state;
+	bool		seal;			/* generate and seal a new KEK, rather than
+								 * unseal one */
+	bool		refreshing;		/* READY, and the keeper asks again */
+	Oid			database;
+	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* names the KEK; random while
+												 * a new one is being sealed */
+	char		database_name[NAMEDATALEN];
+	char		provider[PROV_NAME_SIZE];
+	char		key_name[ENVL_KEY_NAME_MAX + 1];
+	uint64		key_id;
+	uint16		version;
+	uint8		kcv[ENVL_KCV_LEN];	/* of the KEK, once READY */
+	prov_category category;		/* FAILED: why */
+	char		reason[160];	/* FAILED: the sentence for the client */
+	int64		soft_ms;		/* READY: unseal again from then on */
+	int64		hard_ms;		/* READY: not to be used from then on */
+	int64		retry_ms;		/* FAILED: forgotten from then on */
+	pg_atomic_uint64 used_ms;	/* atomic: when a backend last used it */
+	ConditionVariable changed;	/* broadcast when state changes */
+	prov_sealed sealed;			/* to unseal, or what sealing returned */
+} PgeSlot;
+
+/* Named points of the keeper where a test makes it err, exit or hang. */
+typedef enum PgePoint
+{
+	PGE_POINT_KEEPER_LOOP,
+	PGE_POINT_KEEPER_CALL,
+	PGE_POINTS
+} PgePoint;
+
+typedef enum PgePointAction
+{
+	PGE_POINT_PASS = 0,
+	PGE_POINT_ERROR,			/* ereport(ERROR), once */
+	PGE_POINT_EXIT,				/* proc_exit(1), once */
+	PGE_POINT_ABORT,			/* abort(), once */
+	PGE_POINT_HANG				/* until the action changes */
+} PgePointAction;
+
+/* All atomic. */
+typedef struct PgeCounters
+{
+	pg_atomic_uint64 hits;		/* values served by a KEK already unsealed */
+	pg_atomic_uint64 misses;	/* times a backend had to ask the keeper */
+	pg_atomic_uint64 seals;		/* provider calls */
+	pg_atomic_uint64 unseals;	/* provider calls */
+	pg_atomic_uint64 refreshes; /* unseals made ahead of use, too */
+	pg_atomic_uint64 evictions;
+	pg_atomic_uint64 keeper_starts;
+	pg_atomic_uint64 failures[PROV_CATEGORIES];
+} PgeCounters;
+
+typedef struct PgeShared
+{
+	LWLock	   *lock;
+	pg_atomic_uint64 generation;	/* atomic: a backend drops its KEKs and
+									 * DEKs when it moves */
+	pid_t		keeper_pid;		/* 0 if there is none; under lock */
+	Latch	   *keeper_latch;	/* under lock */
+	bool		memory_locked;	/* set at start: mlock worked */
+	pg_atomic_uint64 clock_offset_ms;	/* atomic: added to the clock; moved
+										 * by tests only */
+	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by
+											 * tests only */
+	PgeCounters counters;
+	int			slot_count;		/* set at start */
+	PgeSlot		slots[FLEXIBLE_ARRAY_MEMBER];
+} PgeShared;
+
+/* NULL unless the library was preloaded. */
+extern PgeShared *pge_shared;
+
+/* The KEK of each slot; covered by pge_shared->lock. */
+extern envl_key *pge_slot_keys;
+
+/*
+ * The first bytes of each slot's digest, side by side, so that a search
+ * through many slots reads little memory; covered by pge_shared->lock.
+ */
+extern uint64 *pge_slot_tags;
+
+/* Called from _PG_init in the postmaster. */
+extern void pge_shared_init(void);
+
+/* Raises 55000 unless shared memory is there. */
+extern void pge_require_preload(void);
+
+/* Monotonic milliseconds, with the tests' offset. */
+extern int64 pge_clock_ms(void);
+
+/* The current generation, and a new one. */
+extern uint64 pge_generation(void);
+extern void pge_generation_bump(void);
+
+/* Stops here if a test says so. */
+extern void pge_point(PgePoint point);
+
+#endif							/* PGE_SHARED_H */

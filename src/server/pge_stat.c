@@ -1,0 +1,73 @@
+/*
+ * pge_stat.c
+ *	  The counters of the key cache and the keeper.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+
+#include "pge_cache.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_stat);
+
+/* Columns before the failures, as sql/pgenvelope.sql has them. */
+#define STAT_COLUMNS (11 + PROV_CATEGORIES - 1)
+
+static int
+count_ready(pid_t *keeper_pid)
+{
+	int			ready = 0;
+
+	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	*keeper_pid = pge_shared->keeper_pid;
+	for (int i = 0; i < pge_shared->slot_count; i++)
+		ready += pge_shared->slots[i].state == PGE_SLOT_READY;
+	LWLockRelease(pge_shared->lock);
+	return ready;
+}
+
+static Datum
+counter(pg_atomic_uint64 *value)
+{
+	return Int64GetDatum((int64) pg_atomic_read_u64(value));
+}
+
+Datum
+pgenvelope_stat(PG_FUNCTION_ARGS)
+{
+	PgeCounters *counters;
+	TupleDesc	descriptor;
+	Datum		values[STAT_COLUMNS] = {0};
+	bool		nulls[STAT_COLUMNS] = {0};
+	pid_t		keeper_pid;
+	int			n = 0;
+
+	pge_require_preload();
+	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	pge_cache_flush_counts();
+	counters = &pge_shared->counters;
+	values[2] = Int32GetDatum(count_ready(&keeper_pid));
+	values[n] = Int32GetDatum(keeper_pid);
+	nulls[n++] = keeper_pid == 0;
+	values[n++] = counter(&counters->keeper_starts);
+	n++;
+	values[n++] = Int32GetDatum(pge_shared->slot_count);
+	values[n++] = BoolGetDatum(pge_shared->memory_locked);
+	values[n++] = counter(&counters->hits);
+	values[n++] = counter(&counters->misses);
+	values[n++] = counter(&counters->evictions);
+	values[n++] = counter(&counters->seals);
+	values[n++] = counter(&counters->unseals);
+	values[n++] = counter(&counters->refreshes);
+	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
+		values[n++] = counter(&counters->failures[category]);
+	Assert(n == STAT_COLUMNS && n == descriptor->natts);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor),
+											 values, nulls));
+}

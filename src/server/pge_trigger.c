@@ -1,0 +1,388 @@
+/*
+ * pge_trigger.c
+ *	  env_encrypt_column: a BEFORE ROW trigger that encrypts one column into
+ *	  another, so that the plaintext never reaches the disk.
+ *
+ *		CREATE TRIGGER encrypt_email BEFORE INSERT OR UPDATE ON customers
+ *			FOR EACH ROW EXECUTE FUNCTION env_encrypt_column(
+ *				'email_plain', 'email',
+ *				'tenant=tenant', 'type:customers.email', 'id=id');
+ *
+ * The row is read in C: no expression is evaluated and no name is looked up
+ * in a search path.  What is in the source column is data, always: a text
+ * that looks like an envelope is encrypted like any other.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "pge_compat.h"
+#include "pge_encoding.h"
+#include "pge_type.h"
+#include "pge_value.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_encrypt_column);
+
+#define KEY_ARGUMENT "@key:"
+
+/* The most members that a trigger names. */
+#define TRIGGER_MEMBERS_MAX 32
+
+/* A column, and how its values become text. */
+typedef struct Column
+{
+	AttrNumber	number;
+	Oid			type;			/* of which a domain is made, if it is one */
+	FmgrInfo	output;
+} Column;
+
+/* One member of the context: from a column, or a literal. */
+typedef struct Member
+{
+	envl_view	name;			/* UTF-8 */
+	bool		is_literal;
+	envl_view	literal;		/* UTF-8 */
+	Column		column;
+} Member;
+
+/* The trigger's arguments, read once per statement and table. */
+typedef struct Arguments
+{
+	Column		source;
+	Column		target;
+	const text *key;			/* NULL: the default key */
+	int			member_count;
+	Member		members[TRIGGER_MEMBERS_MAX];
+} Arguments;
+
+/* ---------------------------------------------------------------- */
+/* Reading the arguments                                            */
+/* ---------------------------------------------------------------- */
+
+static void
+find_column(Relation table, const char *name, Column *column)
+{
+	TupleDesc	descriptor = RelationGetDescr(table);
+	Oid			output;
+	bool		is_varlena;
+
+	column->number = SPI_fnumber(descriptor, name);
+	if (column->number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", name,
+						RelationGetRelationName(table)),
+				 errhint("See the arguments of the trigger's env_encrypt_column.")));
+	column->type = getBaseType(SPI_gettypeid(descriptor, column->number));
+	getTypeOutputInfo(column->type, &output, &is_varlena);
+	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
+}
+
+/* The argument in UTF-8; it comes from the catalog, so it is no secret. */
+static envl_view
+argument_utf8(const char *argument, size_t len)
+{
+	envl_view	utf8;
+	PgeProblem	problem;
+
+	if (!pge_to_utf8((envl_view) {(const uint8 *) argument, len}, &utf8,
+					 &problem))
+		pge_raise(&problem);
+	return utf8;
+}
+
+static void
+read_member(Relation table, const char *argument, Member *member)
+{
+	size_t		name_len = strcspn(argument, "=:");
+
+	if (name_len == 0 || argument[name_len] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" of env_encrypt_column is not understood",
+						argument),
+				 errhint("Members of the context are 'member=column' or 'member:literal'.")));
+	member->name = argument_utf8(argument, name_len);
+	member->is_literal = argument[name_len] == ':';
+	argument += name_len + 1;
+	if (member->is_literal)
+		member->literal = argument_utf8(argument, strlen(argument));
+	else
+		find_column(table, argument, &member->column);
+}
+
+/*
+ * Whether the target is of our type: the type whose input function is ours,
+ * in whatever schema it was created.
+ */
+static void
+check_target(Relation table, const Column *target, const char *name)
+{
+	Oid			input;
+	Oid			parameter;
+	FmgrInfo	function;
+
+	getTypeInputInfo(target->type, &input, &parameter);
+	fmgr_info(input, &function);
+	if (function.fn_addr != pgenvelope_in)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is not of type envelope",
+						name, RelationGetRelationName(table))));
+}
+
+static void
+read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
+{
+	if (trigger->tgnargs < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("env_encrypt_column needs a source and a target column"),
+				 errhint("For example env_encrypt_column('email_plain', 'email', 'tenant=tenant', 'type:customers.email', 'id=id').")));
+	find_column(table, trigger->tgargs[0], &arguments->source);
+	find_column(table, trigger->tgargs[1], &arguments->target);
+	check_target(table, &arguments->target, trigger->tgargs[1]);
+	for (int i = 2; i < trigger->tgnargs; i++)
+	{
+		const char *argument = trigger->tgargs[i];
+
+		if (strncmp(argument, KEY_ARGUMENT, strlen(KEY_ARGUMENT)) == 0)
+		{
+			arguments->key = cstring_to_text(argument + strlen(KEY_ARGUMENT));
+			continue;
+		}
+		if (arguments->member_count == TRIGGER_MEMBERS_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("env_encrypt_column takes at most %d members",
+							TRIGGER_MEMBERS_MAX)));
+		read_member(table, argument,
+					&arguments->members[arguments->member_count++]);
+	}
+}
+
+/* The arguments, kept for as long as the statement runs. */
+static Arguments *
+get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
+{
+	MemoryContext old_context;
+	Arguments  *arguments = fcinfo->flinfo->fn_extra;
+
+	if (arguments != NULL)
+		return arguments;
+	old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	arguments = palloc0(sizeof(Arguments));
+	read_arguments(trigger->tg_relation, trigger->tg_trigger, arguments);
+	fcinfo->flinfo->fn_extra = arguments;
+	MemoryContextSwitchTo(old_context);
+	return arguments;
+}
+
+/* ---------------------------------------------------------------- */
+/* The row                                                          */
+/* ---------------------------------------------------------------- */
+
+/* A column's value as UTF-8 text. */
+static envl_view
+text_of(Column *column, Datum value)
+{
+	char	   *text = OutputFunctionCall(&column->output, value);
+	envl_view	utf8;
+	PgeProblem	problem;
+
+	if (!pge_to_utf8((envl_view) {(const uint8 *) text, strlen(text)}, &utf8,
+					 &problem))
+		pge_raise(&problem);
+	return utf8;
+}
+
+/* A member's value, as env_encrypt would take it from jsonb_build_object. */
+static void
+fill_member(Relation table, HeapTuple row, Member *from, envl_member *member)
+{
+	Datum		value;
+	bool		isnull;
+
+	member->name = from->name;
+	member->type = ENVL_MEMBER_STRING;
+	if (from->is_literal)
+	{
+		member->string = from->literal;
+		return;
+	}
+	value = heap_getattr(row, from->column.number, RelationGetDescr(table),
+						 &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE('P', 'E', '0', '0', '5')),
+				 errmsg("encryption context needs a column that is null"),
+				 errdetail("Column \"%s\" of table \"%s\" is a member of the context.",
+						   NameStr(TupleDescAttr(RelationGetDescr(table),
+												 from->column.number - 1)->attname),
+						   RelationGetRelationName(table)),
+				 errhint("A row's identity must be known before it is inserted."),
+				 errhidestmt(true), errhidecontext(true)));
+	switch (from->column.type)
+	{
+		case INT2OID:
+			member->type = ENVL_MEMBER_INTEGER;
+			member->integer = DatumGetInt16(value);
+			break;
+		case INT4OID:
+			member->type = ENVL_MEMBER_INTEGER;
+			member->integer = DatumGetInt32(value);
+			break;
+		case INT8OID:
+			member->type = ENVL_MEMBER_INTEGER;
+			member->integer = DatumGetInt64(value);
+			break;
+		case BOOLOID:
+			member->type = ENVL_MEMBER_BOOLEAN;
+			member->boolean = DatumGetBool(value);
+			break;
+		default:
+			member->string = text_of(&from->column, value);
+	}
+}
+
+/* Seals what is in the source column. */
+static Datum
+seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
+{
+	envl_member members[TRIGGER_MEMBERS_MAX];
+	envl_bound_context bound;
+	PgeKeyVersion *version;
+	envl_view	plaintext;
+	uint8		flags = ENVL_FLAG_TEXT;
+	struct varlena *value;
+	PgeProblem	problem;
+
+	/* Output functions may run any code: be done with them first. */
+	for (int i = 0; i < arguments->member_count; i++)
+		fill_member(table, row, &arguments->members[i], &members[i]);
+	if (arguments->source.type == BYTEAOID)
+	{
+		flags = 0;
+		plaintext = pge_varlena_view(PG_DETOAST_DATUM_PACKED(source));
+	}
+	else
+		plaintext = text_of(&arguments->source, source);
+
+	pge_catalog_begin();
+	version = pge_encrypting_version(arguments->key, &problem);
+	if (version == NULL ||
+		!pge_context_bind_members(members, arguments->member_count,
+								  version->key, &bound, &problem))
+		pge_raise(&problem);
+	value = pge_seal(version, flags, plaintext, &bound, &problem);
+	if (flags & ENVL_FLAG_TEXT)
+		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
+	if (value == NULL)
+		pge_raise(&problem);
+	return PointerGetDatum(value);
+}
+
+/* Whether a column has the same bytes, or is null, in both rows. */
+static bool
+same_bytes(Relation table, const Column *column, HeapTuple a, HeapTuple b)
+{
+	TupleDesc	descriptor = RelationGetDescr(table);
+	Form_pg_attribute attribute = TupleDescAttr(descriptor,
+												column->number - 1);
+	bool		a_null;
+	bool		b_null;
+	Datum		a_value = heap_getattr(a, column->number, descriptor, &a_null);
+	Datum		b_value = heap_getattr(b, column->number, descriptor, &b_null);
+
+	if (a_null || b_null)
+		return a_null == b_null;
+	return datum_image_eq(a_value, b_value, attribute->attbyval,
+						  attribute->attlen);
+}
+
+/*
+ * A row whose identity changes takes its values' context with it, and they
+ * would not open again.
+ */
+static void
+refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
+{
+	Relation	table = trigger->tg_relation;
+	bool		target_null;
+
+	(void) heap_getattr(row, arguments->target.number,
+						RelationGetDescr(table), &target_null);
+	if (target_null || !same_bytes(table, &arguments->target,
+								   trigger->tg_trigtuple, row))
+		return;
+	for (int i = 0; i < arguments->member_count; i++)
+	{
+		Member	   *member = &arguments->members[i];
+
+		if (member->is_literal ||
+			same_bytes(table, &member->column, trigger->tg_trigtuple, row))
+			continue;
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE('P', 'E', '0', '0', '5')),
+				 errmsg("column \"%s\" is bound to a column that this update changes",
+						trigger->tg_trigger->tgargs[1]),
+				 errdetail("Column \"%s\" is a member of its encryption context.",
+						   NameStr(TupleDescAttr(RelationGetDescr(table),
+												 member->column.number - 1)->attname)),
+				 errhint("Set \"%s\" to env_rebind(...) in the same UPDATE, or give the plaintext again.",
+						 trigger->tg_trigger->tgargs[1]),
+				 errhidestmt(true), errhidecontext(true)));
+	}
+}
+
+Datum
+pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Arguments  *arguments;
+	HeapTuple	row;
+	Datum		values[2];
+	bool		nulls[2] = {false, true};
+	int			columns[2];
+	Datum		source;
+	bool		isnull;
+
+	pge_require_preload();
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("env_encrypt_column must be fired before INSERT or UPDATE, for each row")));
+	arguments = get_arguments(fcinfo, trigger);
+	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+		trigger->tg_newtuple : trigger->tg_trigtuple;
+	source = heap_getattr(row, arguments->source.number,
+						  RelationGetDescr(trigger->tg_relation), &isnull);
+	if (isnull)
+	{
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+			refuse_silent_move(trigger, row, arguments);
+		return PointerGetDatum(row);
+	}
+	columns[0] = arguments->target.number;
+	values[0] = seal_source(trigger->tg_relation, row, arguments, source);
+	columns[1] = arguments->source.number;
+	values[1] = (Datum) 0;
+	return PointerGetDatum(heap_modify_tuple_by_cols(row,
+													 RelationGetDescr(trigger->tg_relation),
+													 2, columns, values,
+													 nulls));
+}

@@ -1,0 +1,16 @@
+/*
+ * pge_type.h
+ *	  The type envelope: its input function, by which it is recognised in
+ *	  whatever schema it was created.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_TYPE_H
+#define PGE_TYPE_H
+
+#include "fmgr.h"
+
+extern PGDLLEXPORT Datum pgenvelope_in(PG_FUNCTION_ARGS);
+
+#endif							/* PGE_TYPE_H */

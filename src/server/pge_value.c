@@ -1,0 +1,423 @@
+/*
+ * pge_value.c
+ *	  env_encrypt, env_decrypt and their relatives.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "pge_compat.h"
+#include "pge_encoding.h"
+#include "pge_guc.h"
+#include "pge_kek.h"
+#include "pge_value.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
+PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);
+PG_FUNCTION_INFO_V1(pgenvelope_decrypt_text);
+PG_FUNCTION_INFO_V1(pgenvelope_decrypt_bytea);
+PG_FUNCTION_INFO_V1(pgenvelope_verify);
+PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
+PG_FUNCTION_INFO_V1(pgenvelope_rebind);
+
+/* A detoasted argument, or NULL. */
+static struct varlena *
+varlena_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
+}
+
+/* ---------------------------------------------------------------- */
+/* Sealing                                                          */
+/* ---------------------------------------------------------------- */
+
+/* The active version of a key that the current user may encrypt with. */
+static PgeKeyVersion *
+active_version(PgeKey *key, PgeProblem *problem)
+{
+	PgeKeyVersion *version;
+
+	if (!pge_require_privilege(key, PGE_ENCRYPT, problem))
+		return NULL;
+	version = pge_key_active(key);
+	if (version == NULL)
+		pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
+					"key \"%s\" has no active version", key->name);
+	return version;
+}
+
+PgeKeyVersion *
+pge_encrypting_version(const text *name, PgeProblem *problem)
+{
+	envl_view	wanted = name != NULL ? pge_varlena_view(name) :
+	(envl_view) {(const uint8 *) pge_default_key, strlen(pge_default_key)};
+	PgeKey	   *key;
+
+	if (unlikely(wanted.len == 0))
+	{
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"Name a key as the last argument, or set pgenvelope.default_key.",
+					"no key to encrypt with");
+		return NULL;
+	}
+	key = pge_key_by_name((const char *) wanted.data, wanted.len);
+	if (unlikely(key == NULL))
+	{
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"Create it with env_create_key.",
+					"key \"%.*s\" does not exist",
+					(int) Min(wanted.len, ENVL_KEY_NAME_MAX),
+					(const char *) wanted.data);
+		return NULL;
+	}
+	return active_version(key, problem);
+}
+
+struct varlena *
+pge_seal(PgeKeyVersion *version, uint8 flags, envl_view plaintext,
+		 const envl_bound_context *context, PgeProblem *problem)
+{
+	PgeKek	   *kek = pge_kek_get(version, problem);
+	envl_payload payload;
+	struct varlena *value;
+	size_t		size;
+	envl_status status;
+
+	if (unlikely(kek == NULL))
+		return NULL;
+	pge_kek_prepare_seal(kek);
+
+	payload.key_id = version->key_id;
+	payload.key_version = (uint16) version->version;
+	payload.flags = flags | (pge_store_context ? ENVL_FLAG_CONTEXT : 0) |
+		(pge_padding > 0 ? ENVL_FLAG_PADDED : 0);
+	payload.padding = pge_padding;
+	payload.moment_us = GetCurrentStatementStartTimestamp();
+	payload.plaintext = plaintext;
+	size = envl_value_size(&payload, context);
+	if (unlikely(size == 0))
+	{
+		pge_problem_core(problem, ENVL_LIMIT);
+		return NULL;
+	}
+	value = palloc(VARHDRSZ + size);
+	SET_VARSIZE(value, VARHDRSZ + size);
+	status = envl_value_seal(pge_sealer(), &kek->kek, &kek->pool, &payload,
+							 context, (uint8 *) VARDATA(value));
+	if (likely(status == ENVL_OK))
+		return value;
+	pfree(value);
+	pge_problem_core(problem, status);
+	return NULL;
+}
+
+/* env_encrypt, for either type. */
+static Datum
+encrypt(FunctionCallInfo fcinfo, uint8 flags)
+{
+	const struct varlena *given = varlena_argument(fcinfo, 0);
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const text *name = varlena_argument(fcinfo, 2);
+	envl_bound_context bound;
+	envl_view	plaintext;
+	struct varlena *value;
+	PgeKeyVersion *version;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	if (given == NULL)
+		PG_RETURN_NULL();
+	pge_catalog_begin();
+	version = pge_encrypting_version(name, &problem);
+	if (version == NULL ||
+		!pge_context_bind(context, version->key, &bound, &problem))
+		pge_raise(&problem);
+
+	plaintext = pge_varlena_view(given);
+	if ((flags & ENVL_FLAG_TEXT) &&
+		!pge_to_utf8(plaintext, &plaintext, &problem))
+		pge_raise(&problem);
+	value = pge_seal(version, flags, plaintext, &bound, &problem);
+	if (plaintext.data != (const uint8 *) VARDATA_ANY(given))
+		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
+	if (value == NULL)
+		pge_raise(&problem);
+	PG_RETURN_POINTER(value);
+}
+
+Datum
+pgenvelope_encrypt_text(PG_FUNCTION_ARGS)
+{
+	return encrypt(fcinfo, ENVL_FLAG_TEXT);
+}
+
+Datum
+pgenvelope_encrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return encrypt(fcinfo, 0);
+}
+
+/* ---------------------------------------------------------------- */
+/* Opening                                                          */
+/* ---------------------------------------------------------------- */
+
+/* The version that opens a value, if the current user may and it may. */
+static PgeKeyVersion *
+opening_version(const envl_envelope *envelope, const text *expected,
+				PgeProblem *problem)
+{
+	PgeKey	   *key = pge_key_by_id(envelope->key_id);
+	PgeKeyVersion *version;
+
+	if (key == NULL)
+	{
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"The value comes from another database, or its key's rows were not restored.",
+					"the value's key does not exist in this database");
+		pge_problem_detail(problem, "Its id is %012llx.",
+						   (unsigned long long) envelope->key_id);
+		return NULL;
+	}
+	if (!pge_require_privilege(key, PGE_DECRYPT, problem))
+		return NULL;
+	if (expected != NULL)
+	{
+		envl_view	name = pge_varlena_view(expected);
+
+		if (!envl_view_equal(name, (envl_view) {
+			(const uint8 *) key->name, strlen(key->name)
+		}))
+		{
+			pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
+						"value is encrypted with key \"%s\", not with the key given",
+						key->name);
+			return NULL;
+		}
+	}
+	version = pge_key_version(key, envelope->key_version);
+	if (version == NULL)
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"Restore the row of pgenvelope.key_version that it was encrypted with.",
+					"key \"%s\" has no version %u", key->name,
+					envelope->key_version);
+	else if (version->state == PGE_STATE_RETIRED ||
+			 version->state == PGE_STATE_DESTROYED)
+	{
+		pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
+					"version %u of key \"%s\" no longer decrypts",
+					envelope->key_version, key->name);
+		pge_problem_detail(problem, "It is %s.",
+						   version->state == PGE_STATE_RETIRED ?
+						   "retired" : "destroyed");
+		version = NULL;
+	}
+	return version;
+}
+
+bool
+pge_open(const struct varlena *value, const struct varlena *context,
+		 const text *expected, PgeOpened *opened, PgeProblem *problem)
+{
+	envl_envelope envelope;
+	envl_bound_context bound;
+	PgeKeyVersion *version;
+	PgeKek	   *kek;
+	size_t		len;
+	envl_status status;
+
+	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
+	if (unlikely(status != ENVL_OK))
+		return pge_problem_core(problem, status);
+	version = opening_version(&envelope, expected, problem);
+	if (unlikely(version == NULL) ||
+		!pge_context_bind(context, version->key, &bound, problem))
+		return false;
+	kek = pge_kek_get(version, problem);
+	if (unlikely(kek == NULL))
+		return false;
+
+	opened->plaintext = palloc(VARHDRSZ + envelope.ciphertext.len);
+	status = envl_value_open(&pge_sealer()->engine, &kek->kek, &envelope,
+							 &bound,
+							 (uint8 *) VARDATA(opened->plaintext), &len);
+	if (unlikely(status != ENVL_OK))
+	{
+		pfree(opened->plaintext);
+		return pge_problem_core(problem, status);
+	}
+	SET_VARSIZE(opened->plaintext, VARHDRSZ + len);
+	opened->flags = envelope.flags;
+	opened->key = version->key;
+	return true;
+}
+
+void
+pge_opened_discard(PgeOpened *opened)
+{
+	envl_wipe(VARDATA(opened->plaintext),
+			  VARSIZE(opened->plaintext) - VARHDRSZ);
+	pfree(opened->plaintext);
+}
+
+/*
+ * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
+ * result goes to disk: a plaintext there is what this extension exists to
+ * prevent.
+ */
+static void
+refuse_maintenance(void)
+{
+	if (likely(!InSecurityRestrictedOperation()) ||
+		pge_allow_maintenance_decrypt)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("cannot decrypt within a security-restricted operation"),
+			 errdetail("ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX would store the plaintext."),
+			 errhint("A superuser can set pgenvelope.allow_maintenance_decrypt."),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* Opens the first argument in the context of the second, or raises. */
+static void
+open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
+{
+	const struct varlena *value = varlena_argument(fcinfo, 0);
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const text *expected = varlena_argument(fcinfo, 2);
+	PgeProblem	problem;
+
+	pge_catalog_begin();
+	if (!pge_open(value, context, expected, opened, &problem))
+		pge_raise(&problem);
+}
+
+Datum
+pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
+{
+	PgeOpened	opened;
+	envl_view	utf8;
+	envl_view	converted;
+	text	   *result;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	refuse_maintenance();
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	open_arguments(fcinfo, &opened);
+	if (!(opened.flags & ENVL_FLAG_TEXT))
+	{
+		pge_opened_discard(&opened);
+		pge_problem(&problem, PGE_WRONG_PAYLOAD, "Use env_decrypt_bytea.",
+					"value holds bytes, not text");
+		pge_raise(&problem);
+	}
+	utf8 = pge_varlena_view(opened.plaintext);
+	if (!pge_from_utf8(utf8, &converted, &problem))
+	{
+		pge_opened_discard(&opened);
+		pge_raise(&problem);
+	}
+	if (converted.data == utf8.data)
+		PG_RETURN_TEXT_P(opened.plaintext);
+	result = cstring_to_text_with_len((const char *) converted.data,
+									  (int) converted.len);
+	envl_wipe(unconstify(uint8 *, converted.data), converted.len);
+	pge_opened_discard(&opened);
+	PG_RETURN_TEXT_P(result);
+}
+
+Datum
+pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	PgeOpened	opened;
+
+	pge_require_preload();
+	refuse_maintenance();
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	open_arguments(fcinfo, &opened);
+	PG_RETURN_BYTEA_P(opened.plaintext);
+}
+
+Datum
+pgenvelope_verify(PG_FUNCTION_ARGS)
+{
+	const struct varlena *value = varlena_argument(fcinfo, 0);
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+	PgeOpened	opened;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	refuse_maintenance();
+	if (value == NULL)
+		PG_RETURN_NULL();
+	pge_catalog_begin();
+	if (pge_open(value, context, NULL, &opened, &problem))
+	{
+		pge_opened_discard(&opened);
+		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
+	}
+
+	/* Who may not decrypt is not told how a value would fare. */
+	if (problem.outcome == PGE_NOT_ENTITLED)
+		pge_raise(&problem);
+	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
+}
+
+/*
+ * Opens a value in one context and seals it anew in another, both of which
+ * are jsonb datums, with the active version of the same key.
+ */
+static Datum
+seal_anew(const struct varlena *value, const struct varlena *old_context,
+		  const struct varlena *new_context)
+{
+	PgeOpened	opened;
+	envl_bound_context bound;
+	PgeKeyVersion *version;
+	struct varlena *sealed = NULL;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_catalog_begin();
+	if (!pge_open(value, old_context, NULL, &opened, &problem))
+		pge_raise(&problem);
+	version = active_version(opened.key, &problem);
+	if (version != NULL &&
+		pge_context_bind(new_context, version->key, &bound, &problem))
+		sealed = pge_seal(version, opened.flags & ENVL_FLAG_TEXT,
+						  pge_varlena_view(opened.plaintext), &bound,
+						  &problem);
+	pge_opened_discard(&opened);
+	if (sealed == NULL)
+		pge_raise(&problem);
+	PG_RETURN_POINTER(sealed);
+}
+
+Datum
+pgenvelope_reencrypt(PG_FUNCTION_ARGS)
+{
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	return seal_anew(varlena_argument(fcinfo, 0), context, context);
+}
+
+Datum
+pgenvelope_rebind(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	return seal_anew(varlena_argument(fcinfo, 0), varlena_argument(fcinfo, 1),
+					 varlena_argument(fcinfo, 2));
+}

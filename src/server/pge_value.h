@@ -1,0 +1,63 @@
+/*
+ * pge_value.h
+ *	  Sealing and opening values on the server: key, rights, state, context
+ *	  and cryptography, in that order.
+ *
+ * The order is what keeps whoever is not entitled from learning anything:
+ * structure, key lookup, entitlement, state, context rules, cryptography.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_VALUE_H
+#define PGE_VALUE_H
+
+#include "../core/envl_value.h"
+#include "pge_catalog.h"
+#include "pge_context.h"
+
+/* The bytes of a detoasted datum. */
+static inline envl_view
+pge_varlena_view(const struct varlena *value)
+{
+	return (envl_view) {
+		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)
+	};
+}
+
+/*
+ * The key that encrypts: the one named, or pgenvelope.default_key where name
+ * is NULL, with its active version.  Checks the encrypt privilege.
+ */
+extern PgeKeyVersion *pge_encrypting_version(const text *name,
+											 PgeProblem *problem);
+
+/*
+ * Seals a payload with a version and a bound context into a new palloc'd
+ * datum.  NULL fills in problem.
+ */
+extern struct varlena *pge_seal(PgeKeyVersion *version, uint8 flags,
+								envl_view plaintext,
+								const envl_bound_context *context,
+								PgeProblem *problem);
+
+/* What opening yields: palloc'd memory with room for a varlena header. */
+typedef struct PgeOpened
+{
+	struct varlena *plaintext;
+	uint8		flags;			/* of the value */
+	PgeKey	   *key;
+} PgeOpened;
+
+/*
+ * Opens a value for the current user.  expected is the key's name that the
+ * caller insists on, or NULL; context is a jsonb datum or NULL.
+ */
+extern bool pge_open(const struct varlena *value,
+					 const struct varlena *context, const text *expected,
+					 PgeOpened *opened, PgeProblem *problem);
+
+/* Wipes an opened plaintext and gives it back. */
+extern void pge_opened_discard(PgeOpened *opened);
+
+#endif							/* PGE_VALUE_H */

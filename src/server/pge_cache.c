@@ -47,7 +47,7 @@ void
 pge_slot_clear(int slot)
 {
 	Assert(LWLockHeldByMeInMode(pge_shared->lock, LW_EXCLUSIVE));
-	envl_wipe(&pge_slot_keys[slot], sizeof(envl_key));
+	envl_wipe(&pge_shared->keys[slot], sizeof(envl_key));
 	pge_shared->slots[slot].state = PGE_SLOT_FREE;
 	pge_shared->slots[slot].refreshing = false;
 }
@@ -71,7 +71,7 @@ find_slot(const uint8 *digest)
 	{
 		PgeSlot    *slot = &pge_shared->slots[i];
 
-		if (pge_slot_tags[i] == tag && slot->state != PGE_SLOT_FREE &&
+		if (pge_shared->tags[i] == tag && slot->state != PGE_SLOT_FREE &&
 			slot->database == MyDatabaseId &&
 			memcmp(slot->digest, digest, ENVL_KEK_DIGEST_LEN) == 0)
 			return i;
@@ -83,7 +83,7 @@ static void
 name_slot(int i, const uint8 *digest)
 {
 	memcpy(pge_shared->slots[i].digest, digest, ENVL_KEK_DIGEST_LEN);
-	pge_slot_tags[i] = digest_tag(digest);
+	pge_shared->tags[i] = digest_tag(digest);
 }
 
 /*
@@ -181,7 +181,7 @@ take_kek(int i, const PgeSealedKek *kek, PgeUnsealedKek *out)
 
 	if (!envl_secret_equal(slot->kcv, kek->kcv, ENVL_KCV_LEN))
 		return false;
-	out->key = pge_slot_keys[i];
+	out->key = pge_shared->keys[i];
 	out->hard_ms = slot->hard_ms;
 	out->slot = i;
 	pg_atomic_write_u64(&slot->used_ms, pge_clock_ms());

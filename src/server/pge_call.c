@@ -66,7 +66,7 @@ publish_key(PgeCall *call, int64 now)
 	PgeSlot    *slot = &pge_shared->slots[call->slot];
 	int64		ttl = (int64) pge_key_cache_ttl * 1000;
 
-	pge_slot_keys[call->slot] = call->key;
+	pge_shared->keys[call->slot] = call->key;
 	slot->state = PGE_SLOT_READY;
 	slot->refreshing = false;
 	slot->sealed = call->sealed;

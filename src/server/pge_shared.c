@@ -20,10 +20,10 @@
 #include "pge_shared.h"
 
 PgeShared  *pge_shared;
-envl_key   *pge_slot_keys;
-uint64	   *pge_slot_tags;
 
-static bool slot_keys_locked;
+/* Mapped before the first fork, so that it is one for all processes. */
+static envl_key *keys;
+static bool keys_locked;
 
 static shmem_startup_hook_type previous_startup_hook;
 #if PGE_SHMEM_REQUEST_HOOK
@@ -74,8 +74,10 @@ initialize_shared(void)
 	pg_atomic_init_u64(&pge_shared->counters.keeper_starts, 0);
 	for (int i = 0; i < PROV_CATEGORIES; i++)
 		pg_atomic_init_u64(&pge_shared->counters.failures[i], 0);
-	pge_shared->memory_locked = slot_keys_locked;
+	pge_shared->memory_locked = keys_locked;
 	pge_shared->slot_count = pge_key_cache_size;
+	pge_shared->keys = keys;
+	pge_shared->tags = (uint64 *) ((char *) pge_shared + slots_size());
 	for (int i = 0; i < pge_shared->slot_count; i++)
 	{
 		pg_atomic_init_u64(&pge_shared->slots[i].used_ms, 0);
@@ -97,11 +99,9 @@ attach_shared_memory(void)
 		previous_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	pge_shared = ShmemInitStruct("pgenvelope", shared_size(), &found);
-	pge_slot_tags = (uint64 *) ((char *) pge_shared + slots_size());
 	if (!found)
 	{
-		envl_wipe(pge_slot_keys, mul_size(pge_key_cache_size,
-										  sizeof(envl_key)));
+		envl_wipe(keys, mul_size(pge_key_cache_size, sizeof(envl_key)));
 		initialize_shared();
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -110,10 +110,8 @@ attach_shared_memory(void)
 void
 pge_shared_init(void)
 {
-	/* The mapping must be there before the first fork, to be one for all. */
-	pge_slot_keys = pge_secret_map_shared(mul_size(pge_key_cache_size,
-												   sizeof(envl_key)),
-										  &slot_keys_locked);
+	keys = pge_secret_map_shared(mul_size(pge_key_cache_size,
+										  sizeof(envl_key)), &keys_locked);
 	previous_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = attach_shared_memory;
 #if PGE_SHMEM_REQUEST_HOOK

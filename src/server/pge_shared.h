@@ -6,7 +6,7 @@
  * A slot is both a request to the keeper and the cache entry that answers it,
  * so that any number of backends that want one KEK make one provider call.
  * The 32 bytes of the KEK itself are not in here but in a mapping of their
- * own (PgeSecrets), which is kept out of core dumps and, as far as the
+ * own, which is kept out of core dumps and, as far as the
  * process's limit allows, out of swap.
  *
  * Locking protocol.  PgeShared.lock covers every field of every slot and the
@@ -106,21 +106,20 @@ typedef struct PgeShared
 	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by
 											 * tests only */
 	PgeCounters counters;
-	int			slot_count;		/* set at start */
+
+	/*
+	 * Set at start.  Both arrays have an element for each slot and lie at the
+	 * same address in every process; their contents are under lock.
+	 */
+	int			slot_count;
+	envl_key   *keys;			/* the KEKs, in a mapping of their own */
+	uint64	   *tags;			/* the first bytes of the digests, side by
+								 * side, so that a search reads little */
 	PgeSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } PgeShared;
 
 /* NULL unless the library was preloaded. */
 extern PgeShared *pge_shared;
-
-/* The KEK of each slot; covered by pge_shared->lock. */
-extern envl_key *pge_slot_keys;
-
-/*
- * The first bytes of each slot's digest, side by side, so that a search
- * through many slots reads little memory; covered by pge_shared->lock.
- */
-extern uint64 *pge_slot_tags;
 
 /* Called from _PG_init in the postmaster. */
 extern void pge_shared_init(void);

@@ -52,14 +52,15 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: help test test-asan unit fuzz-replay fuzz fuzzers soak bench lint \
-	format coverage quickstart quickstart-stop
+	format coverage quickstart quickstart-stop quickstart-remove
 
 help:
 	@echo 'make                builds the extension'
 	@echo 'make install        installs it'
 	@echo 'make quickstart     a private server with 10,000 encrypted customers;'
 	@echo '                    DATA=file.csv takes your own rows'
-	@echo 'make quickstart-stop  stops and removes it'
+	@echo 'make quickstart-stop    stops it'
+	@echo 'make quickstart-remove  removes it with its key'
 	@echo 'make test           sets up and runs every test'
 	@echo 'make test SUITES="unit regress"  runs some of the suites'
 	@echo 'make test-asan      the regression tests under ASan and UBSan'
@@ -75,13 +76,19 @@ help:
 	@echo 'make clean          removes what was built'
 
 test:
-	@test/setup/run_tests.sh $(SUITES)
+	@test/setup/packages.sh build server test lint
+	@test/setup/run_tests.py $(SUITES)
 
 test-asan:
-	@test/setup/run_tests.sh asan-regress
+	@test/setup/packages.sh build server test
+	@test/setup/run_tests.py asan-regress
 
 unit fuzz-replay lint:
-	@test/setup/run_tests.sh --as-is $@
+	@test/setup/run_tests.py --as-is $@
+
+# What run_tests.py asks for.
+print-%:
+	@echo $($*)
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
@@ -106,3 +113,6 @@ quickstart:
 
 quickstart-stop:
 	@test/quickstart/quickstart.sh stop
+
+quickstart-remove:
+	@test/quickstart/quickstart.sh remove

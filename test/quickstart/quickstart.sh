@@ -1,0 +1,314 @@
+#!/usr/bin/env bash
+# A private PostgreSQL with encrypted customers, and a tour of them.
+#
+#   quickstart.sh start     packages, build, install, server, data, tour
+#   quickstart.sh stop      stops the server; start brings it back
+#   quickstart.sh remove    stops it and removes it with its root key
+#
+# DATA=file.csv loads your own rows (a header line; columns tenant and id if
+# it has them; every other column is encrypted).  The server runs as postgres
+# when this is run as root, else as you; it listens on a socket only.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+data_file=${DATA:-}
+[ -z "$data_file" ] || data_file=$(realpath -e -- "$data_file")
+cd "$top"
+
+database=quickstart
+port=5439
+if [ "$(id -u)" = 0 ]; then
+    user=postgres
+    dir=${QUICKSTART_DIR:-/var/lib/postgresql/pgenvelope-quickstart}
+    as_server() { (cd / && runuser -u postgres -- "$@"); }
+    as_root() { "$@"; }
+    person="sudo -u postgres "
+else
+    user=$(id -un)
+    dir=${QUICKSTART_DIR:-$HOME/.pgenvelope-quickstart}
+    as_server() { (cd / && "$@"); }
+    as_root() { sudo "$@"; }
+    person=""
+fi
+data=$dir/data
+log=$dir/log
+root_key=$dir/root.key
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+else
+    bold='' dim='' green='' red='' plain=''
+fi
+
+heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+say() { printf '  %s\n' "$*"; }
+remark() { printf '  %s%s%s\n' "$dim" "$*" "$plain"; }
+good() { printf '  %s%s%s\n' "$green" "$*" "$plain"; }
+fail() {
+    printf '%s%s%s\n' "$red" "$*" "$plain" >&2
+    exit 1
+}
+
+# Shortens what is too long for a line.
+cut_to() {
+    local text=$2
+    [ "${#text}" -le "$1" ] || text="${text:0:$(($1 - 1))}…"
+    printf '%s' "$text"
+}
+
+# SQL comes on standard input, so that :'name' is replaced by -v name=value.
+sql() {
+    as_server "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$dir" -p "$port" \
+        -U "$user" -d "$database" "$@"
+}
+
+running() {
+    [ -e "$data/postmaster.pid" ] &&
+        as_server "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1
+}
+
+stop_server() {
+    ! running || as_server "$bin/pg_ctl" -D "$data" -m fast -w -t 60 stop \
+        >/dev/null
+}
+
+start_server() {
+    as_server "$bin/pg_ctl" -D "$data" -l "$log" -w -t 60 start >/dev/null || {
+        tail -n 20 "$log" >&2
+        fail "The server did not start; its log is $log."
+    }
+}
+
+find_server() {
+    bin=$("$(make -s print-PG_CONFIG)" --bindir 2>/dev/null) || return 1
+    [ -x "$bin/initdb" ]
+}
+
+# Runs a step that prints only when it fails.
+quietly() {
+    local output
+    output=$("$@" 2>&1 </dev/null) || {
+        printf '%s\n' "$output" | tail -n 40 >&2
+        fail "This failed: $*"
+    }
+}
+
+set_up() {
+    test/setup/packages.sh build server quickstart
+    quietly make -j2 all
+    quietly as_root make install
+    find_server || fail "PostgreSQL's server programs were not found."
+}
+
+# The root key is made together with the cluster, never again: it opens what
+# is stored there.
+make_cluster() {
+    if [ -e "$data/PG_VERSION" ]; then
+        [ -e "$root_key" ] || fail "$root_key is gone, and with it what was" \
+            "stored in $data.  Put it back, or: make quickstart-remove"
+        return
+    fi
+    [ ! -e "$dir" ] || [ -z "$(ls -A "$dir")" ] ||
+        fail "$dir has other files in it."
+    if [ "$user" = postgres ]; then
+        install -d -o postgres -g postgres -m 700 "$dir"
+    else
+        mkdir -p "$dir"
+        chmod 700 "$dir"
+    fi
+    quietly as_server "$bin/initdb" -D "$data" -U "$user" -A peer \
+        --encoding=UTF8 --locale=C.UTF-8
+    as_server sh -c "umask 077 && openssl rand -base64 32 >'$root_key'"
+    as_server tee -a "$data/postgresql.conf" >/dev/null <<CONF
+# make quickstart
+listen_addresses = ''
+port = $port
+unix_socket_directories = '$dir'
+shared_preload_libraries = 'pgenvelope'
+pgenvelope.providers = 'main=file://$root_key'
+CONF
+}
+
+# What the loaded data depend on, to know whether to load again.
+fingerprint() {
+    {
+        cat sql/pgenvelope.sql test/quickstart/load.py
+        if [ -n "$data_file" ]; then cat -- "$data_file"; else
+            cat test/quickstart/customers.py
+        fi
+    } | sha256sum | cut -d' ' -f1
+}
+
+customers() {
+    if [ -n "$data_file" ]; then cat -- "$data_file"; else
+        test/quickstart/customers.py
+    fi
+}
+
+load() {
+    local wanted loaded
+    wanted=$(fingerprint)
+    loaded=$(database=postgres sql <<<"SELECT description
+        FROM pg_shdescription JOIN pg_database ON oid = objoid
+        WHERE datname = 'quickstart'")
+    if [ "$loaded" = "pgenvelope quickstart $wanted" ]; then
+        remark "The customers are there from the last time."
+        return
+    fi
+    database=postgres sql <<<"DROP DATABASE IF EXISTS quickstart;
+        CREATE DATABASE quickstart;"
+    sql >/dev/null <<'SQL'
+CREATE EXTENSION pgenvelope;
+SELECT env_create_key('customers',
+    required_context => '{"tenant": null, "type": null, "id": null}');
+ALTER DATABASE quickstart SET pgenvelope.default_key = 'customers';
+SQL
+    customers | test/quickstart/load.py | sql
+    sql <<<"VACUUM ANALYZE customers;
+        COMMENT ON DATABASE quickstart IS 'pgenvelope quickstart $wanted'"
+}
+
+# Shows a refusal: the message and SQLSTATE of a statement that must fail.
+refused() {
+    local message
+    message=$(sql -v VERBOSITY=verbose "$@" 2>&1) &&
+        fail "This was not refused."
+    grep '^ERROR:' <<<"$message" | while read -r line; do
+        good "$line"
+    done
+}
+
+tour() {
+    local tenant id column plaintext value context other_id other_tenant
+    local rows columns count file sealed started
+
+    rows=$(sql <<<"SELECT count(*) FROM customers")
+    [ "$rows" -gt 0 ] || fail "No row was loaded."
+    mapfile -t columns < <(sql <<<"SELECT attname FROM pg_attribute
+        WHERE attrelid = 'customers'::regclass AND attnum > 0
+            AND atttypid = 'envelope'::regtype ORDER BY attnum")
+    # A row, and the column of it with the longest value, to look at.
+    IFS=$'\t' read -r tenant id column < <(sql -F $'\t' <<<"
+        SELECT tenant, id, key
+        FROM (SELECT * FROM customers_plain ORDER BY tenant, id LIMIT 1) AS c,
+            jsonb_each_text(to_jsonb(c) - 'tenant' - 'id')
+        WHERE value IS NOT NULL
+        ORDER BY key = 'email' DESC, length(value) DESC LIMIT 1")
+    [ -n "$column" ] || fail "The first row has no value."
+    row=(-v "tenant=$tenant" -v "id=$id" -v "column=$column"
+        -v "type=customers.$column")
+    value=$(sql "${row[@]}" <<<'SELECT :"column" FROM customers
+        WHERE tenant = :'"'tenant'"' AND id = :'"'id'")
+    plaintext=$(sql "${row[@]}" <<<'SELECT :"column" FROM customers_plain
+        WHERE tenant = :'"'tenant'"' AND id = :'"'id'")
+    context=$(sql "${row[@]}" <<<"SELECT jsonb_build_object(
+        'tenant', :'tenant', 'type', :'type', 'id', :'id')")
+    row+=(-v "context=$context" -v "value=$value")
+
+    heading "$rows customers, columns ${columns[*]}: encrypted as they were loaded"
+    say "What the table holds, the $column of one customer:"
+    say "    $(cut_to 70 "$value")"
+    say "What the view customers_plain shows of it:"
+    good "    $(cut_to 70 "$plaintext")"
+
+    heading "A value opens in its own context only"
+    say "$(cut_to 78 "$context")"
+    other_tenant=$(sql "${row[@]}" <<<"SELECT coalesce((SELECT tenant
+        FROM customers WHERE tenant <> :'tenant' LIMIT 1), 'another')")
+    other_id=$(sql "${row[@]}" <<<"SELECT coalesce((SELECT id
+        FROM customers WHERE tenant = :'tenant' AND id <> :'id' LIMIT 1),
+        'another')")
+    say "As the tenant \"$other_tenant\":"
+    refused "${row[@]}" -v "other=$other_tenant" <<<"SELECT env_decrypt(
+        :'value', :'context'::jsonb || jsonb_build_object('tenant', :'other'))"
+    say "As the row $other_id of the same tenant:"
+    refused "${row[@]}" -v "other=$other_id" <<<"SELECT env_decrypt(
+        :'value', :'context'::jsonb || jsonb_build_object('id', :'other'))"
+
+    heading "What a value says without a key: env_inspect"
+    sql "${row[@]}" <<<"SELECT jsonb_pretty(env_inspect(:'value'))" |
+        sed 's/^/  /'
+
+    heading "The plaintext is not on this disk"
+    if [ "${#plaintext}" -ge 8 ]; then
+        sql <<<"CHECKPOINT"
+        count=$(as_server find "$data" -type f | wc -l)
+        if file=$(as_server grep -rlaF -e "$plaintext" "$data"); then
+            fail "The plaintext is in: $file"
+        fi
+        good "grep of all $count files of the server, log of changes included: nothing"
+    else
+        remark "The value is too short to search for."
+    fi
+
+    heading "The same value opened outside the database, by python3-jwcrypto"
+    sealed=$(sql "${row[@]}" <<<"SELECT convert_from(v.sealed_kek, 'UTF8')
+        FROM pgenvelope.key k JOIN pgenvelope.key_version v USING (key_id)
+        WHERE k.name = env_key(:'value')
+            AND v.version = env_key_version(:'value')")
+    value=$(sql "${row[@]}" <<<"SELECT env_to_jwe(:'value', :'context')")
+    say "root key -> key -> data key -> $column, three JWEs:"
+    good "    $(printf '%s\n%s\n' "$sealed" "$value" |
+        python3 test/quickstart/open_outside.py "$root_key" "$context")"
+
+    heading "Time"
+    count=$(IFS=+; echo "count(\"${columns[*]}\")")
+    count=${count//+/\") + count(\"}
+    sql <<SQL | sed 's/^/  /'
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+CREATE TEMPORARY TABLE took (what text, value_count bigint, seconds float8);
+CREATE PROCEDURE pg_temp.measure(what text, query text) LANGUAGE plpgsql AS \$\$
+DECLARE
+    value_count bigint;
+    started timestamptz := clock_timestamp();
+BEGIN
+    EXECUTE query INTO value_count;
+    INSERT INTO took VALUES (what, value_count,
+        extract(epoch FROM clock_timestamp() - started));
+END \$\$;
+CALL pg_temp.measure('encrypted', 'SELECT count(env_encrypt(id,
+    jsonb_build_object(''tenant'', tenant, ''type'', ''t'', ''id'', id)))
+    FROM customers, generate_series(1, 5)');
+CALL pg_temp.measure('decrypted', 'SELECT $count FROM customers_plain');
+SELECT format('%s values %s in %s s: %s microseconds each, context and query included',
+    value_count, what, round(seconds::numeric, 2),
+    round((seconds / greatest(value_count, 1) * 1e6)::numeric, 1)) FROM took;
+SQL
+}
+
+start() {
+    heading "pgenvelope: a private PostgreSQL in $dir"
+    set_up
+    make_cluster
+    stop_server
+    start_server
+    local started=$SECONDS
+    load
+    remark "ready after $((SECONDS - started)) s"
+    tour
+    printf '\n%sConnect:%s %spsql -h %s -p %s %s    %sStop:%s make quickstart-stop\n' \
+        "$bold" "$plain" "$person" "$dir" "$port" "$database" "$bold" "$plain"
+}
+
+stop() {
+    find_server || return 0
+    stop_server
+    [ ! -e "$data" ] ||
+        say "Stopped.  make quickstart starts it again; make quickstart-remove removes $dir."
+}
+
+remove() {
+    find_server && stop_server
+    if [ -e "$data/PG_VERSION" ]; then
+        rm -rf -- "$data"
+        rm -f -- "$root_key" "$log"
+        rmdir -- "$dir" 2>/dev/null || true
+        say "Removed $dir."
+    fi
+}
+
+case ${1:-} in
+    start | stop | remove) "$1" ;;
+    *) fail "usage: quickstart.sh start|stop|remove" ;;
+esac

@@ -1,0 +1,521 @@
+#!/usr/bin/env python3
+"""Builds, installs and tests pgenvelope, and counts what passed.
+
+    run_tests.py [--as-is] [SUITE...]
+
+Without suites, runs all of them but the optional ones.  --as-is installs
+nothing and needs no server: for the suites that only compile.  Servers run
+as postgres when this is run as root, else as the caller, in a copy of the
+tree with a short path; nothing of it is left when this ends.
+
+Every test program reports in the Test Anything Protocol.  A test that lacks
+a tool skips with the reason "needs TOOL"; PGENVELOPE_TEST_REQUIRE="all", or
+a list of tools, makes such a skip a failure.
+
+Logs are in build/log.  The last line is "N passed, N failed, N skipped".
+"""
+
+import base64
+import concurrent.futures
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+LOG = "build/log"
+JOBS = min(os.cpu_count() or 1, 4)
+SHOWN_LINES = 60            # of a failed program's log
+
+TAP_LINE = re.compile(
+    r"^(not )?ok\b *(\d*)[ -]*(.*?) *(?:# *(skip|todo)\b *(.*))?$", re.I)
+TAP_PLAN = re.compile(r"^1\.\.(\d+) *(?:# *skip\S* *(.*))?$", re.I)
+REGRESS_LINE = re.compile(
+    r"^(?:test +|     +)(\S+) +\.\.\. (ok|FAILED)"          # up to 15
+    r"|^(not )?ok +\d+ +[-+] (\S+)")                        # from 16
+
+ASAN_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=1:disable_coredump=1:detect_leaks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+class Stop(Exception):
+    """Nothing more can be run; the message says why."""
+
+
+class Outcome:
+    """What came of one program, or of one suite."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def add(self, other, prefix=""):
+        self.passed += other.passed
+        self.failed += [prefix + name for name in other.failed]
+        self.skipped += [prefix + name for name in other.skipped]
+
+    def skip(self, name, reason):
+        """Records a skip, or a failure where the tool is required."""
+        text = f"{name} ({reason})" if reason else name
+        needs = re.match(r"needs (\S+)", reason or "")
+        required = os.environ.get("PGENVELOPE_TEST_REQUIRE", "")
+        required = re.split(r"[\s,]+", required)
+        if needs and ("all" in required or needs.group(1) in required):
+            self.failed.append(f"{text}, which is required")
+        else:
+            self.skipped.append(text)
+
+    def line(self):
+        return (f"{self.passed} passed, {len(self.failed)} failed, "
+                f"{len(self.skipped)} skipped")
+
+
+def read_tap(text):
+    """The outcome of one program's TAP, checked against its plan."""
+    out, plan, seen = Outcome(), None, 0
+    for line in text.splitlines():
+        match = TAP_PLAN.match(line)
+        if match:
+            plan = int(match.group(1))
+            if plan == 0:
+                out.skip("everything", match.group(2))
+            continue
+        match = TAP_LINE.match(line)
+        if match:
+            seen += 1
+            bad, number, name, directive, reason = match.groups()
+            name = name or f"test {number or seen}"
+            if (directive or "").lower() == "skip":
+                out.skip(name, reason)
+            elif bad and (directive or "").lower() == "todo":
+                out.skip(name, "to do: " + reason)
+            elif bad:
+                out.failed.append(name)
+            else:
+                out.passed += 1
+        elif line.startswith("Bail out!"):
+            out.failed.append(line)
+    if plan is None:
+        out.failed.append("no plan: it died, or runs no test")
+    elif plan != seen:
+        out.failed.append(f"planned {plan} tests, ran {seen}")
+    return out
+
+
+def read_regress(text):
+    """The outcome of pg_regress or pg_isolation_regress."""
+    out = Outcome()
+    for line in text.splitlines():
+        match = REGRESS_LINE.match(line)
+        if not match:
+            continue
+        old, verdict, bad, new = match.groups()
+        if verdict == "FAILED" or bad:
+            out.failed.append(old or new)
+        else:
+            out.passed += 1
+    return out
+
+
+class Programs:
+    """Runs programs, each in a session of its own, and can stop them all."""
+
+    def __init__(self):
+        self.running = set()
+        self.lock = threading.Lock()
+        self.stopping = False
+
+    def run(self, command, log, timeout, env=None, cwd=None):
+        """Returns (exit code or None after a timeout, output)."""
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        with open(log, "w+", encoding="utf-8", errors="replace") as file:
+            with self.lock:
+                if self.stopping:
+                    raise Stop("interrupted")
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=file,
+                    stderr=subprocess.STDOUT, cwd=cwd,
+                    env=dict(os.environ, **(env or {})),
+                    start_new_session=True)
+                self.running.add(process)
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                code = None
+                self.kill(process)
+            finally:
+                with self.lock:
+                    self.running.discard(process)
+            file.seek(0)
+            return code, file.read()
+
+    @staticmethod
+    def kill(process):
+        for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            try:
+                os.killpg(process.pid, number)
+                process.wait(patience)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+
+    def stop(self):
+        with self.lock:
+            self.stopping = True
+            running = list(self.running)
+        for process in running:
+            self.kill(process)
+
+
+PROGRAMS = Programs()
+
+
+def show(text, lines=SHOWN_LINES):
+    """Prints the end of a log, indented."""
+    for line in text.rstrip().splitlines()[-lines:]:
+        print("    " + line)
+
+
+def judge(out, name, code, timeout, text):
+    """Adds to an outcome that the program itself failed, and shows why."""
+    if code is None:
+        out.failed.append(f"{name}: still running after {timeout} s")
+    elif code != 0 and not out.failed:
+        out.failed.append(f"{name}: exit code {code}")
+    if out.failed:
+        print(f"  {name}:")
+        show(text)
+    return out
+
+
+def tap(name, command, log, timeout=120, env=None, cwd=None):
+    """Runs one program that speaks TAP."""
+    code, text = PROGRAMS.run(command, log, timeout, env, cwd)
+    return judge(read_tap(text), name, code, timeout, text)
+
+
+def exits_zero(name, command, log, timeout=120):
+    """Runs one program whose exit code is the test."""
+    code, text = PROGRAMS.run(command, log, timeout)
+    out = Outcome()
+    out.passed = 1 if code == 0 else 0
+    return judge(out, name, code, timeout, text)
+
+
+def step(what, command, timeout=600, env=None, cwd=None):
+    """Runs a command that has to succeed for anything else to make sense."""
+    log = f"{LOG}/{what.replace(' ', '-')}.log"
+    code, text = PROGRAMS.run(command, log, timeout, env, cwd)
+    if code != 0:
+        show(text)
+        raise Stop(f"{what}: " + ("timeout" if code is None
+                                  else f"exit code {code}"))
+    return text
+
+
+def make(*arguments):
+    return ["make", "--no-print-directory", *arguments]
+
+
+def made(variable):
+    """The value of a variable of the Makefile."""
+    return subprocess.run(make("-s", f"print-{variable}"), check=True,
+                          stdout=subprocess.PIPE,
+                          encoding="utf-8").stdout.strip()
+
+
+def as_root(command):
+    return command if os.geteuid() == 0 else ["sudo", *command]
+
+
+class Ground:
+    """A copy of the tree in a directory that the servers' user owns."""
+
+    MODULE = "test/modules/pgenvelope_test"
+
+    def __init__(self):
+        self.user = "postgres" if os.geteuid() == 0 else None
+        self.dir = None
+        self.has_module = os.path.exists(self.MODULE + "/Makefile")
+        self.pg_config = None
+        self.asan = False
+
+    def as_user(self, command):
+        if self.user:
+            return ["runuser", "-u", self.user, "--", *command]
+        return command
+
+    def pg(self, word):
+        return subprocess.run([self.pg_config, word], check=True,
+                              stdout=subprocess.PIPE,
+                              encoding="utf-8").stdout.strip()
+
+    def prepare(self):
+        if self.dir:
+            return
+        self.pg_config = made("PG_CONFIG")
+        step("install", as_root(make("install",
+                                     f"PG_CONFIG={self.pg_config}")))
+        if self.has_module:
+            step("build test module", make("-C", self.MODULE))
+            step("install test module",
+                 as_root(make("-C", self.MODULE, "install")))
+        self.dir = tempfile.mkdtemp(prefix="pge.", dir="/tmp")
+        for entry in os.listdir("."):
+            if entry not in (".git", "build"):
+                step("copy", ["cp", "-a", entry, self.dir])
+        self.write_configuration()
+        os.chmod(self.dir, 0o755)
+        if self.user:
+            step("copy", ["chown", "-R", self.user, self.dir])
+
+    def write_configuration(self):
+        with open("test/setup/regress.conf", encoding="utf-8") as source:
+            text = source.read().replace("@DIR@", self.dir)
+        with open(self.dir + "/regress.conf", "w", encoding="utf-8") as out:
+            out.write(text)
+        for name in ("root.key", "spare.key"):
+            path = os.path.join(self.dir, name)
+            with open(path, "w", encoding="ascii",
+                      opener=lambda p, f: os.open(p, f, 0o600)) as out:
+                print(base64.b64encode(os.urandom(32)).decode(), file=out)
+
+    def stop_servers(self):
+        """Stops what a killed test left running."""
+        for pid in glob.glob(self.dir + "/**/postmaster.pid", recursive=True):
+            data = os.path.dirname(pid)
+            subprocess.run(
+                self.as_user([self.pg("--bindir") + "/pg_ctl", "-D", data,
+                              "-m", "immediate", "-w", "-t", "20", "stop"]),
+                check=False, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)
+
+    def remove(self):
+        if not self.dir:
+            return
+        self.stop_servers()
+        if self.has_module:
+            subprocess.run(as_root(make("-s", "-C", self.MODULE,
+                                        "uninstall")),
+                           check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir = None
+
+
+GROUND = Ground()
+
+
+# The suites.  Each returns an outcome.
+
+def run_programs(flavor, env=None):
+    """The unit programs of one flavor."""
+    out = Outcome()
+    step(f"build unit {flavor}", make(f"-j{JOBS}", f"unit-{flavor}"))
+    for name in made("UNIT_TESTS").split():
+        out.add(tap(name, [f"build/{flavor}/{name}"],
+                    f"{LOG}/{flavor}-{name}.log", env=env), f"{name}: ")
+    return out
+
+
+def replay(flavor, env=None):
+    """Runs every fuzz target over its corpus and the crashes found so far."""
+    out = Outcome()
+    step(f"build replay {flavor}", make(f"-j{JOBS}", f"replay-{flavor}"))
+    for name in made("FUZZERS").split():
+        name = name.replace("fuzz_", "", 1)
+        inputs = [path for path in (f"test/fuzz/corpus/{name}",
+                                    "test/fuzz/crashes")
+                  if os.path.isdir(path)]
+        out.add(tap(name, [f"build/{flavor}/replay_{name}", *inputs],
+                    f"{LOG}/{flavor}-replay-{name}.log", env=env),
+                f"{name}: ")
+    return out
+
+
+def unit():
+    return run_programs("plain")
+
+
+def vectors():
+    out = exits_zero("generate.py --check",
+                     ["python3", "test/vectors/generate.py", "--check"],
+                     f"{LOG}/generate.py.log")
+    for name in ("decode.py", "jose.py"):
+        out.add(tap(name, ["python3", f"test/vectors/{name}"],
+                    f"{LOG}/{name}.log"), f"{name}: ")
+    return out
+
+
+def fuzz_replay():
+    return replay("plain")
+
+
+def asan():
+    out = run_programs("asan", ASAN_ENV)
+    out.add(replay("asan", ASAN_ENV), "replay ")
+    return out
+
+
+def pg_regress(suite, off, options, timeout=300):
+    """One of the two suites of pg_regress, in an instance of its own."""
+    GROUND.prepare()
+    where = f"{GROUND.dir}/{suite}"
+    options += (f"=--temp-instance={where} --no-locale --encoding=UTF8 "
+                f"--temp-config={GROUND.dir}/regress.conf")
+    code, text = PROGRAMS.run(
+        GROUND.as_user(make("-C", GROUND.dir, "installcheck", "TAP_TESTS=",
+                            off + "=", options)),
+        f"{LOG}/{suite}.log", timeout)
+    out = read_regress(text)
+    if not out.passed and not out.failed:
+        out.failed.append("no test was run")
+    for name in ("regression.diffs", "log/postmaster.log"):
+        path = f"{GROUND.dir}/{name}"
+        if os.path.exists(path):
+            kept = f"{LOG}/{suite}.{os.path.basename(name)}"
+            shutil.copyfile(path, kept)
+            if out.failed and name == "regression.diffs":
+                with open(kept, encoding="utf-8", errors="replace") as file:
+                    text += file.read()
+            os.unlink(path)
+    return judge(out, suite, code, timeout, text)
+
+
+def regress():
+    return pg_regress("regress", "ISOLATION", "EXTRA_REGRESS_OPTS")
+
+
+def isolation():
+    return pg_regress("isolation", "REGRESS", "EXTRA_ISOLATION_OPTS")
+
+
+def tap_tests():
+    GROUND.prepare()
+    pgxs = os.path.dirname(os.path.dirname(GROUND.pg("--pgxs")))
+    env = {
+        "TESTDIR": GROUND.dir,
+        "PATH": GROUND.pg("--bindir") + ":" + os.environ["PATH"],
+        "PGPORT": "65432",
+        "PG_REGRESS": pgxs + "/test/regress/pg_regress",
+        "PERL5LIB": pgxs + "/test/perl:test/perl",
+    }
+    out = Outcome()
+    wanted = os.environ.get("PROVE_TESTS", made("PROVE_TESTS")).split()
+    files = sorted(path for pattern in wanted for path in glob.glob(pattern))
+    if not files:
+        out.failed.append("there is no " + " ".join(wanted))
+    with concurrent.futures.ThreadPoolExecutor(min(JOBS, 2)) as pool:
+        waiting = []
+        for path in files:
+            name = os.path.basename(path)
+            waiting.append((name, pool.submit(
+                tap, name, GROUND.as_user(["perl", path]),
+                f"{LOG}/{name}.log", 300, env, GROUND.dir)))
+        for name, future in waiting:
+            out.add(future.result(), f"{name}: ")
+    shutil.rmtree(f"{LOG}/tap", ignore_errors=True)
+    if os.path.isdir(f"{GROUND.dir}/tmp_check/log"):
+        shutil.copytree(f"{GROUND.dir}/tmp_check/log", f"{LOG}/tap")
+    return out
+
+
+def asan_regress():
+    """The regress suite with the library under ASan and UBSan."""
+    return tap("asan-regress", ["test/setup/asan_regress.sh"],
+               f"{LOG}/asan-regress.log", 900)
+
+
+def lint():
+    return tap("lint", ["test/lint/lint.sh"], f"{LOG}/lint.log", 600)
+
+
+SUITES = {
+    "unit": unit,
+    "vectors": vectors,
+    "fuzz-replay": fuzz_replay,
+    "asan": asan,
+    "regress": regress,
+    "isolation": isolation,
+    "tap": tap_tests,
+    "lint": lint,
+}
+OPTIONAL_SUITES = {
+    "asan-regress": asan_regress,
+}
+NEED_NO_SERVER = {"unit", "vectors", "fuzz-replay", "asan", "lint"}
+
+
+def run_suites(names, total):
+    """Runs suites one after the other, a line for each."""
+    suites = dict(SUITES, **OPTIONAL_SUITES)
+    for name in names:
+        started = time.monotonic()
+        try:
+            out = suites[name]()
+        except Stop as stop:
+            if PROGRAMS.stopping:
+                raise
+            out = Outcome()
+            out.failed.append(str(stop))
+        if not (out.passed or out.failed or out.skipped):
+            out.failed.append("no test was run")
+        total.add(out, f"{name}: ")
+        print(f"{name:<14}{out.line():<44}"
+              f"{time.monotonic() - started:6.1f} s", flush=True)
+
+
+def interrupt(_number, _frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    arguments = sys.argv[1:]
+    as_is = arguments[:1] == ["--as-is"]
+    names = arguments[as_is:] or list(SUITES)
+    for name in names:
+        if name not in SUITES and name not in OPTIONAL_SUITES:
+            sys.exit(f"there is no suite \"{name}\"; the suites are: "
+                     + " ".join([*SUITES, *OPTIONAL_SUITES]))
+    os.chdir(TOP)
+    os.environ["LC_ALL"] = "C.UTF-8"
+    for variable in list(os.environ):
+        if variable.startswith("PG") and not variable.startswith("PGENV") \
+                and variable != "PG_CONFIG" or variable.startswith("MAKE") \
+                or variable == "MFLAGS":
+            del os.environ[variable]
+    signal.signal(signal.SIGTERM, interrupt)
+    total, started = Outcome(), time.monotonic()
+    try:
+        if not as_is or set(names) - NEED_NO_SERVER:
+            step("build", make(f"-j{JOBS}", "all"))
+        run_suites(names, total)
+    except Stop as stop:
+        total.failed.append(str(stop))
+    except KeyboardInterrupt:
+        total.failed.append("interrupted")
+        PROGRAMS.stop()
+    finally:
+        GROUND.remove()
+    for name in total.skipped:
+        print(f"skipped: {name}")
+    for name in total.failed:
+        print(f"FAILED: {name}")
+    print(f"{time.monotonic() - started:.0f} seconds; logs in {LOG}")
+    os.makedirs(LOG, exist_ok=True)
+    with open(f"{LOG}/summary", "w", encoding="utf-8") as file:
+        print(total.line(), file=file)
+    print(total.line(), flush=True)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

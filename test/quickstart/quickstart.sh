@@ -14,7 +14,14 @@ top=$(cd "$here/../.." && pwd)
 data_file=${DATA:-}
 [ -z "$data_file" ] || data_file=$(realpath -e -- "$data_file")
 cd "$top"
+# DATA means something else to PostgreSQL's makefiles, which would see it.
+unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES
 
+# Debian's own Python, which has Debian's packages.
+python=/usr/bin/python3
+
+unset PGSERVICE PGHOSTADDR PGPASSFILE PGSSLMODE
+export PGOPTIONS='-c client_min_messages=warning'
 database=quickstart
 port=5439
 if [ "$(id -u)" = 0 ]; then
@@ -22,7 +29,7 @@ if [ "$(id -u)" = 0 ]; then
     dir=${QUICKSTART_DIR:-/var/lib/postgresql/pgenvelope-quickstart}
     as_server() { (cd / && runuser -u postgres -- "$@"); }
     as_root() { "$@"; }
-    person="sudo -u postgres "
+    person="runuser -u postgres -- "
 else
     user=$(id -un)
     dir=${QUICKSTART_DIR:-$HOME/.pgenvelope-quickstart}
@@ -80,7 +87,7 @@ start_server() {
 }
 
 find_server() {
-    bin=$("$(make -s print-PG_CONFIG)" --bindir 2>/dev/null) || return 1
+    bin=$("$(make -s --no-print-directory print-PG_CONFIG)" --bindir 2>/dev/null) || return 1
     [ -x "$bin/initdb" ]
 }
 
@@ -141,7 +148,7 @@ fingerprint() {
 
 customers() {
     if [ -n "$data_file" ]; then cat -- "$data_file"; else
-        test/quickstart/customers.py
+        "$python" test/quickstart/customers.py
     fi
 }
 
@@ -163,7 +170,7 @@ SELECT env_create_key('customers',
     required_context => '{"tenant": null, "type": null, "id": null}');
 ALTER DATABASE quickstart SET pgenvelope.default_key = 'customers';
 SQL
-    customers | test/quickstart/load.py | sql
+    customers | "$python" test/quickstart/load.py | sql
     sql <<<"VACUUM ANALYZE customers;
         COMMENT ON DATABASE quickstart IS 'pgenvelope quickstart $wanted'"
 }
@@ -180,7 +187,7 @@ refused() {
 
 tour() {
     local tenant id column plaintext value context other_id other_tenant
-    local rows columns count file sealed started
+    local rows columns row count file sealed outside
 
     rows=$(sql <<<"SELECT count(*) FROM customers")
     [ "$rows" -gt 0 ] || fail "No row was loaded."
@@ -212,7 +219,7 @@ tour() {
     good "    $(cut_to 70 "$plaintext")"
 
     heading "A value opens in its own context only"
-    say "$(cut_to 78 "$context")"
+    say "$(cut_to 150 "$context")"
     other_tenant=$(sql "${row[@]}" <<<"SELECT coalesce((SELECT tenant
         FROM customers WHERE tenant <> :'tenant' LIMIT 1), 'another')")
     other_id=$(sql "${row[@]}" <<<"SELECT coalesce((SELECT id
@@ -236,7 +243,7 @@ tour() {
         if file=$(as_server grep -rlaF -e "$plaintext" "$data"); then
             fail "The plaintext is in: $file"
         fi
-        good "grep of all $count files of the server, log of changes included: nothing"
+        good "grep of all $count files of the server, write-ahead log included: nothing"
     else
         remark "The value is too short to search for."
     fi
@@ -248,8 +255,10 @@ tour() {
             AND v.version = env_key_version(:'value')")
     value=$(sql "${row[@]}" <<<"SELECT env_to_jwe(:'value', :'context')")
     say "root key -> key -> data key -> $column, three JWEs:"
-    good "    $(printf '%s\n%s\n' "$sealed" "$value" |
-        python3 test/quickstart/open_outside.py "$root_key" "$context")"
+    outside=$(printf '%s\n%s\n' "$sealed" "$value" |
+        "$python" test/quickstart/open_outside.py "$root_key" "$context")
+    [ "$outside" = "$plaintext" ] || fail "It opened to something else."
+    good "    $outside"
 
     heading "Time"
     count=$(IFS=+; echo "count(\"${columns[*]}\")")

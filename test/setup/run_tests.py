@@ -31,6 +31,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 LOG = "build/log"
+PYTHON = "/usr/bin/python3"      # Debian's own, which has Debian's packages
 JOBS = min(os.cpu_count() or 1, 4)
 SHOWN_LINES = 60            # of a failed program's log
 
@@ -347,10 +348,10 @@ def unit():
 
 def vectors():
     out = exits_zero("generate.py --check",
-                     ["python3", "test/vectors/generate.py", "--check"],
+                     [PYTHON, "test/vectors/generate.py", "--check"],
                      f"{LOG}/generate.py.log")
     for name in ("decode.py", "jose.py"):
-        out.add(tap(name, ["python3", f"test/vectors/{name}"],
+        out.add(tap(name, [PYTHON, f"test/vectors/{name}"],
                     f"{LOG}/{name}.log"), f"{name}: ")
     return out
 

@@ -40,7 +40,7 @@ typedef enum prov_category
 	PROV_THROTTLED,				/* asks to be called less often */
 	PROV_DENIED,				/* credentials or policy refuse */
 	PROV_NOT_FOUND,				/* no such root key */
-	PROV_DISABLED,				/* the root key is disabled or scheduled to go */
+	PROV_DISABLED,				/* the root key is disabled or about to go */
 	PROV_INTEGRITY,				/* the sealed KEK does not open, or is
 								 * another key's */
 	PROV_MISCONFIGURED			/* the setting, a file or its mode is wrong */

@@ -24,6 +24,7 @@
 #include "prov_file.h"
 #include "prov_jwe.h"
 
+/* A shorter passphrase seals nothing, but opens what it once sealed. */
 #define PASSPHRASE_MIN 8
 
 /* scrypt (RFC 7914): N is 2^ln.  Seals are made with SCRYPT_LN. */
@@ -39,6 +40,7 @@ typedef struct scrypt_cost
 {
 	unsigned	ln;
 	uint8_t		salt[SALT_LEN];
+	size_t		passphrase_min;	/* bytes; 0 to unseal */
 } scrypt_cost;
 
 static prov_category make_kid(const prov_root *root, const prov_kek *kek,
@@ -72,7 +74,7 @@ prov_local_seal(const prov_root *root, const char *data_directory,
 {
 	envl_engine engine = {0};
 	envl_key	key = {{0}};
-	scrypt_cost cost = {.ln = SCRYPT_LN};
+	scrypt_cost cost = {.ln = SCRYPT_LN,.passphrase_min = PASSPHRASE_MIN};
 	char		kid[ENVL_KID_SIZE];
 	prov_jwe	jwe;
 	envl_gcm	gcm = {.key = &key,.nonce = jwe.nonce};
@@ -304,7 +306,7 @@ derive_key(const prov_file_line *passphrase, const scrypt_cost *cost,
 	/* What scrypt needs, and a little for its own bookkeeping. */
 	const uint64_t memory = 128 * SCRYPT_R * (n + SCRYPT_P + 2) + 65536;
 
-	if (passphrase->len < PASSPHRASE_MIN)
+	if (passphrase->len < cost->passphrase_min)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The passphrase has fewer than 8 bytes.", NULL);
 	if (EVP_PBE_scrypt((const char *) passphrase->bytes, passphrase->len,

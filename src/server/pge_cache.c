@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
-#include "utils/wait_event.h"
 
 #include "pge_cache.h"
 #include "pge_compat.h"
@@ -306,7 +305,7 @@ wait_for(const PgeSealedKek *kek, PgeUnsealedKek *out, PgeNewKek *made,
 		 * slots busy any of them will do to wait on.
 		 */
 		ConditionVariableTimedSleep(&pge_shared->slots[Max(i, 0)].changed,
-									Min(left, 1000), PG_WAIT_EXTENSION);
+									Min(left, 1000), pge_wait_event());
 	}
 }
 

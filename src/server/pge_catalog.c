@@ -78,6 +78,7 @@ static HTAB *keys;				/* of PgeKey, by id */
 static HTAB *versions;			/* of PgeKeyVersion, by id and version */
 static HTAB *names;				/* of NameEntry */
 static PgeKey *last_named;		/* what pge_key_by_name last found */
+static PgeKey *last_by_id;		/* what pge_key_by_id last found */
 
 /* Our tables, InvalidOid until looked up. */
 static Oid	key_table;
@@ -177,7 +178,7 @@ pge_catalog_begin(void)
 		return;
 	}
 	pge_kek_drop_all();
-	last_named = NULL;
+	last_named = last_by_id = NULL;
 	keys = versions = names = NULL;
 	if (catalog_context == NULL)
 		catalog_context = AllocSetContextCreate(TopMemoryContext,
@@ -345,14 +346,21 @@ read_key(const char *index, ScanKeyData *condition)
 PgeKey *
 pge_key_by_id(uint64 key_id)
 {
-	PgeKey	   *key = hash_search(keys, &key_id, HASH_FIND, NULL);
+	PgeKey	   *key = last_by_id;
 	ScanKeyData condition;
 
-	if (likely(key != NULL))
+	/* Neighbours in a column mostly share their key. */
+	if (likely(key != NULL && key->key_id == key_id))
 		return key;
-	ScanKeyInit(&condition, KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum((int64) key_id));
-	return read_key("key_pkey", &condition);
+	key = hash_search(keys, &key_id, HASH_FIND, NULL);
+	if (key == NULL)
+	{
+		ScanKeyInit(&condition, KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+					Int64GetDatum((int64) key_id));
+		key = read_key("key_pkey", &condition);
+	}
+	last_by_id = key;
+	return key;
 }
 
 PgeKey *
@@ -481,17 +489,16 @@ pge_key_version(PgeKey *key, uint16 version)
 	PgeKeyVersion *entry;
 	ScanKeyData condition[2];
 
-	/* Most values are of the version that encrypts. */
-	if (likely(key->active != NULL && key->active->version == version))
-		return key->active;
+	if (likely(key->last != NULL && key->last->version == version))
+		return key->last;
 	entry = hash_search(versions, wanted, HASH_FIND, NULL);
 	if (entry != NULL)
-		return entry;
+		return key->last = entry;
 	ScanKeyInit(&condition[0], VERSION_KEY_ID, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum((int64) key->key_id));
 	ScanKeyInit(&condition[1], VERSION_VERSION, BTEqualStrategyNumber,
 				F_INT4EQ, Int32GetDatum(version));
-	return read_version(key, "key_version_pkey", 2, condition);
+	return key->last = read_version(key, "key_version_pkey", 2, condition);
 }
 
 PgeKeyVersion *

@@ -65,6 +65,7 @@ typedef struct PgeKey
 	char		name[ENVL_KEY_NAME_MAX + 1];
 	envl_view	policy;			/* canonical required context */
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
+	PgeKeyVersion *last;		/* what pge_key_version last found */
 	int			grant_count;
 	PgeGrant   *grants;
 	Oid			role;			/* whose privileges are in held */

@@ -10,6 +10,8 @@
 #ifndef PGE_COMPAT_H
 #define PGE_COMPAT_H
 
+#include <time.h>
+
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
@@ -18,6 +20,7 @@
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM >= 150000
 #include "common/pg_prng.h"
@@ -77,6 +80,28 @@ pge_create_wait_event_set(int nevents)
 	return CreateWaitEventSet(TopMemoryContext, nevents);
 #endif
 }
+
+/* 17 lets an extension name what it waits for. */
+static inline uint32
+pge_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("PgenvelopeKey");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* Linux has a clock that costs 5 ns; it is asked for every value. */
+#ifdef CLOCK_MONOTONIC_COARSE
+#define PGE_CLOCK CLOCK_MONOTONIC_COARSE
+#else
+#define PGE_CLOCK CLOCK_MONOTONIC
+#endif
 
 /* A random number in [0, 1), not for secrets.  15 has a generator of its own. */
 static inline double

@@ -27,7 +27,6 @@
 #include "postmaster/interrupt.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "pge_cache.h"
 #include "pge_call.h"
@@ -333,7 +332,7 @@ wait_for_event(void)
 			AddWaitEventToSet(set, WL_SOCKET_READABLE,
 							  provider->helper.from_fd, NULL, NULL);
 	}
-	WaitEventSetWait(set, Max(timeout, 0), &event, 1, PG_WAIT_EXTENSION);
+	WaitEventSetWait(set, Max(timeout, 0), &event, 1, pge_wait_event());
 	FreeWaitEventSet(set);
 }
 

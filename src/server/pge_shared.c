@@ -8,11 +8,9 @@
 #include "postgres.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 #include "storage/pmsignal.h"
 #include "storage/shmem.h"
-#include "utils/wait_event.h"
 
 #include "pge_compat.h"
 #include "pge_guc.h"
@@ -143,8 +141,7 @@ pge_clock_ms(void)
 {
 	struct timespec now;
 
-	/* The coarse clock costs 5 ns and is asked for every value. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	clock_gettime(PGE_CLOCK, &now);
 	return (int64) now.tv_sec * 1000 + now.tv_nsec / 1000000 +
 		(int64) pg_atomic_read_u64(&pge_shared->clock_offset_ms);
 }

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Checks that what users can name is documented.
 
 Every setting and every SQL function, type, trigger function, table and view

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Formats C sources as pgindent would, near enough, without its typedefs.
 
 clang-format (see .clang-format) does the indenting.  Two habits of pgindent

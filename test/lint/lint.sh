@@ -121,7 +121,7 @@ check_symbols() {
 }
 
 check_documentation() {
-    python3 test/lint/documentation.py
+    test/lint/documentation.py
 }
 
 check_tidy() {
@@ -157,7 +157,7 @@ check_python() {
     local file
     for file in $(git ls-files --cached --others --exclude-standard -- \
         '*.py'); do
-        python3 -W error -c 'import ast, sys
+        /usr/bin/python3 -W error -c 'import ast, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     ast.parse(file.read(), sys.argv[1])' "$file" ||
             return 1

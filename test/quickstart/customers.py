@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes the quickstart's customers as CSV: the same rows every time.
 
     customers.py [ROWS]

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Turns a CSV file with a header into a psql script that loads it encrypted.
 
     load.py < customers.csv | psql

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Opens a value without PostgreSQL: root key to plaintext, by jwcrypto.
 
     open_outside.py ROOT_KEY_FILE EXPECTED_CONTEXT < lines

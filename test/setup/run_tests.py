@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Builds, installs and tests pgenvelope, and counts what passed.
 
     run_tests.py [--as-is] [SUITE...]

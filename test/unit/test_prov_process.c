@@ -178,7 +178,9 @@ test_inheritance(void)
 				  sizeof(output)), "a script runs");
 	ok(has_line(output, "SigBlk", "0000000000000000"),
 	   "no signal is blocked");
-	ok(has_line(output, "SigIgn", "0000000000000000"),
+	/* Whoever starts us by posix_spawn ignores the C library's own 32, 33. */
+	ok(has_line(output, "SigIgn", "0000000000000000") ||
+	   has_line(output, "SigIgn", "0000000180000000"),
 	   "no signal is ignored");
 	snprintf(want, sizeof(want), "%ld\n", (long) getpid());
 	ok(has_line(output, "PPid", want), "it is our child");
@@ -193,7 +195,7 @@ test_inheritance(void)
 	run_script("#!/bin/sh\nps -o pid=,pgid= -p $$ | "
 			   "awk '{print $1 == $2}'\n", output, sizeof(output));
 	if (output[0] == '\0')
-		ok(true, "process group # SKIP no ps");
+		ok(true, "process group # SKIP needs ps");
 	else
 		is_text(output, "1\n", "it leads its process group");
 

@@ -6,6 +6,7 @@
 # Prints TAP, a line for each target; its log is build/fuzz/TARGET.log.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
+test/setup/packages.sh build fuzz || exit 1
 
 seconds=${FUZZ_SECONDS:-60}
 targets=("$@")

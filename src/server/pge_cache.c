@@ -102,8 +102,7 @@ take_slot(void)
 			return i;
 		if (slot->state != PGE_SLOT_READY && slot->state != PGE_SLOT_FAILED)
 			continue;
-		if (oldest < 0 || pg_atomic_read_u64(&slot->used_ms) <
-			pg_atomic_read_u64(&pge_shared->slots[oldest].used_ms))
+		if (oldest < 0 || pg_atomic_read_u64(&slot->used_ms) < pg_atomic_read_u64(&pge_shared->slots[oldest].used_ms))
 			oldest = i;
 	}
 	if (oldest >= 0)
@@ -133,7 +132,10 @@ fill_slot(int i, const PgeSealedKek *kek, const char *database_name)
 	slot->sealed.len = kek->sealed.len;
 	slot->sealed.root_key[0] = '\0';
 	if (kek->sealed.len > 0)
+	{
 		memcpy(slot->sealed.bytes, kek->sealed.data, kek->sealed.len);
+		strlcpy(slot->sealed.root_key, kek->root_key, PROV_ROOT_KEY_MAX);
+	}
 	pg_atomic_write_u64(&slot->used_ms, pge_clock_ms());
 }
 
@@ -142,11 +144,11 @@ static void
 slot_problem(const PgeSlot *slot, PgeProblem *problem)
 {
 	bool		retry = slot->category == PROV_UNAVAILABLE ||
-	slot->category == PROV_THROTTLED;
+		slot->category == PROV_THROTTLED;
 
 	pge_problem(problem, retry ? PGE_KEY_UNAVAILABLE : PGE_PROVIDER,
 				retry ? "Try again; the server's log has the provider's own words." :
-				"The server's log has the provider's own words.",
+						"The server's log has the provider's own words.",
 				"key \"%s\" version %u is not to be had from provider \"%s\": %s",
 				slot->key_name, slot->version, slot->provider,
 				prov_category_name(slot->category));

@@ -19,6 +19,7 @@ typedef struct PgeSealedKek
 	uint64		key_id;
 	uint16		version;
 	const char *provider;
+	const char *root_key;		/* as the provider named it when it sealed */
 	envl_view	sealed;			/* at most PROV_SEALED_MAX */
 	const uint8 *kcv;			/* ENVL_KCV_LEN bytes */
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* envl_kek_digest of these */

@@ -26,7 +26,7 @@ static void
 note_outcome(PgeProvider *provider, prov_category category)
 {
 	bool		pause = category == PROV_UNAVAILABLE ||
-	category == PROV_THROTTLED;
+		category == PROV_THROTTLED;
 	int			excess;
 
 	if (category != PROV_OK)
@@ -216,14 +216,16 @@ run_helper(PgeProvider *provider, const uint8 *plaintext)
 	PgeCall    *call = &provider->call;
 	bool		seal = call->step == PGE_STEP_SEAL;
 	envl_view	bytes = {call->sealed.bytes, call->sealed.len};
+	prov_root	root = provider->root;
 	prov_failure failure;
 	prov_category category = PROV_OK;
 
 	if (seal)
 		bytes = (envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN};
+
+	/* From a copy: the provider's memory is empty in a forked child. */
 	if (provider->helper.pid == 0)
-		category = prov_helper_start(&provider->helper, &provider->root,
-									 &failure);
+		category = prov_helper_start(&provider->helper, &root, &failure);
 	if (category == PROV_OK)
 		category = prov_helper_send(&provider->helper,
 									seal ? PROV_SEAL : PROV_UNSEAL,
@@ -243,10 +245,10 @@ run_step(PgeProvider *provider)
 
 	pge_point(PGE_POINT_KEEPER_CALL);
 	pg_atomic_fetch_add_u64(seal ? &pge_shared->counters.seals :
-							&pge_shared->counters.unseals, 1);
+								   &pge_shared->counters.unseals,
+							1);
 	call->deadline_ms = pge_clock_ms() + pge_provider_timeout;
-	if (seal && prov_kek_bind(&call->kek, &call->key, plaintext,
-							  &failure) != PROV_OK)
+	if (seal && prov_kek_bind(&call->kek, &call->key, plaintext, &failure) != PROV_OK)
 		pge_call_finish(provider, failure.category, &failure);
 	else if (provider->root.kind == PROV_COMMAND)
 		run_helper(provider, plaintext);
@@ -289,7 +291,7 @@ pge_call_continue(PgeProvider *provider)
 	if (provider->helper.broken)
 		pge_call_abandon(provider, &failure);
 	else if (step == PGE_STEP_IDLE)
-		 /* a reply that nobody waits for is no longer anybody's */ ;
+		/* a reply that nobody waits for is no longer anybody's */;
 	else if (category != PROV_OK)
 		pge_call_finish(provider, category, &failure);
 	else if (step == PGE_STEP_SEAL)

@@ -31,16 +31,26 @@
 /* Columns, as sql/pgenvelope.sql has them. */
 enum
 {
-	KEY_ID = 1, KEY_NAME, KEY_REQUIRED_CONTEXT
+	KEY_ID = 1,
+	KEY_NAME,
+	KEY_REQUIRED_CONTEXT
 };
 enum
 {
-	VERSION_KEY_ID = 1, VERSION_VERSION, VERSION_STATE, VERSION_PROVIDER,
-	VERSION_SEALED_KEK, VERSION_KCV
+	VERSION_KEY_ID = 1,
+	VERSION_VERSION,
+	VERSION_STATE,
+	VERSION_PROVIDER,
+	VERSION_SEALED_KEK,
+	VERSION_KCV,
+	VERSION_ROOT_KEY
 };
 enum
 {
-	GRANT_KEY_ID = 1, GRANT_PRIVILEGE, GRANT_GRANTEE, GRANT_CONTEXT
+	GRANT_KEY_ID = 1,
+	GRANT_PRIVILEGE,
+	GRANT_GRANTEE,
+	GRANT_CONTEXT
 };
 
 static const char *const state_names[] = {
@@ -55,7 +65,7 @@ static const struct
 {
 	const char *name;
 	uint32		bit;
-}			privileges[] = {
+} privileges[] = {
 	{"encrypt", PGE_ENCRYPT},
 	{"decrypt", PGE_DECRYPT},
 	{"rewrap", PGE_REWRAP},
@@ -204,7 +214,8 @@ pge_table(const char *name)
 {
 	Oid			schema = get_namespace_oid("pgenvelope", true);
 	Oid			table = OidIsValid(schema) ?
-	get_relname_relid(name, schema) : InvalidOid;
+		get_relname_relid(name, schema) :
+		InvalidOid;
 
 	if (!OidIsValid(table))
 		ereport(ERROR,
@@ -421,6 +432,7 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	bytea	   *kcv = DatumGetByteaPP(heap_getattr(tuple, VERSION_KCV,
 												   descriptor, &isnull));
 	bytea	   *blob;
+	char	   *root_key;
 
 	version.key_id = key->key_id;
 	version.version = DatumGetInt32(heap_getattr(tuple, VERSION_VERSION,
@@ -428,8 +440,10 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	version.key = key;
 	version.state = parse_state(text_column(tuple, descriptor, VERSION_STATE,
 											&isnull));
-	strlcpy(version.provider, text_column(tuple, descriptor, VERSION_PROVIDER,
-										  &isnull), PROV_NAME_SIZE);
+	strlcpy(version.provider, text_column(tuple, descriptor, VERSION_PROVIDER, &isnull), PROV_NAME_SIZE);
+	root_key = text_column(tuple, descriptor, VERSION_ROOT_KEY, &isnull);
+	if (root_key != NULL)
+		strlcpy(version.root_key, root_key, PROV_ROOT_KEY_MAX);
 	if (VARSIZE_ANY_EXHDR(kcv) != ENVL_KCV_LEN)
 		damaged_row("key_version");
 	memcpy(version.kcv, VARDATA_ANY(kcv), ENVL_KCV_LEN);
@@ -456,6 +470,7 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	entry = hash_search(versions, &version.key_id, HASH_ENTER, NULL);
 	*entry = version;
 	entry->sealed.provider = entry->provider;
+	entry->sealed.root_key = entry->root_key;
 	entry->sealed.kcv = entry->kcv;
 	return entry;
 }

@@ -44,8 +44,8 @@ typedef struct PgeGrant
 	Oid			grantee;
 } PgeGrant;
 
-struct PgeKek;					/* pge_kek.h */
-struct PgeKey;
+struct		PgeKek;				/* pge_kek.h */
+struct		PgeKey;
 
 typedef struct PgeKeyVersion
 {
@@ -54,6 +54,7 @@ typedef struct PgeKeyVersion
 	struct PgeKey *key;
 	PgeState	state;
 	char		provider[PROV_NAME_SIZE];
+	char		root_key[PROV_ROOT_KEY_MAX];
 	uint8		kcv[ENVL_KCV_LEN];
 	PgeSealedKek sealed;		/* views into this struct and the context */
 	struct PgeKek *kek;			/* unsealed here, or NULL */

@@ -73,7 +73,7 @@ begin_write(void)
 	GetUserIdAndSecContext(&writer.user, &writer.security_context);
 	SetUserIdAndSecContext(relation_owner(pge_table("key")),
 						   writer.security_context |
-						   SECURITY_LOCAL_USERID_CHANGE);
+							   SECURITY_LOCAL_USERID_CHANGE);
 	writer.nest_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
@@ -112,8 +112,7 @@ insert_grant(uint64 key_id, const char *privilege, Oid role,
 	Oid			types[] = {INT8OID, TEXTOID, OIDOID, TEXTOID};
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), CStringGetTextDatum(privilege),
-		ObjectIdGetDatum(role), CStringGetTextDatum(granted_by)
-	};
+		ObjectIdGetDatum(role), CStringGetTextDatum(granted_by)};
 
 	return run("INSERT INTO pgenvelope.key_grant"
 			   " (key_id, privilege, grantee, granted_by)"
@@ -126,7 +125,7 @@ insert_version(uint64 key_id, uint16 version, const char *provider,
 			   const PgeNewKek *made)
 {
 	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
-	TEXTOID};
+						   TEXTOID};
 	bytea	   *sealed = (bytea *) cstring_to_text_with_len((const char *) made->sealed.bytes,
 															(int) made->sealed.len);
 	bytea	   *kcv = (bytea *) cstring_to_text_with_len((const char *) made->kcv,
@@ -134,13 +133,13 @@ insert_version(uint64 key_id, uint16 version, const char *provider,
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), Int32GetDatum(version),
 		CStringGetTextDatum(provider), PointerGetDatum(sealed),
-		PointerGetDatum(kcv), CStringGetTextDatum(made->sealed.root_key)
-	};
+		PointerGetDatum(kcv), CStringGetTextDatum(made->sealed.root_key)};
 
 	run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
 		" sealed_kek, kcv, root_key, activated_at)"
 		" VALUES ($1, $2, 'active', $3, $4, $5, NULLIF($6, ''),"
-		" CURRENT_TIMESTAMP)", lengthof(types), types, values, NULL);
+		" CURRENT_TIMESTAMP)",
+		lengthof(types), types, values, NULL);
 
 	/* No value may outlive its key: not even with synchronous_commit off. */
 	ForceSyncCommit();
@@ -248,8 +247,8 @@ static Datum
 choose_required_context(FunctionCallInfo fcinfo, int n)
 {
 	Datum		required = PG_ARGISNULL(n) ?
-	DirectFunctionCall1(jsonb_in, CStringGetDatum(pge_required_context)) :
-	PG_GETARG_DATUM(n);
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(pge_required_context)) :
+		PG_GETARG_DATUM(n);
 	uint8		policy[ENVL_CONTEXT_MAX];
 	size_t		len;
 	PgeProblem	problem;
@@ -305,7 +304,8 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	check_key_name(name);
 	cname = text_to_cstring(name);
 	choose_provider(PG_ARGISNULL(1) ? NULL :
-					text_to_cstring(PG_GETARG_TEXT_PP(1)), provider);
+									  text_to_cstring(PG_GETARG_TEXT_PP(1)),
+					provider);
 	required = choose_required_context(fcinfo, 2);
 
 	/* Whoever creates keys waits here, so that a name is taken only once. */
@@ -326,8 +326,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 		Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID};
 		Datum		values[] = {
 			Int64GetDatum((int64) key_id), PointerGetDatum(name), required,
-			CStringGetTextDatum(creator)
-		};
+			CStringGetTextDatum(creator)};
 
 		run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
 			" created_by) VALUES ($1, $2, $3, $4)",
@@ -386,7 +385,8 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	pge_cache_seal(provider, name, key_id, (uint16) next, &made);
 	run("UPDATE pgenvelope.key_version SET state = 'deactivated',"
 		" deactivated_at = CURRENT_TIMESTAMP"
-		" WHERE key_id = $1 AND state = 'active'", 1, types, values, NULL);
+		" WHERE key_id = $1 AND state = 'active'",
+		1, types, values, NULL);
 	insert_version(key_id, (uint16) next, provider, &made);
 	end_write(&writer);
 	PG_RETURN_INT32(next);

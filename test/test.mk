@@ -96,7 +96,7 @@ fuzz:
 	@test/fuzz/fuzz.sh
 
 soak:
-	@test/setup/soak.sh
+	@test/soak/soak.sh
 
 bench:
 	@test/bench/bench.sh

@@ -542,6 +542,12 @@ def asan_regress():
     return out
 
 
+def soak():
+    """The short form of make soak; its fuzzing is what fuzz-replay runs."""
+    return tap("soak", ["test/soak/soak.sh", "kills", "connections"],
+               f"{LOG}/soak.log", 240, {"SOAK_SECONDS": "10"})
+
+
 def lint():
     return tap("lint", ["test/lint/lint.sh"], f"{LOG}/lint.log", 600)
 
@@ -554,6 +560,7 @@ SUITES = {
     "regress": regress,
     "isolation": isolation,
     "tap": tap_tests,
+    "soak": soak,
     "lint": lint,
 }
 OPTIONAL_SUITES = {

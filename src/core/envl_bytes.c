@@ -18,6 +18,7 @@
 #define SIX_BITS 0x3F
 #define BOTH(value) (IN_URL | IN_STANDARD | (value))
 
+/* clang-format off */
 static const uint8_t base64_values[256] = {
 	['+'] = IN_STANDARD | 62,
 	['-'] = IN_URL | 62,
@@ -34,11 +35,12 @@ static const uint8_t base64_values[256] = {
 	BOTH(39), BOTH(40), BOTH(41), BOTH(42), BOTH(43), BOTH(44), BOTH(45),
 	BOTH(46), BOTH(47), BOTH(48), BOTH(49), BOTH(50), BOTH(51)
 };
+/* clang-format on */
 
 static const char base64_url_alphabet[] =
-"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 static const char base64_standard_alphabet[] =
-"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 bool
 envl_view_equal(envl_view a, envl_view b)
@@ -217,12 +219,13 @@ envl_base64_encoded_len(envl_base64 kind, size_t len)
 void
 envl_base64_encode(envl_base64 kind, envl_view in, char *out)
 {
-	const char *alphabet = kind == ENVL_BASE64_URL ?
-		base64_url_alphabet : base64_standard_alphabet;
+	const char *alphabet = base64_standard_alphabet;
 	const uint8_t *next = in.data;
 	size_t		left = in.len;
 	uint32_t	bits;
 
+	if (kind == ENVL_BASE64_URL)
+		alphabet = base64_url_alphabet;
 	for (; left >= 3; left -= 3)
 	{
 		bits = (uint32_t) next[0] << 16 | (uint32_t) next[1] << 8 | next[2];

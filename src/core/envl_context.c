@@ -225,11 +225,11 @@ sort_members(envl_member *members, size_t count)
 		envl_member moving = members[i];
 		size_t		place = i;
 
-		while (place > 0 && name_order(moving.name, members[place - 1].name,
-									   false) < 0)
+		for (; place > 0; place--)
 		{
+			if (name_order(members[place - 1].name, moving.name, false) <= 0)
+				break;
 			members[place] = members[place - 1];
-			place--;
 		}
 		members[place] = moving;
 	}
@@ -272,23 +272,27 @@ static void
 write_integer(envl_writer *writer, int64_t integer)
 {
 	uint8_t		digits[INTEGER_DIGITS];
-	size_t		first = sizeof(digits);
+	envl_view	number = {digits + sizeof(digits), 0};
 	uint64_t	left = (uint64_t) (integer < 0 ? -integer : integer);
 
 	do
 	{
-		digits[--first] = (uint8_t) ('0' + left % 10);
+		number.len++;
+		number.data--;
+		digits[sizeof(digits) - number.len] = (uint8_t) ('0' + left % 10);
 		left /= 10;
 	} while (left > 0);
 	if (integer < 0)
 		envl_write_u8(writer, '-');
-	envl_write_view(writer, (envl_view) {digits + first,
-										 sizeof(digits) - first});
+	envl_write_view(writer, number);
 }
 
 static void
 write_value(envl_writer *writer, const envl_member *member)
 {
+	const envl_view yes = ENVL_LITERAL("true");
+	const envl_view no = ENVL_LITERAL("false");
+
 	switch (member->type)
 	{
 		case ENVL_MEMBER_STRING:
@@ -298,8 +302,7 @@ write_value(envl_writer *writer, const envl_member *member)
 			write_integer(writer, member->integer);
 			break;
 		case ENVL_MEMBER_BOOLEAN:
-			envl_write_view(writer, member->boolean ?
-							ENVL_LITERAL("true") : ENVL_LITERAL("false"));
+			envl_write_view(writer, member->boolean ? yes : no);
 			break;
 		case ENVL_MEMBER_ANY:
 			envl_write_view(writer, ENVL_LITERAL("null"));

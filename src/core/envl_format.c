@@ -127,13 +127,14 @@ void
 envl_envelope_encode(const envl_envelope *envelope, uint8_t *out)
 {
 	bool		stored = (envelope->flags & ENVL_FLAG_CONTEXT) != 0;
-	size_t		size = envl_envelope_size(envelope->ciphertext.len, stored ?
-										  (int) envelope->context.len : -1);
+	int			context_len = stored ? (int) envelope->context.len : -1;
+	size_t		size = envl_envelope_size(envelope->ciphertext.len,
+										  context_len);
+	int			suite_and_flags = envelope->suite->id << 4 | envelope->flags;
 	envl_writer writer = envl_writer_into(out, size);
 
 	envl_write_u8(&writer, ENVL_MAGIC_1);
-	envl_write_u8(&writer, (uint8_t) (envelope->suite->id << 4 |
-									  envelope->flags));
+	envl_write_u8(&writer, (uint8_t) suite_and_flags);
 	envl_write_u16(&writer, envelope->key_version);
 	envl_write_u48(&writer, envelope->key_id);
 	envl_write_view(&writer, (envl_view) {envelope->wrapped, ENVL_WRAP_LEN});
@@ -164,8 +165,9 @@ envl_text_encode(envl_view bytes, char *out)
 size_t
 envl_text_decoded_max(size_t len)
 {
-	return len < TEXT_PREFIX_LEN ? 0 :
-		envl_base64_decoded_max(len - TEXT_PREFIX_LEN);
+	if (len < TEXT_PREFIX_LEN)
+		return 0;
+	return envl_base64_decoded_max(len - TEXT_PREFIX_LEN);
 }
 
 envl_status

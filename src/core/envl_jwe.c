@@ -91,7 +91,10 @@ static bool
 find_flags(envl_view protected_header, uint8_t *flags)
 {
 	static const uint8_t known[] = {
-		0, ENVL_FLAG_TEXT, ENVL_FLAG_PADDED, ENVL_FLAG_TEXT | ENVL_FLAG_PADDED
+		0,
+		ENVL_FLAG_TEXT,
+		ENVL_FLAG_PADDED,
+		ENVL_FLAG_TEXT | ENVL_FLAG_PADDED,
 	};
 
 	for (size_t i = 0; i < sizeof(known); i++)

@@ -70,7 +70,8 @@ hmac_sha256(const envl_key *key, envl_view message, uint8_t *out,
 
 	if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key->bytes,
 				  ENVL_KEY_LEN, message.data, message.len, mac, sizeof(mac),
-				  &mac_len) != NULL && mac_len == sizeof(mac))
+				  &mac_len) != NULL &&
+		mac_len == sizeof(mac))
 	{
 		memcpy(out, mac, out_len);
 		status = ENVL_OK;

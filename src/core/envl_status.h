@@ -19,8 +19,8 @@ typedef enum envl_status
 	ENVL_OK = 0,
 
 	/* Structure: the bytes are not what they claim to be. */
-	ENVL_MALFORMED,				/* not a well-formed envelope, context or JWE */
-	ENVL_UNSUPPORTED,			/* a format, suite or flag of another version */
+	ENVL_MALFORMED,				/* no well-formed value, context or JWE */
+	ENVL_UNSUPPORTED,			/* another version's format, suite or flag */
 	ENVL_LIMIT,					/* longer than the format allows */
 
 	/* Cryptography. */

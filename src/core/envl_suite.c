@@ -19,7 +19,7 @@
 #include "envl_suite.h"
 
 static const envl_suite suites[] = {
-	{ENVL_SUITE_A256KW_A256GCM, "A256KW+A256GCM", "A256KW", "A256GCM"}
+	{ENVL_SUITE_A256KW_A256GCM, "A256KW+A256GCM", "A256KW", "A256GCM"},
 };
 
 const envl_suite *

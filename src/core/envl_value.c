@@ -15,7 +15,7 @@
 #define COUNTER_LEN 4
 
 /* A static object cannot portably be initialised with ENVL_LITERAL. */
-#define VIEW_OF(s) {(const uint8_t *) (s), sizeof(s) - 1}
+#define VIEW_OF(s) (const uint8_t *) (s), sizeof(s) - 1
 
 /*
  * docs/format.md, section 4.  Found by the flags TEXT and PADDED.  The base64
@@ -25,30 +25,29 @@ static const struct
 {
 	envl_view	json;
 	envl_view	base64_dot;
-}			protected_headers[] =
-{
+} protected_headers[] = {
 	{
-		VIEW_OF("{\"enc\":\"A256GCM\"}"),
-		VIEW_OF("eyJlbmMiOiJBMjU2R0NNIn0.")
+		{VIEW_OF("{\"enc\":\"A256GCM\"}")},
+		{VIEW_OF("eyJlbmMiOiJBMjU2R0NNIn0.")},
 	},
 	{
-		VIEW_OF("{\"cty\":\"text/plain;charset=UTF-8\","
-				"\"enc\":\"A256GCM\"}"),
-		VIEW_OF("eyJjdHkiOiJ0ZXh0L3BsYWluO2NoYXJzZXQ9VVRGLTgiLCJlbmMiOiJB"
-				"MjU2R0NNIn0.")
+		{VIEW_OF("{\"cty\":\"text/plain;charset=UTF-8\","
+				 "\"enc\":\"A256GCM\"}")},
+		{VIEW_OF("eyJjdHkiOiJ0ZXh0L3BsYWluO2NoYXJzZXQ9VVRGLTgiLCJlbmMiOiJB"
+				 "MjU2R0NNIn0.")},
 	},
 	{
-		VIEW_OF("{\"cty\":\"application/octet-stream;pad=7816\","
-				"\"enc\":\"A256GCM\"}"),
-		VIEW_OF("eyJjdHkiOiJhcHBsaWNhdGlvbi9vY3RldC1zdHJlYW07cGFkPTc4MTYi"
-				"LCJlbmMiOiJBMjU2R0NNIn0.")
+		{VIEW_OF("{\"cty\":\"application/octet-stream;pad=7816\","
+				 "\"enc\":\"A256GCM\"}")},
+		{VIEW_OF("eyJjdHkiOiJhcHBsaWNhdGlvbi9vY3RldC1zdHJlYW07cGFkPTc4MTYi"
+				 "LCJlbmMiOiJBMjU2R0NNIn0.")},
 	},
 	{
-		VIEW_OF("{\"cty\":\"text/plain;charset=UTF-8;pad=7816\","
-				"\"enc\":\"A256GCM\"}"),
-		VIEW_OF("eyJjdHkiOiJ0ZXh0L3BsYWluO2NoYXJzZXQ9VVRGLTg7cGFkPTc4MTYi"
-				"LCJlbmMiOiJBMjU2R0NNIn0.")
-	}
+		{VIEW_OF("{\"cty\":\"text/plain;charset=UTF-8;pad=7816\","
+				 "\"enc\":\"A256GCM\"}")},
+		{VIEW_OF("eyJjdHkiOiJ0ZXh0L3BsYWluO2NoYXJzZXQ9VVRGLTg7cGFkPTc4MTYi"
+				 "LCJlbmMiOiJBMjU2R0NNIn0.")},
+	},
 };
 
 static size_t
@@ -136,8 +135,8 @@ gcm_operation(const envl_key *dek, const uint8_t *nonce, uint8_t flags,
 		.nonce = nonce,
 		.aad = {
 			protected_headers[protected_index(flags)].base64_dot,
-			context->base64
-		}
+			context->base64,
+		},
 	};
 }
 

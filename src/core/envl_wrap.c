@@ -56,10 +56,11 @@ kek_context(const EVP_CIPHER *cipher, const envl_key *key, bool encrypt)
 envl_status
 envl_kek_init(envl_kek *kek, const envl_engine *engine, const envl_key *key)
 {
-	const EVP_CIPHER *cipher = engine->approved_wrap != NULL ?
-		engine->approved_wrap : engine->ecb;
+	const EVP_CIPHER *cipher = engine->ecb;
 
 	kek->approved = engine->approved_wrap != NULL;
+	if (kek->approved)
+		cipher = engine->approved_wrap;
 	kek->wrap = kek_context(cipher, key, true);
 	kek->unwrap = kek_context(cipher, key, false);
 	if (kek->wrap != NULL && kek->unwrap != NULL)
@@ -133,7 +134,7 @@ wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 	for (int step = 1; good && step <= STEPS; step++)
 	{
 		size_t		half = HALF_LEN * (1 + (size_t) (step - 1) % HALVES);
-		uint64_t	mask = step_mask(step - 1);	/* of the step before */
+		uint64_t	mask = step_mask(step - 1); /* of the step before */
 
 		for (size_t i = 0; i < count; i++)
 			blocks[i] = make_block(blocks[i].a, mask, out[i] + half);

@@ -128,8 +128,7 @@ base64_decode(void)
 {
 	envl_view	text = {
 		(const uint8_t *) base64,
-		envl_base64_encoded_len(ENVL_BASE64_URL, BASE64_LEN)
-	};
+		envl_base64_encoded_len(ENVL_BASE64_URL, BASE64_LEN)};
 	size_t		len;
 
 	must(envl_base64_decode(ENVL_BASE64_URL, text, opened, &len));
@@ -137,7 +136,7 @@ base64_decode(void)
 
 /* Nanoseconds of one call, the best of ROUNDS. */
 static double
-measure(void (*operation) (void), unsigned int calls)
+measure(void (*operation)(void), unsigned int calls)
 {
 	double		best = 0;
 
@@ -152,7 +151,8 @@ measure(void (*operation) (void), unsigned int calls)
 			operation();
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		each = ((double) (end.tv_sec - start.tv_sec) * 1e9 +
-				(double) (end.tv_nsec - start.tv_nsec)) / calls;
+				(double) (end.tv_nsec - start.tv_nsec)) /
+			calls;
 		if (round == 0 || each < best)
 			best = each;
 	}
@@ -160,14 +160,14 @@ measure(void (*operation) (void), unsigned int calls)
 }
 
 static void
-per_operation(const char *name, void (*operation) (void), unsigned int calls,
+per_operation(const char *name, void (*operation)(void), unsigned int calls,
 			  unsigned int values)
 {
 	printf("%-34s %9.1f ns\n", name, measure(operation, calls) / values);
 }
 
 static void
-per_byte(const char *name, void (*operation) (void), size_t len)
+per_byte(const char *name, void (*operation)(void), size_t len)
 {
 	printf("%-34s %9.0f MB/s\n", name,
 		   (double) len * 1e3 / measure(operation, 20));

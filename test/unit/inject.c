@@ -104,7 +104,7 @@ EVP_CIPHER_fetch(OSSL_LIB_CTX *library, const char *algorithm,
 	if (fails(__func__))
 		return NULL;
 	depth++;
-	result = REAL(EVP_CIPHER_fetch) (library, algorithm, properties);
+	result = REAL(EVP_CIPHER_fetch)(library, algorithm, properties);
 	depth--;
 	return result;
 }
@@ -124,7 +124,7 @@ EVP_CIPHER_CTX_new(void)
 	if (fails(__func__))
 		return NULL;
 	depth++;
-	result = REAL(EVP_CIPHER_CTX_new) ();
+	result = REAL(EVP_CIPHER_CTX_new)();
 	depth--;
 	return result;
 }
@@ -135,8 +135,8 @@ EVP_CipherInit_ex2(EVP_CIPHER_CTX *context, const EVP_CIPHER *cipher,
 				   int encrypt, const OSSL_PARAM parameters[])
 {
 	depth++;
-	return outcome(REAL(EVP_CipherInit_ex2) (context, cipher, key, iv,
-											 encrypt, parameters),
+	return outcome(REAL(EVP_CipherInit_ex2)(context, cipher, key, iv,
+											encrypt, parameters),
 				   __func__);
 }
 
@@ -144,7 +144,7 @@ int
 EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *context, int padding)
 {
 	depth++;
-	return outcome(REAL(EVP_CIPHER_CTX_set_padding) (context, padding),
+	return outcome(REAL(EVP_CIPHER_CTX_set_padding)(context, padding),
 				   __func__);
 }
 
@@ -153,8 +153,8 @@ EVP_CipherUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
 				 const unsigned char *in, int in_len)
 {
 	depth++;
-	return outcome(REAL(EVP_CipherUpdate) (context, out, out_len, in,
-										   in_len),
+	return outcome(REAL(EVP_CipherUpdate)(context, out, out_len, in,
+										  in_len),
 				   __func__);
 }
 
@@ -165,7 +165,7 @@ EVP_EncryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
 	int			result;
 
 	depth++;
-	result = REAL(EVP_EncryptUpdate) (context, out, out_len, in, in_len);
+	result = REAL(EVP_EncryptUpdate)(context, out, out_len, in, in_len);
 	result = outcome(result, __func__);
 	if (counts_down(&short_countdown, __func__))
 		(*out_len)--;
@@ -179,7 +179,7 @@ EVP_DecryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
 	int			result;
 
 	depth++;
-	result = REAL(EVP_DecryptUpdate) (context, out, out_len, in, in_len);
+	result = REAL(EVP_DecryptUpdate)(context, out, out_len, in, in_len);
 	result = outcome(result, __func__);
 	if (counts_down(&short_countdown, __func__))
 		(*out_len)--;
@@ -190,7 +190,7 @@ int
 EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len)
 {
 	depth++;
-	return outcome(REAL(EVP_CipherFinal_ex) (context, out, out_len),
+	return outcome(REAL(EVP_CipherFinal_ex)(context, out, out_len),
 				   __func__);
 }
 
@@ -199,8 +199,8 @@ EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *context, int type, int argument,
 					void *pointer)
 {
 	depth++;
-	return outcome(REAL(EVP_CIPHER_CTX_ctrl) (context, type, argument,
-											  pointer),
+	return outcome(REAL(EVP_CIPHER_CTX_ctrl)(context, type, argument,
+											 pointer),
 				   __func__);
 }
 
@@ -212,7 +212,7 @@ EVP_MD_CTX_new(void)
 	if (fails(__func__))
 		return NULL;
 	depth++;
-	result = REAL(EVP_MD_CTX_new) ();
+	result = REAL(EVP_MD_CTX_new)();
 	depth--;
 	return result;
 }
@@ -222,7 +222,7 @@ EVP_DigestInit_ex2(EVP_MD_CTX *context, const EVP_MD *digest,
 				   const OSSL_PARAM parameters[])
 {
 	depth++;
-	return outcome(REAL(EVP_DigestInit_ex2) (context, digest, parameters),
+	return outcome(REAL(EVP_DigestInit_ex2)(context, digest, parameters),
 				   __func__);
 }
 
@@ -230,7 +230,7 @@ int
 EVP_DigestUpdate(EVP_MD_CTX *context, const void *in, size_t in_len)
 {
 	depth++;
-	return outcome(REAL(EVP_DigestUpdate) (context, in, in_len), __func__);
+	return outcome(REAL(EVP_DigestUpdate)(context, in, in_len), __func__);
 }
 
 int
@@ -238,7 +238,7 @@ EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *out,
 				   unsigned int *out_len)
 {
 	depth++;
-	return outcome(REAL(EVP_DigestFinal_ex) (context, out, out_len),
+	return outcome(REAL(EVP_DigestFinal_ex)(context, out, out_len),
 				   __func__);
 }
 
@@ -252,9 +252,9 @@ EVP_Q_mac(OSSL_LIB_CTX *library, const char *name, const char *properties,
 	unsigned char *result;
 
 	depth++;
-	result = REAL(EVP_Q_mac) (library, name, properties, subalgorithm,
-							  parameters, key, key_len, in, in_len, out,
-							  out_size, out_len);
+	result = REAL(EVP_Q_mac)(library, name, properties, subalgorithm,
+							 parameters, key, key_len, in, in_len, out,
+							 out_size, out_len);
 	depth--;
 	if (counts_down(&short_countdown, __func__))
 		(*out_len)--;
@@ -269,7 +269,7 @@ RAND_get0_private(OSSL_LIB_CTX *library)
 	if (fails(__func__))
 		return NULL;
 	depth++;
-	result = REAL(RAND_get0_private) (library);
+	result = REAL(RAND_get0_private)(library);
 	depth--;
 	return result;
 }
@@ -280,9 +280,9 @@ EVP_RAND_generate(EVP_RAND_CTX *generator, unsigned char *out, size_t len,
 				  const unsigned char *extra, size_t extra_len)
 {
 	depth++;
-	return outcome(REAL(EVP_RAND_generate) (generator, out, len, strength,
-											prediction_resistance, extra,
-											extra_len),
+	return outcome(REAL(EVP_RAND_generate)(generator, out, len, strength,
+										   prediction_resistance, extra,
+										   extra_len),
 				   __func__);
 }
 
@@ -291,5 +291,5 @@ getentropy(void *out, size_t len)
 {
 	if (fails(__func__))
 		return -1;
-	return REAL(getentropy) (out, len);
+	return REAL(getentropy)(out, len);
 }

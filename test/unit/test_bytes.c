@@ -42,12 +42,14 @@ test_reader(void)
 	ok(!envl_read_u16(&reader, &u16) && u16 == 0, "no u16 in one byte");
 	ok(!envl_read_u48(&reader, &u48) && u48 == 0, "no u48 in one byte");
 	ok(!envl_read_view(&reader, 2, &view) && view.data == NULL &&
-	   view.len == 0, "no two bytes in one");
+		   view.len == 0,
+	   "no two bytes in one");
 	ok(!envl_read_view(&reader, SIZE_MAX, &view), "nor SIZE_MAX");
 	is((long long) envl_reader_left(&reader), 1, "a failed read moves nothing");
 
 	ok(envl_read_view(&reader, 1, &view) && view.len == 1 &&
-	   view.data == bytes + 9, "a view of the last byte");
+		   view.data == bytes + 9,
+	   "a view of the last byte");
 	ok(envl_read_view(&reader, 0, &view) && view.len == 0,
 	   "an empty view at the end");
 	ok(!envl_read_u8(&reader, &u8) && u8 == 0, "nothing at the end");
@@ -101,7 +103,7 @@ static const struct
 	const char *plain;
 	const char *url;
 	const char *standard;
-}			base64_known[] = {
+} base64_known[] = {
 	{"", "", ""},
 	{"f", "Zg", "Zg=="},
 	{"fo", "Zm8", "Zm8="},
@@ -109,8 +111,7 @@ static const struct
 	{"foob", "Zm9vYg", "Zm9vYg=="},
 	{"fooba", "Zm9vYmE", "Zm9vYmE="},
 	{"foobar", "Zm9vYmFy", "Zm9vYmFy"},
-	{"\xfb\xff\xbf", "-_-_", "+/+/"}
-};
+	{"\xfb\xff\xbf", "-_-_", "+/+/"}};
 
 static void
 check_known(envl_base64 kind, const char *plain, const char *encoded)
@@ -186,8 +187,7 @@ test_base64_alphabets(void)
 {
 	static const char *const alphabets[] = {
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-	};
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"};
 	size_t		wrong = 0;
 
 	for (int kind = ENVL_BASE64_URL; kind <= ENVL_BASE64_STANDARD; kind++)
@@ -224,7 +224,7 @@ test_base64_strict(void)
 	{
 		envl_base64 kind;
 		const char *text;
-	}			refused[] = {
+	} refused[] = {
 		{ENVL_BASE64_URL, "A"},
 		{ENVL_BASE64_URL, "AAAAA"},
 		{ENVL_BASE64_URL, "AB"},	/* set bits after the end */
@@ -245,8 +245,7 @@ test_base64_strict(void)
 		{ENVL_BASE64_STANDARD, "A=A="},
 		{ENVL_BASE64_STANDARD, "AA==AAAA"},
 		{ENVL_BASE64_STANDARD, "AAAA===="},
-		{ENVL_BASE64_STANDARD, "AAAA\n"}
-	};
+		{ENVL_BASE64_STANDARD, "AAAA\n"}};
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 	{

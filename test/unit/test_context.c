@@ -90,7 +90,7 @@ test_encode(void)
 	members[2] = integer_member("id", 4711);
 	members[3] = boolean_member("test", false);
 	check_encoded(members, 4, "{\"id\":4711,\"tenant\":\"acme\","
-				  "\"test\":false,\"type\":\"customers.email\"}");
+							  "\"test\":false,\"type\":\"customers.email\"}");
 	ok(members[0].integer == 4711, "the caller's array is sorted");
 
 	members[0] = boolean_member("", true);
@@ -102,7 +102,7 @@ test_encode(void)
 	members[2] = integer_member("b", LARGEST);
 	members[3] = integer_member("a", -LARGEST);
 	check_encoded(members, 4, "{\"a\":-9007199254740991,"
-				  "\"b\":9007199254740991,\"c\":-1,\"d\":0}");
+							  "\"b\":9007199254740991,\"c\":-1,\"d\":0}");
 }
 
 static void
@@ -151,7 +151,7 @@ test_order(void)
 	members[6] = integer_member("\f", 7);
 	members[7] = integer_member("\b", 8);
 	check_encoded(members, 8, "{\"\\b\":8,\"\\f\":7,\"\\u0010\":4,"
-				  "\"\\u001f\":3,\"!\":6,\"\\\"\":5,\"[\":2,\"\\\\\":1}");
+							  "\"\\u001f\":3,\"!\":6,\"\\\"\":5,\"[\":2,\"\\\\\":1}");
 
 	members[0] = integer_member("ab", 1);
 	members[1] = integer_member("a", 2);
@@ -167,9 +167,9 @@ test_order(void)
 	members[4] = integer_member("\xf4\x8f\xbf\xbf", 5);
 	members[5] = integer_member("\xef\xbf\xbd", 6);
 	check_encoded(members, 6, "{\"\xed\x9f\xbf\":4,"
-				  "\"\xf0\x9f\x98\x80\":2,\"\xf0\x9f\x98\x81\":1,"
-				  "\"\xf4\x8f\xbf\xbf\":5,\"\xee\x80\x80\":3,"
-				  "\"\xef\xbf\xbd\":6}");
+							  "\"\xf0\x9f\x98\x80\":2,\"\xf0\x9f\x98\x81\":1,"
+							  "\"\xf4\x8f\xbf\xbf\":5,\"\xee\x80\x80\":3,"
+							  "\"\xef\xbf\xbd\":6}");
 }
 
 static void
@@ -233,8 +233,7 @@ test_limit(void)
 	check_refused(members, 2, ENVL_CONTEXT_TOO_LONG, "two strings, together");
 
 	is_status(envl_context_validate((envl_view) {
-		(const uint8_t *) text, ENVL_CONTEXT_MAX + 1
-	}),
+				  (const uint8_t *) text, ENVL_CONTEXT_MAX + 1}),
 			  ENVL_CONTEXT_TOO_LONG, "4097 bytes are too long, whatever they are");
 
 	for (size_t i = 0; i < COUNT(many); i++)
@@ -258,8 +257,7 @@ test_validate(void)
 		"{}", "{\"\":0}", "{\"a\":\"\"}", "{\"a\":-1,\"b\":true}",
 		"{\"a\":9007199254740991}", "{\"a\":-9007199254740991}",
 		"{\"\\u0000\":\"\\u001f\"}", "{\"a\":\"\\\"\\\\\\b\\f\\n\\r\\t/\"}",
-		"{\"\x7f\":\"\xf4\x8f\xbf\xbf\"}", "{\"a\":false,\"aa\":10}"
-	};
+		"{\"\x7f\":\"\xf4\x8f\xbf\xbf\"}", "{\"a\":false,\"aa\":10}"};
 	static const char *const refused[] = {
 		/* not an object, or not only one */
 		"", " {}", "{} ", "{}{}", "{", "}", "[]", "{]", "null", "1", "\"a\"",
@@ -291,12 +289,10 @@ test_validate(void)
 		/* bytes */
 		"{\"a\":\"\n\"}", "{\"a\":\"\x1f\"}", "{\"\t\":1}", "{\"a\":\"\xff\"}",
 		"{\"\xc3\":1}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xc0\x80\"}",
-		"\xef\xbb\xbf{}"
-	};
+		"\xef\xbb\xbf{}"};
 	envl_view	with_nul[] = {
 		ENVL_LITERAL("{}\0"), ENVL_LITERAL("{\"a\":\"\\\0\"}"),
-		ENVL_LITERAL("{\"a\":\"\\u001\0\"}"), ENVL_LITERAL("{\"\0\":1}")
-	};
+		ENVL_LITERAL("{\"a\":\"\\u001\0\"}"), ENVL_LITERAL("{\"\0\":1}")};
 
 	for (size_t i = 0; i < COUNT(canonical); i++)
 		is_status(envl_context_validate(text_view(canonical[i])), ENVL_OK,
@@ -333,8 +329,7 @@ test_neighbours(void)
 			memcpy(changed, whole.data, whole.len);
 			changed[i] = (uint8_t) byte;
 			other += envl_context_validate((envl_view) {
-				changed, whole.len
-			}) == ENVL_OK;
+						 changed, whole.len}) == ENVL_OK;
 		}
 	}
 	ok(other > whole.len && other < whole.len * 128,
@@ -349,16 +344,14 @@ test_utf8(void)
 		"\xe1\x80\x80", "\xec\xbf\xbf", "\xed\x80\x80", "\xed\x9f\xbf",
 		"\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
 		"\xf1\x80\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf",
-		"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"
-	};
+		"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"};
 	static const char *const refused[] = {
 		"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x7f",
-		"\xc2\xc0", "\xc2""a", "\xe0\x9f\xbf", "\xe0\xa0", "\xe0\xa0\x7f",
+		"\xc2\xc0", "\xc2z", "\xe0\x9f\xbf", "\xe0\xa0", "\xe0\xa0\x7f",
 		"\xe0\xa0\xc0", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe1\x80",
 		"\xe1", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf0\x90\x80\x7f",
 		"\xf0\x90\x7f\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
-		"\xfe", "a\x80", "\xf0\x9f\x98\x80\x80"
-	};
+		"\xfe", "a\x80", "\xf0\x9f\x98\x80\x80"};
 
 	for (size_t i = 0; i < COUNT(valid); i++)
 		ok(envl_utf8_valid(text_view(valid[i])), "UTF-8, case %zu", i);
@@ -374,7 +367,7 @@ static const struct
 	const char *context;
 	envl_status status;
 	const char *member;
-}			policies[] = {
+} policies[] = {
 	{"{}", "{}", ENVL_OK, ""},
 	{"{}", "{\"a\":\"\"}", ENVL_OK, ""},
 	{"{\"a\":null}", "{}", ENVL_CONTEXT_EMPTY, ""},
@@ -394,15 +387,16 @@ static const struct
 	{"{\"a\":1}", "{\"a\":1}", ENVL_OK, ""},
 	{"{\"a\":\"null\"}", "{\"a\":\"x\"}", ENVL_CONTEXT_PINNED, "a"},
 	{"{\"id\":null,\"tenant\":\"acme\",\"type\":null}",
-	"{\"id\":1,\"tenant\":\"acme\",\"type\":\"t\"}", ENVL_OK, ""},
+	 "{\"id\":1,\"tenant\":\"acme\",\"type\":\"t\"}", ENVL_OK, ""},
 	{"{\"id\":null,\"tenant\":\"acme\",\"type\":null}",
-	"{\"extra\":1,\"id\":1,\"more\":2,\"tenant\":\"acme\",\"type\":\"t\","
-	"\"zz\":3}", ENVL_OK, ""},
+	 "{\"extra\":1,\"id\":1,\"more\":2,\"tenant\":\"acme\",\"type\":\"t\","
+	 "\"zz\":3}",
+	 ENVL_OK, ""},
 	{"{\"id\":null,\"tenant\":\"acme\",\"type\":null}",
-	"{\"id\":1,\"tenant\":\"acme\"}", ENVL_CONTEXT_MISSING, "type"},
+	 "{\"id\":1,\"tenant\":\"acme\"}", ENVL_CONTEXT_MISSING, "type"},
 	{"{\"id\":null,\"tenant\":\"acme\",\"type\":null}",
-	"{\"id\":1,\"tenant\":\"evil\",\"type\":\"\"}", ENVL_CONTEXT_PINNED,
-	"tenant"},
+	 "{\"id\":1,\"tenant\":\"evil\",\"type\":\"\"}", ENVL_CONTEXT_PINNED,
+	 "tenant"},
 	{"{\"\\n\":null}", "{\"a\":1}", ENVL_CONTEXT_MISSING, "\\n"},
 	{"{\"\\n\":null}", "{\"\\n\":1,\"a\":1}", ENVL_OK, ""},
 	{"{\"a\":null}", "{\"a\":null}", ENVL_MALFORMED, ""},
@@ -410,8 +404,7 @@ static const struct
 	{"{\"a\":null}", "{\"a\":1}x", ENVL_MALFORMED, ""},
 	{"", "{\"a\":1}", ENVL_MALFORMED, ""},
 	{"{\"a\":null}", "", ENVL_MALFORMED, ""},
-	{"{\"a\":null,\"b\":nul}", "{\"a\":1}", ENVL_MALFORMED, ""}
-};
+	{"{\"a\":null,\"b\":nul}", "{\"a\":1}", ENVL_MALFORMED, ""}};
 
 static void
 test_policy(void)
@@ -436,8 +429,7 @@ test_policy(void)
 	members[2] = any_member("id");
 	is_status(envl_policy_encode(members, 3, out, &len), ENVL_OK,
 			  "a policy is encoded");
-	is_bytes((envl_view) {out, len}, text_view(
-				"{\"id\":null,\"tenant\":\"acme\",\"type\":null}"),
+	is_bytes((envl_view) {out, len}, text_view("{\"id\":null,\"tenant\":\"acme\",\"type\":null}"),
 			 "like a context, with null");
 	members[0] = any_member("\xff");
 	is_status(envl_policy_encode(members, 1, out, &len),

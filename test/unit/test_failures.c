@@ -27,11 +27,11 @@ typedef struct scenario
 	const char *name;
 
 	/* Makes what the operation needs; nothing fails yet. */
-	void		(*prepare) (void);
-	envl_status (*run) (void);
+	void (*prepare)(void);
+	envl_status (*run)(void);
 
 	/* Whether a failed run left nothing. */
-	bool		(*is_clean) (void);
+	bool (*is_clean)(void);
 
 	/* The call whose failure means that something was altered, or NULL. */
 	const char *verdict;
@@ -321,8 +321,7 @@ static const scenario scenarios[] = {
 	{"a binding", set_up, run_binding, bytes_clean, NULL},
 	{"a key-check value", set_up, run_check_value, bytes_clean, NULL},
 	{"a fingerprint", set_up, run_fingerprint, bytes_clean, NULL},
-	{"a digest", set_up, run_digest, bytes_clean, NULL}
-};
+	{"a digest", set_up, run_digest, bytes_clean, NULL}};
 
 /* With libcrypto's own key wrap, and unpooled random bytes. */
 static const scenario fips_scenarios[] = {
@@ -330,11 +329,10 @@ static const scenario fips_scenarios[] = {
 	{"a KEK", set_up, run_kek, kek_clean, NULL},
 	{"wrapping", set_up, run_wrap, wrap_clean, NULL},
 	{"unwrapping", prepare_unwrap, run_unwrap, unwrap_approved_clean,
-	"EVP_DecryptUpdate"},
+	 "EVP_DecryptUpdate"},
 	{"random bytes", set_up, run_random, random_clean, NULL},
 	{"a DEK", set_up, run_dek, dek_clean, NULL},
-	{"sealing", prepare_seal, run_seal, seal_clean, NULL}
-};
+	{"sealing", prepare_seal, run_seal, seal_clean, NULL}};
 
 /* Runs with one call failing; false if there was none left to fail. */
 static bool
@@ -360,7 +358,8 @@ run_once(const scenario *s, unsigned int call, bool short_length)
 	}
 
 	want = s->verdict != NULL && strcmp(failed, s->verdict) == 0 ?
-		ENVL_AUTHENTICATION : ENVL_CRYPTO_FAILED;
+		ENVL_AUTHENTICATION :
+		ENVL_CRYPTO_FAILED;
 	is_status(status, want, "%s: call %u, %s%s", s->name, call, failed,
 			  short_length ? ", a byte short" : "");
 	ok(s->is_clean(), "nothing is left");

@@ -101,14 +101,17 @@ test_header(void)
 	size_t		len = make_value(ENVL_FLAG_CONTEXT, value);
 
 	is_status(envl_header_parse((envl_view) {value, ENVL_HEADER_LEN},
-								&envelope), ENVL_OK, "a header alone");
+								&envelope),
+			  ENVL_OK, "a header alone");
 	is(envelope.key_version, 0x0102, "has a version");
 	ok(envelope.tag == NULL && envelope.ciphertext.data == NULL &&
-	   envelope.context.data == NULL, "and nothing behind it");
+		   envelope.context.data == NULL,
+	   "and nothing behind it");
 	is_status(envl_header_parse((envl_view) {value, len}, &envelope),
 			  ENVL_OK, "more may follow");
 	is_status(envl_header_parse((envl_view) {value, ENVL_HEADER_LEN - 1},
-								&envelope), ENVL_MALFORMED, "less may not");
+								&envelope),
+			  ENVL_MALFORMED, "less may not");
 	ok(all_zero(&envelope, sizeof(envelope)), "nothing is left of it");
 }
 
@@ -181,27 +184,25 @@ test_magic_suite_flags(void)
 
 	for (int magic = 0; magic < 256; magic++)
 	{
-		envl_status want = magic == 0xE1 ? ENVL_OK :
-			magic >= 0xE2 && magic <= 0xEF ? ENVL_UNSUPPORTED :
-			ENVL_MALFORMED;
+		bool		later = magic >= 0xE2 && magic <= 0xEF;
+		envl_status want = later ? ENVL_UNSUPPORTED : ENVL_MALFORMED;
 
 		value[0] = (uint8_t) magic;
-		wrong += parse(value, len) != want;
-		wrong += magic >= 0xE2 && magic <= 0xEF &&
-			parse(value, 1) != ENVL_UNSUPPORTED;
+		wrong += parse(value, len) != (magic == 0xE1 ? ENVL_OK : want);
+		wrong += parse(value, 1) != want;
 	}
 	is((long long) wrong, 0, "E1 is format 1, E2 to EF later ones");
 
 	make_value(0, value);
 	for (int byte = 0; byte < 256; byte++)
 	{
+		bool		known = byte >> 4 == 1 && (byte & 0x8) == 0;
+
 		/* A context needs more than the flag. */
-		if ((byte & ENVL_FLAG_CONTEXT) != 0 && byte >> 4 == 1 &&
-			(byte & 0x8) == 0)
+		if (known && (byte & ENVL_FLAG_CONTEXT) != 0)
 			continue;
 		value[1] = (uint8_t) byte;
-		wrong += parse(value, len) != (byte >> 4 == 1 && (byte & 0x8) == 0 ?
-									   ENVL_OK : ENVL_UNSUPPORTED);
+		wrong += parse(value, len) != (known ? ENVL_OK : ENVL_UNSUPPORTED);
 	}
 	is((long long) wrong, 0, "one suite, three flags");
 }
@@ -273,8 +274,7 @@ test_text(void)
 {
 	static const char *const refused[] = {
 		"", "env1", "env2.4RA", "Env1.4RA", "env1:4RA", "env1.4", "env1.4RB",
-		"env1.4RA=", "env1.4RA\n", " env1.4RA", "env1.4R+", "hello"
-	};
+		"env1.4RA=", "env1.4RA\n", " env1.4RA", "env1.4R+", "hello"};
 	uint8_t		bytes[VALUE_MAX];
 	char		text[VALUE_MAX];
 	size_t		len;

@@ -77,7 +77,8 @@ test_strings(void)
 
 	memset(buffer, 0xEE, sizeof(buffer));
 	is_status(envl_jwe_from_envelope(&envelope, &context, text_view(KID),
-									 buffer, &jwe), ENVL_OK, "a JWE");
+									 buffer, &jwe),
+			  ENVL_OK, "a JWE");
 	is_bytes(jwe.protected_header, envl_protected_base64(ENVL_FLAG_TEXT),
 			 "protected");
 	is_bytes(jwe.alg, text_view("A256KW"), "alg");
@@ -125,16 +126,19 @@ test_from_refused(void)
 	envl_jwe	jwe;
 
 	is_status(envl_jwe_from_envelope(&envelope, &context, text_view(KID),
-									 buffer, &jwe), ENVL_AUTHENTICATION,
+									 buffer, &jwe),
+			  ENVL_AUTHENTICATION,
 			  "the value stores another context");
 	ok(all_zero(&jwe, sizeof(jwe)), "nothing is made");
 	envelope = make_envelope(0);
 	is_status(envl_jwe_from_envelope(&envelope, &context, text_view(KID),
-									 buffer, &jwe), ENVL_OK,
+									 buffer, &jwe),
+			  ENVL_OK,
 			  "one that stores none cannot tell");
 	envelope.tag = NULL;
 	is_status(envl_jwe_from_envelope(&envelope, &context, text_view(KID),
-									 buffer, &jwe), ENVL_MALFORMED,
+									 buffer, &jwe),
+			  ENVL_MALFORMED,
 			  "the header of a value only");
 }
 
@@ -143,14 +147,12 @@ static void
 check_refused(size_t member, const char *text, envl_status want)
 {
 	envl_jwe	jwe = make_jwe(0);
-	envl_view  *const members[] = {
+	envl_view *const members[] = {
 		&jwe.protected_header, &jwe.alg, &jwe.kid, &jwe.encrypted_key,
-		&jwe.aad, &jwe.iv, &jwe.ciphertext, &jwe.tag
-	};
+		&jwe.aad, &jwe.iv, &jwe.ciphertext, &jwe.tag};
 	static const char *const names[] = {
 		"protected", "alg", "kid", "encrypted_key", "aad", "iv",
-		"ciphertext", "tag"
-	};
+		"ciphertext", "tag"};
 	static uint8_t value[VALUE_MAX];
 	size_t		len = 99;
 

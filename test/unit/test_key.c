@@ -85,7 +85,7 @@ static const struct
 	const char *name;			/* NULL: malformed */
 	uint64_t	key_id;
 	uint16_t	version;
-}			kids[] = {
+} kids[] = {
 	{"app@0123456789ab/258", "app", KEY_ID, 258},
 	{"a@000000000001/1", "a", 1, 1},
 	{"a@ffffffffffff/65535", "a", ENVL_KEY_ID_MAX, 65535},
@@ -120,8 +120,7 @@ static const struct
 	{"app.0123456789ab/1", NULL, 0, 0},
 	{"@0123456789ab/1", NULL, 0, 0},
 	{"0123456789ab/1", NULL, 0, 0},
-	{"\xff@0123456789ab/1", NULL, 0, 0}
-};
+	{"\xff@0123456789ab/1", NULL, 0, 0}};
 
 static void
 check_kid(envl_view kid, size_t i)
@@ -163,10 +162,12 @@ test_kid_parse(void)
 	is_status(envl_kid_parse(text_view(kid), &name, &key_id, &version),
 			  ENVL_MALFORMED, "not of 64");
 	is_status(envl_kid_parse(ENVL_LITERAL("a\0b@000000000001/1"), &name,
-							 &key_id, &version), ENVL_MALFORMED,
+							 &key_id, &version),
+			  ENVL_MALFORMED,
 			  "not with a zero byte");
 	is_status(envl_kid_parse((envl_view) {NULL, 0}, &name, &key_id,
-							 &version), ENVL_MALFORMED, "nothing");
+							 &version),
+			  ENVL_MALFORMED, "nothing");
 }
 
 int

@@ -16,15 +16,15 @@
 
 /* McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16. */
 static const char known_key[] =
-"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308";
+	"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308";
 static const char known_nonce[] = "cafebabefacedbaddecaf888";
 static const char known_aad[] = "feedfacedeadbeeffeedfacedeadbeefabaddad2";
 static const char known_plaintext[] =
-"d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
-"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39";
+	"d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+	"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39";
 static const char known_ciphertext[] =
-"522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
-"8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662";
+	"522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+	"8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662";
 static const char known_tag[] = "76fc6ece0f4e1768cddf8853bb2d551b";
 
 static const envl_view nothing = {NULL, 0};
@@ -61,7 +61,8 @@ test_known(envl_engine *engine)
 	uint8_t		out_tag[ENVL_TAG_LEN];
 
 	is_status(envl_gcm_seal(engine, &gcm, (envl_view) {plaintext, TEXT_LEN},
-							nothing, out, out_tag), ENVL_OK, "seals");
+							nothing, out, out_tag),
+			  ENVL_OK, "seals");
 	is_bytes((envl_view) {out, TEXT_LEN}, (envl_view) {ciphertext, TEXT_LEN},
 			 "the known ciphertext");
 	is_bytes((envl_view) {out_tag, ENVL_TAG_LEN},
@@ -73,20 +74,24 @@ test_known(envl_engine *engine)
 		is_status(envl_gcm_seal(engine, &parted,
 								(envl_view) {plaintext, head},
 								(envl_view) {plaintext + head,
-									TEXT_LEN - head}, out, out_tag),
+											TEXT_LEN - head},
+								out, out_tag),
 				  ENVL_OK, "in parts, %zu bytes and the rest", head);
 		ok(memcmp(out, ciphertext, TEXT_LEN) == 0 &&
-		   memcmp(out_tag, tag, ENVL_TAG_LEN) == 0, "the same");
+			   memcmp(out_tag, tag, ENVL_TAG_LEN) == 0,
+		   "the same");
 	}
 
 	memcpy(out, plaintext, TEXT_LEN);
 	is_status(envl_gcm_seal(engine, &gcm, (envl_view) {out, 33},
 							(envl_view) {out + 33, TEXT_LEN - 33}, out,
-							out_tag), ENVL_OK, "in place");
+							out_tag),
+			  ENVL_OK, "in place");
 	ok(memcmp(out, ciphertext, TEXT_LEN) == 0, "the same");
 
 	is_status(envl_gcm_open(engine, &gcm, (envl_view) {ciphertext, TEXT_LEN},
-							tag, out), ENVL_OK, "opens");
+							tag, out),
+			  ENVL_OK, "opens");
 	is_bytes((envl_view) {out, TEXT_LEN}, (envl_view) {plaintext, TEXT_LEN},
 			 "the known plaintext");
 	is_status(envl_gcm_open(engine, &gcm, (envl_view) {out, 0}, tag, out),
@@ -118,14 +123,16 @@ check_altered(envl_engine *engine, const char *what, uint8_t *changed)
 	memset(out, 0xEE, sizeof(out));
 	*changed ^= 0x80;
 	is_status(envl_gcm_open(engine, &gcm, (envl_view) {ciphertext, TEXT_LEN},
-							tag, out), ENVL_AUTHENTICATION, "altered: %s",
+							tag, out),
+			  ENVL_AUTHENTICATION, "altered: %s",
 			  what);
 	*changed ^= 0x80;
 	ok(all_zero(out, sizeof(out)), "nothing comes out");
 	is((long long) ERR_peek_error(), 0, "libcrypto's queue is empty");
 	ok(engine->gcm_context == NULL, "the context is thrown away");
 	is_status(envl_gcm_open(engine, &gcm, (envl_view) {ciphertext, TEXT_LEN},
-							tag, out), ENVL_OK, "and the next one works");
+							tag, out),
+			  ENVL_OK, "and the next one works");
 }
 
 /* More than libcrypto takes; refused before a byte of it is read. */
@@ -137,7 +144,8 @@ test_too_long(envl_engine *engine)
 	uint8_t		out_tag[ENVL_TAG_LEN] = {1};
 
 	is_status(envl_gcm_seal(engine, &gcm, (envl_view) {plaintext, 4},
-							nothing, out, out_tag), ENVL_CRYPTO_FAILED,
+							nothing, out, out_tag),
+			  ENVL_CRYPTO_FAILED,
 			  "an aad over INT_MAX");
 	ok(all_zero(out, 4) && all_zero(out_tag, ENVL_TAG_LEN), "is wiped");
 }

@@ -37,11 +37,14 @@ test_known(void)
 	bool		opened = false;
 
 	from_hex("000102030405060708090A0B0C0D0E0F"
-			 "101112131415161718191A1B1C1D1E1F", key.bytes, sizeof(key));
+			 "101112131415161718191A1B1C1D1E1F",
+			 key.bytes, sizeof(key));
 	from_hex("00112233445566778899AABBCCDDEEFF"
-			 "000102030405060708090A0B0C0D0E0F", dek.bytes, sizeof(dek));
+			 "000102030405060708090A0B0C0D0E0F",
+			 dek.bytes, sizeof(dek));
 	from_hex("28C9F404C4B810F4CBCCB35CFB87F8263F5786E2D80ED326"
-			 "CBC7F0E71A99F43BFB988B9B7A02DD21", expected, sizeof(expected));
+			 "CBC7F0E71A99F43BFB988B9B7A02DD21",
+			 expected, sizeof(expected));
 	is_status(envl_kek_init(&kek, &engine, &key), ENVL_OK, "a KEK");
 	is_status(envl_kek_wrap(&kek, 1, &dek, &out), ENVL_OK, "wraps");
 	is_bytes((envl_view) {out, sizeof(out)},
@@ -84,7 +87,8 @@ test_batches(const envl_kek *kek)
 	is_status(envl_kek_unwrap(kek, 0, as_input(wrapped), unwrapped, NULL),
 			  ENVL_LIMIT, "none to unwrap");
 	is_status(envl_kek_unwrap(kek, ENVL_WRAP_BATCH + 1, as_input(wrapped),
-							  unwrapped, NULL), ENVL_LIMIT, "65 to unwrap");
+							  unwrapped, NULL),
+			  ENVL_LIMIT, "65 to unwrap");
 }
 
 /* Some wraps of a batch are damaged: those alone do not open. */
@@ -101,7 +105,8 @@ test_damaged(const envl_kek *kek)
 	for (size_t i = 0; i < ENVL_WRAP_BATCH; i += 3)
 		wrapped[i][i % ENVL_WRAP_LEN] ^= 1;
 	is_status(envl_kek_unwrap(kek, ENVL_WRAP_BATCH, as_input(wrapped),
-							  unwrapped, opened), ENVL_AUTHENTICATION,
+							  unwrapped, opened),
+			  ENVL_AUTHENTICATION,
 			  "a third of it damaged");
 	for (size_t i = 0; i < ENVL_WRAP_BATCH; i++)
 	{
@@ -150,12 +155,14 @@ test_approved(const envl_kek *kek, const envl_key *key)
 			  ENVL_OK, "libcrypto's");
 	ok(memcmp(ours, wrapped, sizeof(ours)) == 0, "are the same");
 	is_status(envl_kek_unwrap(&approved, ENVL_WRAP_BATCH, as_input(ours),
-							  unwrapped, opened), ENVL_OK, "it opens ours");
+							  unwrapped, opened),
+			  ENVL_OK, "it opens ours");
 	ok(memcmp(unwrapped, deks, sizeof(deks)) == 0, "to the same DEKs");
 
 	ours[1][39] ^= 1;
 	is_status(envl_kek_unwrap(&approved, 3, as_input(ours), unwrapped,
-							  opened), ENVL_AUTHENTICATION, "one damaged");
+							  opened),
+			  ENVL_AUTHENTICATION, "one damaged");
 	ok(opened[0] && !opened[1] && opened[2], "is named");
 	ok(all_zero(&unwrapped[1], sizeof(envl_key)), "and wiped");
 	ok(memcmp(&unwrapped[2], &deks[2], sizeof(envl_key)) == 0,
@@ -164,7 +171,8 @@ test_approved(const envl_kek *kek, const envl_key *key)
 
 	memset(&pool, 0, sizeof(pool));
 	is_status(envl_dek_take(&pool, &approved, &approved_engine,
-							&pool_of_bytes, &dek, ours[0]), ENVL_OK,
+							&pool_of_bytes, &dek, ours[0]),
+			  ENVL_OK,
 			  "a DEK under FIPS");
 	ok(all_zero(&pool, sizeof(pool)), "was not pooled");
 	is_status(envl_kek_unwrap(kek, 1, as_input(ours), unwrapped, NULL),
@@ -218,9 +226,11 @@ main(void)
 	is_status(envl_engine_init(&engine), ENVL_OK, "an engine");
 	test_known();
 	is_status(envl_random_take(&pool_of_bytes, &engine, key.bytes,
-							   sizeof(key)), ENVL_OK, "a random KEK");
+							   sizeof(key)),
+			  ENVL_OK, "a random KEK");
 	is_status(envl_random_take(&pool_of_bytes, &engine, deks[0].bytes,
-							   sizeof(deks)), ENVL_OK, "random DEKs");
+							   sizeof(deks)),
+			  ENVL_OK, "random DEKs");
 	is_status(envl_kek_init(&kek, &engine, &key), ENVL_OK, "a KEK");
 	test_batches(&kek);
 	test_damaged(&kek);

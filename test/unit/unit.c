@@ -33,7 +33,7 @@ report(bool passed, const char *name, va_list arguments)
 }
 
 bool
-ok(bool passed, const char *name,...)
+ok(bool passed, const char *name, ...)
 {
 	va_list		arguments;
 
@@ -44,7 +44,7 @@ ok(bool passed, const char *name,...)
 }
 
 bool
-is(long long got, long long want, const char *name,...)
+is(long long got, long long want, const char *name, ...)
 {
 	va_list		arguments;
 
@@ -57,7 +57,7 @@ is(long long got, long long want, const char *name,...)
 }
 
 bool
-is_status(envl_status got, envl_status want, const char *name,...)
+is_status(envl_status got, envl_status want, const char *name, ...)
 {
 	va_list		arguments;
 
@@ -80,7 +80,7 @@ show_bytes(const char *what, envl_view bytes)
 }
 
 bool
-is_bytes(envl_view got, envl_view want, const char *name,...)
+is_bytes(envl_view got, envl_view want, const char *name, ...)
 {
 	va_list		arguments;
 	bool		same = envl_view_equal(got, want);
@@ -97,7 +97,7 @@ is_bytes(envl_view got, envl_view want, const char *name,...)
 }
 
 bool
-is_text(const char *got, const char *want, const char *name,...)
+is_text(const char *got, const char *want, const char *name, ...)
 {
 	va_list		arguments;
 	bool		same = strcmp(got, want) == 0;
@@ -111,7 +111,7 @@ is_text(const char *got, const char *want, const char *name,...)
 }
 
 void
-note(const char *text,...)
+note(const char *text, ...)
 {
 	va_list		arguments;
 

@@ -18,21 +18,21 @@
 #include "envl_bytes.h"
 
 #define UNIT_NAMED(name, arguments) \
-	__attribute__((format(printf, name, arguments)))
+			__attribute__((format(printf, name, arguments)))
 
 /* Each prints one line, and what differs; true if the check passed. */
-extern bool ok(bool passed, const char *name,...) UNIT_NAMED(2, 3);
-extern bool is(long long got, long long want, const char *name,...)
-			UNIT_NAMED(3, 4);
+extern bool ok(bool passed, const char *name, ...) UNIT_NAMED(2, 3);
+extern bool is(long long got, long long want, const char *name, ...)
+	UNIT_NAMED(3, 4);
 extern bool is_status(envl_status got, envl_status want,
-					  const char *name,...) UNIT_NAMED(3, 4);
+					  const char *name, ...) UNIT_NAMED(3, 4);
 extern bool is_bytes(envl_view got, envl_view want,
-					 const char *name,...) UNIT_NAMED(3, 4);
+					 const char *name, ...) UNIT_NAMED(3, 4);
 extern bool is_text(const char *got, const char *want,
-					const char *name,...) UNIT_NAMED(3, 4);
+					const char *name, ...) UNIT_NAMED(3, 4);
 
 /* Prints a remark. */
-extern void note(const char *text,...) UNIT_NAMED(1, 2);
+extern void note(const char *text, ...) UNIT_NAMED(1, 2);
 
 /* Prints the plan; what main returns. */
 extern int	done_testing(void);

@@ -57,8 +57,7 @@ split(vector *v, size_t len)
 	v->body = (envl_view) {NULL, 0};
 	if (v->header_len < len)
 		v->body = (envl_view) {
-			(const uint8_t *) end + 1, len - v->header_len - 1
-		};
+			(const uint8_t *) end + 1, len - v->header_len - 1};
 }
 
 static int
@@ -68,7 +67,7 @@ is_vector(const struct dirent *entry)
 }
 
 size_t
-vectors_each(const char *directory, void (*check) (const vector *v))
+vectors_each(const char *directory, void (*check)(const vector *v))
 {
 	struct dirent **entries;
 	char		path[512];

@@ -20,7 +20,7 @@ typedef struct vector
 
 /* Calls check for each vector of a directory; how many there are. */
 extern size_t vectors_each(const char *directory,
-						   void (*check) (const vector *v));
+						   void (*check)(const vector *v));
 
 /* The value of a key, or NULL. */
 extern const char *vector_field(const vector *v, const char *key);

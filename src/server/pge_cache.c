@@ -147,9 +147,9 @@ slot_problem(const PgeSlot *slot, PgeProblem *problem)
 		slot->category == PROV_THROTTLED;
 
 	pge_problem(problem, retry ? PGE_KEY_UNAVAILABLE : PGE_PROVIDER,
-				retry ? "Try again; the server's log has the provider's own words." :
-						"The server's log has the provider's own words.",
-				"key \"%s\" version %u is not to be had from provider \"%s\": %s",
+				retry ? "Try again; the server's log says more." :
+						"The server's log says more.",
+				"could not get key \"%s\" version %u from provider \"%s\": %s",
 				slot->key_name, slot->version, slot->provider,
 				prov_category_name(slot->category));
 	pge_problem_detail(problem, "%s", slot->reason);

@@ -406,7 +406,7 @@ check_privilege(text *name)
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT,
 					"Privileges are encrypt, decrypt, rewrap and admin.",
-					"privilege is not one that a key has");
+					"privilege \"%s\" does not exist", privilege);
 		pge_raise(&problem);
 	}
 	return privilege;
@@ -497,7 +497,9 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 
 			pge_problem(&problem, PGE_KEY_NOT_FOUND,
 						"The view pgenvelope.keys lists the keys.",
-						"no such key");
+						"key \"%.*s\" does not exist",
+						(int) Min(name.len, ENVL_KEY_NAME_MAX),
+						(const char *) name.data);
 			pge_raise(&problem);
 		}
 		key_id = key->key_id;

@@ -27,7 +27,7 @@
 #define PROV_ROOT_KEY_MAX 128
 
 #define PROV_NAME_SIZE 64		/* provider and database names, with NUL */
-#define PROV_LOCATION_SIZE 1024	/* with NUL */
+#define PROV_LOCATION_SIZE 1024 /* with NUL */
 
 /*
  * Why a provider did not do what it was asked.  "The call failed" (the first

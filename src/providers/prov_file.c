@@ -49,7 +49,8 @@ prov_file_read(const prov_root *root, const char *data_directory,
 	else if ((refusal = refusal_of(&status)) != NULL)
 		category = prov_fail(failure, PROV_MISCONFIGURED, refusal,
 							 "The file is \"%s\", its mode %04o, its owner "
-							 "%lu.", path, (unsigned) status.st_mode & 07777,
+							 "%lu.",
+							 path, (unsigned) status.st_mode & 07777,
 							 (unsigned long) status.st_uid);
 	else
 		category = read_line(fd, path, line, failure);
@@ -110,10 +111,10 @@ refusal_of(const struct stat *status)
 		return "The root key's file is not a regular file.";
 	if (status->st_uid != 0 && status->st_uid != geteuid())
 		return "The root key's file is owned by neither root nor the "
-			"server's user.";
+			   "server's user.";
 	if ((status->st_mode & 07777 & ~allowed) != 0)
 		return "The root key's file has too wide a mode: 0600 is right, or "
-			"0640 if root owns it.";
+			   "0640 if root owns it.";
 	return NULL;
 }
 

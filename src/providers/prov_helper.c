@@ -45,7 +45,7 @@ static prov_category fail_ended(prov_helper *helper, prov_failure *failure);
 static const char *const verb_names[] = {
 	[PROV_SEAL] = "seal",
 	[PROV_UNSEAL] = "unseal",
-	[PROV_CHECK] = "check"
+	[PROV_CHECK] = "check",
 };
 
 /* What a client is told when a helper answers with an error. */
@@ -57,7 +57,7 @@ static const char *const error_reasons[PROV_CATEGORIES] = {
 	[PROV_NOT_FOUND] = "The provider does not have the root key.",
 	[PROV_DISABLED] = "The provider's root key is disabled.",
 	[PROV_INTEGRITY] = "The provider could not open the sealed key.",
-	[PROV_MISCONFIGURED] = "The provider is not configured correctly."
+	[PROV_MISCONFIGURED] = "The provider is not configured correctly.",
 };
 
 prov_category
@@ -191,7 +191,7 @@ prov_helper_receive(prov_helper *helper, bool *done, prov_reply *reply,
 		if (newline != NULL)
 		{
 			envl_view	line = {(const uint8_t *) helper->line,
-			(size_t) (newline - helper->line)};
+								(size_t) (newline - helper->line)};
 
 			if (line.len + 1 != helper->line_len)
 				return fail_broken(helper, failure,
@@ -210,16 +210,17 @@ take_reply(prov_helper *helper, envl_view line, prov_reply *reply,
 	envl_reader reader = envl_reader_over(line);
 	envl_view	word;
 	envl_view	id;
-	char		expected[24];
+	envl_view	expected;
+	char		digits[24];
 	prov_category category;
 
-	snprintf(expected, sizeof(expected), "%llu",
-			 (unsigned long long) helper->request);
+	expected.data = (const uint8_t *) digits;
+	expected.len = (size_t) snprintf(digits, sizeof(digits), "%llu",
+									 (unsigned long long) helper->request);
 	if (memchr(line.data, '\0', line.len) != NULL ||
 		!next_field(&reader, &word) || !next_field(&reader, &id))
 		return fail_broken(helper, failure, "Its line is not a reply.");
-	if (!envl_view_equal(id, (envl_view) {(const uint8_t *) expected,
-										  strlen(expected)}))
+	if (!envl_view_equal(id, expected))
 		return fail_broken(helper, failure, "It answered another request.");
 
 	if (envl_view_equal(word, ENVL_LITERAL("ok")))
@@ -256,8 +257,11 @@ take_error(prov_helper *helper, envl_reader *reader, prov_failure *failure)
 
 	len = text.len < sizeof(printable) ? text.len : sizeof(printable);
 	for (size_t i = 0; i < len; i++)
-		printable[i] = (text.data[i] >= 0x20 && text.data[i] < 0x7F) ?
-			(char) text.data[i] : '?';
+	{
+		bool		plain = text.data[i] >= 0x20 && text.data[i] < 0x7F;
+
+		printable[i] = plain ? (char) text.data[i] : '?';
+	}
 	return prov_fail(failure, category, error_reasons[category],
 					 "The helper program says: %.*s", (int) len, printable);
 }
@@ -291,7 +295,8 @@ take_ok(prov_helper *helper, envl_reader *reader, prov_reply *reply,
 	if (plaintext_len != ENVL_SEALED_PLAINTEXT_LEN)
 		return prov_fail(failure, PROV_INTEGRITY,
 						 "What the provider opened is not a key encryption "
-						 "key.", "It has %zu bytes, not %d.", plaintext_len,
+						 "key.",
+						 "It has %zu bytes, not %d.", plaintext_len,
 						 ENVL_SEALED_PLAINTEXT_LEN);
 	return PROV_OK;
 }

@@ -61,7 +61,7 @@ write_base64(envl_writer *writer, const uint8_t *bytes, size_t len)
 {
 	char		text[PROV_JWE_HEADER_BASE64_MAX];
 	envl_view	view = {(const uint8_t *) text,
-	envl_base64_encoded_len(ENVL_BASE64_URL, len)};
+						envl_base64_encoded_len(ENVL_BASE64_URL, len)};
 
 	envl_base64_encode(ENVL_BASE64_URL, (envl_view) {bytes, len}, text);
 	envl_write_view(writer, view);
@@ -122,7 +122,8 @@ decode_part(envl_view part, size_t len, uint8_t *out)
 
 	if (part.len != envl_base64_encoded_len(ENVL_BASE64_URL, len) ||
 		envl_base64_decode(ENVL_BASE64_URL, part, decoded,
-						   &decoded_len) != ENVL_OK || decoded_len != len)
+						   &decoded_len) != ENVL_OK ||
+		decoded_len != len)
 		return false;
 	memcpy(out, decoded, len);
 	return true;
@@ -151,6 +152,7 @@ write_json(envl_writer *writer, const char *text)
 	{
 		uint8_t		c = (uint8_t) *text;
 		char		escape[7];
+		envl_view	view = {(const uint8_t *) escape, 0};
 
 		if (c == '"' || c == '\\')
 			snprintf(escape, sizeof(escape), "\\%c", c);
@@ -160,8 +162,8 @@ write_json(envl_writer *writer, const char *text)
 			snprintf(escape, sizeof(escape), "\\u%04x", c);
 		else
 			snprintf(escape, sizeof(escape), "%c", c);
-		envl_write_view(writer, (envl_view) {(const uint8_t *) escape,
-											 strlen(escape)});
+		view.len = strlen(escape);
+		envl_write_view(writer, view);
 	}
 }
 

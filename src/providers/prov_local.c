@@ -40,7 +40,7 @@ typedef struct scrypt_cost
 {
 	unsigned	ln;
 	uint8_t		salt[SALT_LEN];
-	size_t		passphrase_min;	/* bytes; 0 to unseal */
+	size_t		passphrase_min; /* bytes; 0 to unseal */
 } scrypt_cost;
 
 static prov_category make_kid(const prov_root *root, const prov_kek *kek,
@@ -74,10 +74,10 @@ prov_local_seal(const prov_root *root, const char *data_directory,
 {
 	envl_engine engine = {0};
 	envl_key	key = {{0}};
-	scrypt_cost cost = {.ln = SCRYPT_LN,.passphrase_min = PASSPHRASE_MIN};
+	scrypt_cost cost = {.ln = SCRYPT_LN, .passphrase_min = PASSPHRASE_MIN};
 	char		kid[ENVL_KID_SIZE];
 	prov_jwe	jwe;
-	envl_gcm	gcm = {.key = &key,.nonce = jwe.nonce};
+	envl_gcm	gcm = {.key = &key, .nonce = jwe.nonce};
 	prov_category category;
 
 	memset(sealed, 0, sizeof(*sealed));
@@ -120,7 +120,8 @@ prov_local_unseal(const prov_root *root, const char *data_directory,
 	scrypt_cost cost = {0};
 	char		kid[ENVL_KID_SIZE];
 	prov_jwe	jwe;
-	envl_gcm	gcm = {.key = &key,.nonce = jwe.nonce};
+	envl_gcm	gcm = {.key = &key, .nonce = jwe.nonce};
+	envl_view	ciphertext = {jwe.ciphertext, sizeof(jwe.ciphertext)};
 	envl_status status;
 	prov_category category;
 
@@ -137,10 +138,8 @@ prov_local_unseal(const prov_root *root, const char *data_directory,
 	gcm.aad[0] = (envl_view) {jwe.header, jwe.header_len};
 	status = envl_engine_init(&engine);
 	if (status == ENVL_OK)
-		status = envl_gcm_open(&engine, &gcm,
-							   (envl_view) {jwe.ciphertext,
-											sizeof(jwe.ciphertext)},
-							   jwe.tag, plaintext);
+		status = envl_gcm_open(&engine, &gcm, ciphertext, jwe.tag,
+							   plaintext);
 	if (status == ENVL_AUTHENTICATION)
 		category = fail_open(failure, root, sealed, &key);
 	else if (status != ENVL_OK)
@@ -222,9 +221,8 @@ check_key(const prov_kek *kek, const char *kid, prov_failure *failure)
 static bool
 parse_phc(const char *kid, scrypt_cost *cost)
 {
-	envl_reader reader = envl_reader_over(
-										  (envl_view) {(const uint8_t *) kid,
-													   strlen(kid)});
+	envl_view	text = {(const uint8_t *) kid, strlen(kid)};
+	envl_reader reader = envl_reader_over(text);
 	envl_view	part;
 	uint8_t		tens;
 	uint8_t		ones;
@@ -246,7 +244,8 @@ parse_phc(const char *kid, scrypt_cost *cost)
 	memcpy(salt + SALT_CHARS, "==", 2);
 	if (envl_base64_decode(ENVL_BASE64_STANDARD,
 						   (envl_view) {salt, sizeof(salt)},
-						   decoded, &len) != ENVL_OK || len != SALT_LEN)
+						   decoded, &len) != ENVL_OK ||
+		len != SALT_LEN)
 		return false;
 	memcpy(cost->salt, decoded, SALT_LEN);
 	cost->ln = (unsigned) (tens - '0') * 10 + (unsigned) (ones - '0');
@@ -290,7 +289,8 @@ decode_key(const prov_file_line *line, envl_key *key)
 	good = line->len == chars &&
 		envl_base64_decode(ENVL_BASE64_STANDARD,
 						   (envl_view) {line->bytes, line->len}, decoded,
-						   &len) == ENVL_OK && len == ENVL_KEY_LEN;
+						   &len) == ENVL_OK &&
+		len == ENVL_KEY_LEN;
 	if (good)
 		memcpy(key->bytes, decoded, ENVL_KEY_LEN);
 	envl_wipe(decoded, sizeof(decoded));
@@ -316,7 +316,8 @@ derive_key(const prov_file_line *passphrase, const scrypt_cost *cost,
 		ERR_clear_error();
 		return prov_fail(failure, PROV_UNAVAILABLE,
 						 "The root key could not be derived from its "
-						 "passphrase.", "scrypt needs %llu MB of memory.",
+						 "passphrase.",
+						 "scrypt needs %llu MB of memory.",
 						 (unsigned long long) memory >> 20);
 	}
 	return PROV_OK;
@@ -349,7 +350,8 @@ fail_form(prov_failure *failure)
 {
 	return prov_fail(failure, PROV_INTEGRITY,
 					 "The sealed key encryption key is not one that a "
-					 "provider of this kind makes.", NULL);
+					 "provider of this kind makes.",
+					 NULL);
 }
 
 /* The tag is wrong: another root key, or another blob. */
@@ -376,5 +378,6 @@ fail_open(prov_failure *failure, const prov_root *root,
 					 "The root key is not the one that sealed this key "
 					 "encryption key, or the sealed key was altered.",
 					 "Provider \"%s\" holds root key %s; it was sealed by "
-					 "root key %s.", root->name, held, stored);
+					 "root key %s.",
+					 root->name, held, stored);
 }

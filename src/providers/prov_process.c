@@ -95,16 +95,17 @@ check_program(const char *path, prov_failure *failure)
 		refusal = "The provider's helper program is not a regular file.";
 	else if (status.st_uid != 0 && status.st_uid != geteuid())
 		refusal = "The provider's helper program is owned by neither root "
-			"nor the server's user.";
+				  "nor the server's user.";
 	else if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		refusal = "The provider's helper program can be written by others "
-			"than its owner.";
+				  "than its owner.";
 	else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
 		refusal = "The provider's helper program is not executable.";
 	if (refusal != NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED, refusal,
 						 "The program is \"%s\", its mode %04o, its owner "
-						 "%lu.", path, (unsigned) status.st_mode & 07777,
+						 "%lu.",
+						 path, (unsigned) status.st_mode & 07777,
 						 (unsigned long) status.st_uid);
 	return PROV_OK;
 }
@@ -189,7 +190,7 @@ fork_child(const char *path, const process_pipes *pipes)
 static void
 run_child(const char *path, const process_pipes *pipes, pid_t parent)
 {
-	char	   *const arguments[] = {(char *) path, NULL};
+	char *const arguments[] = {(char *) path, NULL};
 	const struct sigaction by_default = {.sa_handler = SIG_DFL};
 	const struct rlimit nothing = {0, 0};
 	int			status_fd = pipes->status[1];
@@ -282,12 +283,14 @@ fail_start(prov_failure *failure, const char *path, int error)
 		case ETXTBSY:
 			return prov_fail(failure, PROV_UNAVAILABLE,
 							 "The provider's helper program could not be "
-							 "started.", "The program is \"%s\": %s.", path,
+							 "started.",
+							 "The program is \"%s\": %s.", path,
 							 strerror(error));
 		default:
 			return prov_fail(failure, PROV_MISCONFIGURED,
 							 "The provider's helper program cannot be "
-							 "executed.", "The program is \"%s\": %s.", path,
+							 "executed.",
+							 "The program is \"%s\": %s.", path,
 							 strerror(error));
 	}
 }

@@ -24,17 +24,17 @@ static const char *const category_names[PROV_CATEGORIES] = {
 	[PROV_NOT_FOUND] = "not_found",
 	[PROV_DISABLED] = "disabled",
 	[PROV_INTEGRITY] = "integrity",
-	[PROV_MISCONFIGURED] = "misconfigured"
+	[PROV_MISCONFIGURED] = "misconfigured",
 };
 
 static const struct
 {
 	envl_view	prefix;			/* of the URI; what follows is the path */
 	prov_kind	kind;
-}			schemes[] = {
+} schemes[] = {
 	{{(const uint8_t *) "file://", 7}, PROV_FILE},
 	{{(const uint8_t *) "passphrase://", 13}, PROV_PASSPHRASE},
-	{{(const uint8_t *) "command:", 8}, PROV_COMMAND}
+	{{(const uint8_t *) "command:", 8}, PROV_COMMAND},
 };
 
 #define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
@@ -163,7 +163,8 @@ parse_entry(envl_view entry, prov_root *root, prov_failure *failure)
 	if (equals == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "An entry of the provider list is not of the form "
-						 "name=URI or name@database=URI.", NULL);
+						 "name=URI or name@database=URI.",
+						 NULL);
 	name.len = (size_t) (equals - entry.data);
 	uri.data = equals + 1;
 	uri.len = entry.len - name.len - 1;
@@ -179,7 +180,8 @@ parse_entry(envl_view entry, prov_root *root, prov_failure *failure)
 	if (!is_provider_name(name))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "A provider's name must be 1 to 63 letters, digits, "
-						 "underscores or hyphens.", NULL);
+						 "underscores or hyphens.",
+						 NULL);
 	copy_text(name, root->name);
 
 	if (at != NULL)
@@ -272,7 +274,8 @@ prov_kek_check(const prov_kek *kek, const uint8_t *plaintext, envl_key *key,
 						   ENVL_BINDING_LEN))
 		return prov_fail(failure, PROV_INTEGRITY,
 						 "What the provider opened was sealed for another "
-						 "key or version.", NULL);
+						 "key or version.",
+						 NULL);
 	memcpy(key->bytes, plaintext, ENVL_KEY_LEN);
 	return PROV_OK;
 }

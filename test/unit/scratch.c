@@ -110,7 +110,7 @@ scratch_copy(const char *name, const char *source, mode_t mode)
 prov_root
 scratch_root(prov_kind kind, const char *location)
 {
-	prov_root	root = {.name = "main",.kind = kind};
+	prov_root	root = {.name = "main", .kind = kind};
 
 	snprintf(root.location, sizeof(root.location), "%s", location);
 	return root;

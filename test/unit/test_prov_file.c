@@ -96,13 +96,23 @@ test_modes(void)
 		mode_t		mode;
 		bool		for_user;
 		bool		for_root;
-	}			cases[] = {
-		{0600, true, true}, {0400, true, true},
-		{0640, false, true}, {0440, false, true},
-		{0660, false, false}, {0620, false, false}, {0644, false, false},
-		{0604, false, false}, {0602, false, false}, {0606, false, false},
-		{0700, false, false}, {0610, false, false}, {0601, false, false},
-		{04600, false, false}, {02640, false, false}, {01600, false, false}
+	} cases[] = {
+		{0600, true, true},
+		{0400, true, true},
+		{0640, false, true},
+		{0440, false, true},
+		{0660, false, false},
+		{0620, false, false},
+		{0644, false, false},
+		{0604, false, false},
+		{0602, false, false},
+		{0606, false, false},
+		{0700, false, false},
+		{0610, false, false},
+		{0601, false, false},
+		{04600, false, false},
+		{02640, false, false},
+		{01600, false, false},
 	};
 	bool		is_root = (geteuid() == 0);
 
@@ -219,7 +229,7 @@ test_keys(void)
 	{
 		const char *content;
 		const char *name;
-	}			bad[] = {
+	} bad[] = {
 		{"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw==", "31 bytes"},
 		{"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAh", "33 bytes"},
 		{"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA", "no padding"},
@@ -228,8 +238,9 @@ test_keys(void)
 		{" " KEY, "a leading blank"},
 		{KEY " ", "a trailing blank"},
 		{"0102030405060708090a0b0c0d0e0f10"
-		"1112131415161718191a1b1c1d1e1f20", "hexadecimal"},
-		{"*QIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "not base64"}
+		 "1112131415161718191a1b1c1d1e1f20",
+		 "hexadecimal"},
+		{"*QIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "not base64"},
 	};
 	const prov_kek kek = {"k", 1, 1};
 	const uint8_t plaintext[ENVL_SEALED_PLAINTEXT_LEN] = {0};

@@ -166,7 +166,8 @@ test_errors(void)
 		set_behaviour(control);
 		is_category(call_seal(), (prov_category) i, "an error's category");
 		ok(failure.reason[0] != '\0' && failure.detail[0] == '\0' &&
-		   !helper.broken, "without text");
+			   !helper.broken,
+		   "without text");
 	}
 	set_behaviour("fail denied a text of the helper");
 	call_seal();
@@ -194,7 +195,7 @@ test_breaches(void)
 		prov_category category;
 		bool		broken;
 		const char *reason;
-	}			cases[] = {
+	} cases[] = {
 		{"exit 0", false, PROV_UNAVAILABLE, true, "has ended"},
 		{"exit 3", false, PROV_UNAVAILABLE, true, "has ended"},
 		{"kill", false, PROV_UNAVAILABLE, true, "has ended"},
@@ -206,13 +207,13 @@ test_breaches(void)
 		{"nul", false, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"wrong_word", false, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"wrong_category", false, PROV_UNAVAILABLE, true,
-		"broke the protocol"},
+		 "broke the protocol"},
 		{"fail ok", false, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"wrong_id", false, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"bad_base64", false, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"bad_base64", true, PROV_UNAVAILABLE, true, "broke the protocol"},
 		{"short", false, PROV_UNAVAILABLE, true, "broke the protocol"},
-		{"short", true, PROV_INTEGRITY, false, "not a key encryption key"}
+		{"short", true, PROV_INTEGRITY, false, "not a key encryption key"},
 	};
 	prov_sealed sealed;
 
@@ -235,7 +236,7 @@ test_breaches(void)
 		is(helper.broken, cases[i].broken, "%s: out of step or not",
 		   cases[i].behaviour);
 		ok(all_zero(&reply, sizeof(reply)) &&
-		   all_zero(helper.line, sizeof(helper.line)),
+			   all_zero(helper.line, sizeof(helper.line)),
 		   "%s: nothing is left", cases[i].behaviour);
 		set_behaviour("ok");
 		is_category(call_unseal(&sealed),
@@ -257,9 +258,9 @@ test_exit_codes(void)
 	{
 		const char *behaviour;
 		const char *detail;
-	}			cases[] = {
+	} cases[] = {
 		{"exit 3", "Its exit code is 3."},
-		{"kill", "It was ended by signal 15."}
+		{"kill", "It was ended by signal 15."},
 	};
 
 	for (size_t i = 0; i < 2; i++)
@@ -390,7 +391,7 @@ test_idle(void)
 	set_behaviour("late");
 	is_category(call_seal(), PROV_OK, "an answer");
 	ok(await_reply(&category, PATIENCE_MS) &&
-	   category == PROV_UNAVAILABLE && helper.broken,
+		   category == PROV_UNAVAILABLE && helper.broken,
 	   "and a line without request");
 	prov_helper_stop(&helper);
 
@@ -490,7 +491,8 @@ main(void)
 	is(system("cd \"$HELPER_KEYS\" && umask 077 && exec 2>/dev/null && "
 			  "openssl req -x509 -newkey ec "
 			  "-pkeyopt ec_paramgen_curve:P-256 -nodes -keyout main.key "
-			  "-out main.crt -days 36500 -subj /CN=main"), 0,
+			  "-out main.crt -days 36500 -subj /CN=main"),
+	   0,
 	   "a root key of the example is made");
 	test_round_trip("the example of the documentation");
 	return done_testing();

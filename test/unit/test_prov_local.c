@@ -20,6 +20,15 @@ static const prov_kek kek = {"customers", 0x0123456789AB, 3};
 static uint8_t plaintext[ENVL_SEALED_PLAINTEXT_LEN];
 static prov_failure failure;
 
+/* A provider whose file holds that. */
+static prov_root
+make_root(prov_kind kind, const char *content)
+{
+	const char *name = (kind == PROV_FILE) ? "root" : "pass";
+
+	return scratch_root(kind, scratch_file(name, content, 0600));
+}
+
 /* Unseals, and checks that a failure leaves no plaintext. */
 static prov_category
 unseal(const prov_root *root, const prov_kek *which,
@@ -54,18 +63,19 @@ replace_header(const prov_sealed *sealed, const char *header,
 static void
 test_round_trip(prov_kind kind, const char *content)
 {
-	prov_root	root = scratch_root(kind, scratch_file("root", content,
-													   0600));
+	prov_root	root = make_root(kind, content);
 	prov_sealed first;
 	prov_sealed second;
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 
 	is_category(prov_local_seal(&root, NULL, &kek, plaintext, &first,
-								&failure), PROV_OK, "seal");
+								&failure),
+				PROV_OK, "seal");
 	is_category(prov_local_seal(&root, NULL, &kek, plaintext, &second,
-								&failure), PROV_OK, "seal again");
+								&failure),
+				PROV_OK, "seal again");
 	ok(first.len == second.len &&
-	   memcmp(first.bytes, second.bytes, first.len) != 0,
+		   memcmp(first.bytes, second.bytes, first.len) != 0,
 	   "two seals of the same differ");
 	is((long long) strlen(first.root_key), 2 * ENVL_FINGERPRINT_LEN,
 	   "the root key is named by its fingerprint");
@@ -82,24 +92,24 @@ test_round_trip(prov_kind kind, const char *content)
 static void
 test_form(void)
 {
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	static const struct
 	{
 		const char *name;
 		const char *kid;		/* as JSON */
-	}			cases[] = {
+	} cases[] = {
 		{"customers", "customers@0123456789ab/3"},
 		{"a\"b\\c/d@e", "a\\\"b\\\\c/d@e@0123456789ab/3"},
 		{"\b\t\n\f\r", "\\b\\t\\n\\f\\r@0123456789ab/3"},
 		{"\x01\x0b\x1f\x7f", "\\u0001\\u000b\\u001f\x7f@0123456789ab/3"},
 		{"\xC3\xA4\xF0\x9F\x98\x80",
-		"\xC3\xA4\xF0\x9F\x98\x80@0123456789ab/3"},
+		 "\xC3\xA4\xF0\x9F\x98\x80@0123456789ab/3"},
 		{"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-			"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-			"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-			"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-		"\x01\x01", NULL}
+		 "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+		 "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+		 "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+		 "\x01\x01",
+		 NULL},
 	};
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
@@ -114,7 +124,8 @@ test_form(void)
 
 		named.name = cases[i].name;
 		is_category(prov_local_seal(&root, NULL, &named, plaintext, &sealed,
-									&failure), PROV_OK, "seal");
+									&failure),
+					PROV_OK, "seal");
 		is_category(unseal(&root, &named, &sealed, out), PROV_OK, "unseal");
 		is_category(unseal(&root, &kek, &sealed, out), PROV_OK,
 					"a key may be renamed");
@@ -137,8 +148,7 @@ test_form(void)
 static void
 test_bad_names(void)
 {
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	prov_kek	named = kek;
 	prov_sealed sealed;
 	char		name[ENVL_KEY_NAME_MAX + 2];
@@ -147,21 +157,23 @@ test_bad_names(void)
 	name[ENVL_KEY_NAME_MAX + 1] = '\0';
 	named.name = name;
 	is_category(prov_local_seal(&root, NULL, &named, plaintext, &sealed,
-								&failure), PROV_MISCONFIGURED, "64 bytes");
+								&failure),
+				PROV_MISCONFIGURED, "64 bytes");
 	named.name = name + 1;
 	is_category(prov_local_seal(&root, NULL, &named, plaintext, &sealed,
-								&failure), PROV_OK, "63 bytes");
+								&failure),
+				PROV_OK, "63 bytes");
 	named.name = "\xE4";
 	ok(prov_local_seal(&root, NULL, &named, plaintext, &sealed,
-					   &failure) != PROV_OK, "not UTF-8");
+					   &failure) != PROV_OK,
+	   "not UTF-8");
 	ok(all_zero(&sealed, sizeof(sealed)), "nothing is sealed");
 }
 
 static void
 test_wrong_root(void)
 {
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
 	prov_sealed other;
@@ -174,13 +186,14 @@ test_wrong_root(void)
 	is_failure(&failure, PROV_INTEGRITY, "not the one that sealed",
 			   "another root key");
 	snprintf(want, sizeof(want), "Provider \"main\" holds root key %s; it "
-			 "was sealed by root key %s.", other.root_key, sealed.root_key);
+								 "was sealed by root key %s.",
+			 other.root_key, sealed.root_key);
 	is_text(failure.detail, want, "both fingerprints are told to the log");
 
 	strcpy(sealed.root_key, "\x1b[2J; DROP TABLE");
 	unseal(&root, &kek, &sealed, out);
 	ok(strstr(failure.detail, "unknown") != NULL &&
-	   strstr(failure.detail, "DROP") == NULL,
+		   strstr(failure.detail, "DROP") == NULL,
 	   "what is no fingerprint is not shown");
 
 	root.kind = PROV_COMMAND;
@@ -192,8 +205,7 @@ test_wrong_root(void)
 static void
 test_altered(void)
 {
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
 	prov_sealed changed;
@@ -295,10 +307,9 @@ test_headers(void)
 		"{\"alg\":\"dir\",\"enc\":\"A256GCM\","
 		"\"kid\":\"$scrypt$ln=17,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA\"}",
 		"{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"kid\":\"xxxxxxxxxxxxxxxxxxxx"
-		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@0123456789ab/3\"}"
+		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@0123456789ab/3\"}",
 	};
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
 	prov_sealed changed;
@@ -315,8 +326,7 @@ test_headers(void)
 static void
 test_swapped(void)
 {
-	prov_root	root = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_FILE, KEY_A);
 	prov_kek	other = kek;
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
@@ -339,11 +349,8 @@ test_swapped(void)
 static void
 test_passphrase(void)
 {
-	prov_root	root = scratch_root(PROV_PASSPHRASE,
-									scratch_file("pass", "correct horse",
-												 0600));
-	prov_root	file = scratch_root(PROV_FILE, scratch_file("root", KEY_A,
-															0600));
+	prov_root	root = make_root(PROV_PASSPHRASE, "correct horse");
+	prov_root	file = make_root(PROV_FILE, KEY_A);
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
 	prov_sealed by_file;
@@ -363,7 +370,8 @@ test_passphrase(void)
 			   "a short passphrase");
 	scratch_file("pass", "12345678\n", 0600);
 	is_category(prov_local_seal(&root, NULL, &kek, plaintext, &by_file,
-								&failure), PROV_OK, "one of 8 bytes");
+								&failure),
+				PROV_OK, "one of 8 bytes");
 
 	prov_local_seal(&file, NULL, &kek, plaintext, &by_file, &failure);
 	unseal(&file, &kek, &sealed, out);
@@ -385,7 +393,7 @@ test_costs(void)
 	{
 		const char *kid;
 		const char *reason;
-	}			cases[] = {
+	} cases[] = {
 		{"$scrypt$ln=14,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA", "scrypt cost"},
 		{"$scrypt$ln=21,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA", "scrypt cost"},
 		{"$scrypt$ln=63,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA", "scrypt cost"},
@@ -405,11 +413,9 @@ test_costs(void)
 		{"$scrypt$ln=17,r=8,p=1$AAAAAAAAAAAAAAAAAAAA-_", "of this kind"},
 		{"$scrypt$ln=17,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA==", "of this kind"},
 		{"$scrypt$ln=17,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$x", "of this kind"},
-		{"$scrypt$ln=15,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA", "sealed this key"}
+		{"$scrypt$ln=15,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA", "sealed this key"},
 	};
-	prov_root	root = scratch_root(PROV_PASSPHRASE,
-									scratch_file("pass", "correct horse",
-												 0600));
+	prov_root	root = make_root(PROV_PASSPHRASE, "correct horse");
 	uint8_t		out[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_sealed sealed;
 	prov_sealed changed;

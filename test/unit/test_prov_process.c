@@ -124,7 +124,8 @@ test_refusals(void)
 	if (symlink("program", scratch_path("link")) != 0)
 		note("could not make a link");
 	is_category(prov_process_start(scratch_path("link"), &process,
-								   &failure), PROV_OK, "a symbolic link");
+								   &failure),
+				PROV_OK, "a symbolic link");
 	prov_process_stop(&process);
 
 	/* Being written to passes. */
@@ -175,12 +176,13 @@ test_inheritance(void)
 	getrlimit(RLIMIT_CORE, &core);
 
 	ok(run_script("#!/bin/sh\nexec cat /proc/self/status\n", output,
-				  sizeof(output)), "a script runs");
+				  sizeof(output)),
+	   "a script runs");
 	ok(has_line(output, "SigBlk", "0000000000000000"),
 	   "no signal is blocked");
 	/* Whoever starts us by posix_spawn ignores the C library's own 32, 33. */
 	ok(has_line(output, "SigIgn", "0000000000000000") ||
-	   has_line(output, "SigIgn", "0000000180000000"),
+		   has_line(output, "SigIgn", "0000000180000000"),
 	   "no signal is ignored");
 	snprintf(want, sizeof(want), "%ld\n", (long) getpid());
 	ok(has_line(output, "PPid", want), "it is our child");
@@ -192,8 +194,9 @@ test_inheritance(void)
 			   sizeof(output));
 	is_text(output, "/\n0\n0\n",
 			"working directory, core dumps, arguments");
-	run_script("#!/bin/sh\nps -o pid=,pgid= -p $$ | "
-			   "awk '{print $1 == $2}'\n", output, sizeof(output));
+	run_script("#!/bin/sh\nps -o pid=,pgid= -p \"$$\" | "
+			   "awk '{print $1 == $2}'\n",
+			   output, sizeof(output));
 	if (output[0] == '\0')
 		ok(true, "process group # SKIP needs ps");
 	else
@@ -207,7 +210,7 @@ test_inheritance(void)
 
 /* Runs a check in a child of ours, whose state it may ruin. */
 static bool
-in_child(bool (*check) (void))
+in_child(bool (*check)(void))
 {
 	pid_t		pid;
 	int			status;
@@ -249,7 +252,7 @@ without_close_range(void)
 				 offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 	struct rlimit limit = {1000, 1000};
@@ -330,7 +333,8 @@ test_grandchild(void)
 	char		text[32] = "";
 
 	scratch_file("script", "#!/bin/sh\ntrap '' TERM INT HUP\n"
-				 "sleep 1000 &\necho $!\nwait\n", 0700);
+						   "sleep 1000 &\necho $!\nwait\n",
+				 0700);
 	if (prov_process_start(scratch_path("script"), &process,
 						   &failure) != PROV_OK)
 		note("it was not started");

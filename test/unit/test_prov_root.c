@@ -62,7 +62,7 @@ test_failure(void)
 		prov_fail(&failure, PROV_DENIED, "No.", "%s", path);
 		len = strlen(failure.detail);
 		ok(len < sizeof(failure.detail) &&
-		   (failure.detail[len - 1] & 0x80) == 0,
+			   (failure.detail[len - 1] & 0x80) == 0,
 		   "a long detail is not cut within a character (%d)", shift);
 	}
 }
@@ -103,14 +103,14 @@ test_good_lists(void)
 	{
 		const char *list;
 		const char *found;
-	}			cases[] = {
+	} cases[] = {
 		{"", ""},
 		{" \t\n", ""},
 		{"main=file:///etc/root.key", "main@ file /etc/root.key;"},
 		{" a=file:///a ,\n b@shop=passphrase:///b,c=command:/usr/bin/c ",
-		"a@ file /a;b@shop passphrase /b;c@ command /usr/bin/c;"},
+		 "a@ file /a;b@shop passphrase /b;c@ command /usr/bin/c;"},
 		{"a=file:///with space,b=file:///b",
-		"a@ file /with space;b@ file /b;"},
+		 "a@ file /with space;b@ file /b;"},
 		{"a=file:///x=y@z", "a@ file /x=y@z;"},
 		{"a@b@c=file:///x", "a@b@c file /x;"},
 		{"a@my db=file:///x", "a@my db file /x;"},
@@ -119,7 +119,7 @@ test_good_lists(void)
 		{NAME_63 "=file:///x", NAME_63 "@ file /x;"},
 		{"a@" NAME_63 "=file:///x", "a@" NAME_63 " file /x;"},
 		/* Which of two counts is for the caller to say. */
-		{"a=file:///x,a=file:///y", "a@ file /x;a@ file /y;"}
+		{"a=file:///x,a=file:///y", "a@ file /x;a@ file /y;"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -140,7 +140,7 @@ test_bad_lists(void)
 	{
 		const char *list;
 		const char *reason;
-	}			cases[] = {
+	} cases[] = {
 		{"main", "not of the form"},
 		{",", "ends with a comma"},
 		{"a=file:///x,", "ends with a comma"},
@@ -176,7 +176,7 @@ test_bad_lists(void)
 		{"a=file:///x#y", "must not hold"},
 		{"a=file:///x\x01y", "must not hold"},
 		{"a=file:///x\ny", "must not hold"},
-		{"a=file:///x\x7Fy", "must not hold"}
+		{"a=file:///x\x7Fy", "must not hold"},
 	};
 	char		found[512];
 	prov_failure failure;
@@ -194,8 +194,8 @@ test_bad_lists(void)
 	read_list("main=c2VjcmV0c2VjcmV0c2VjcmV0", found, sizeof(found),
 			  &failure);
 	ok(strstr(failure.reason, "c2Vj") == NULL &&
-	   strstr(failure.detail, "c2Vj") == NULL &&
-	   strstr(failure.detail, "main") != NULL,
+		   strstr(failure.detail, "c2Vj") == NULL &&
+		   strstr(failure.detail, "main") != NULL,
 	   "an entry is named, not quoted");
 }
 
@@ -266,7 +266,7 @@ test_binding(void)
 	for (int i = 0; i < 2; i++)
 	{
 		const prov_kek other = {"k", kek.key_id + (i == 0),
-		(uint16_t) (kek.version + (i == 1))};
+								(uint16_t) (kek.version + (i == 1))};
 
 		prov_kek_check(&other, plaintext, &back, &failure);
 		is_failure(&failure, PROV_INTEGRITY, "another key or version",

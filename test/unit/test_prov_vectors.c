@@ -99,8 +99,8 @@ open_vector(const vector *v, envl_key *key, prov_failure *failure)
 {
 	prov_root	root = root_of(v);
 	prov_kek	kek = {field(v, "key_name"),
-		strtoull(field(v, "key_id"), NULL, 16),
-	(uint16_t) atoi(field(v, "key_version"))};
+					   strtoull(field(v, "key_id"), NULL, 16),
+					   (uint16_t) atoi(field(v, "key_version"))};
 	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN];
 	prov_category category;
 
@@ -156,7 +156,7 @@ check_vector(const char *name)
 		check_good(name, &v, &key);
 	else if (field(&v, "runs_scrypt") != NULL)
 		ok(strstr(failure.reason, "cost") != NULL ||
-		   strstr(failure.reason, "of this kind") != NULL,
+			   strstr(failure.reason, "of this kind") != NULL,
 		   "%s: refused before scrypt runs", name);
 }
 

@@ -17,6 +17,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "../../../src/server/pge_shared.h"
 
@@ -27,19 +28,35 @@ PG_FUNCTION_INFO_V1(pgenvelope_test_point);
 PG_FUNCTION_INFO_V1(pgenvelope_test_unwiped_slots);
 PG_FUNCTION_INFO_V1(pgenvelope_test_held_keys);
 
+/* Its size, by which it was asked for: see pge_shared.c. */
+static Size
+shared_size(void)
+{
+	const char *setting = GetConfigOption("pgenvelope.key_cache_size", true,
+										  false);
+	Size		slots;
+
+	if (setting == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pgenvelope is not preloaded")));
+	slots = atoi(setting);
+	return MAXALIGN(offsetof(PgeShared, slots) + slots * sizeof(PgeSlot)) +
+		slots * sizeof(uint64);
+}
+
 static PgeShared *
 shared(void)
 {
 	bool		found;
+	Size		size = shared_size();
 	PgeShared  *at;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	at = ShmemInitStruct("pgenvelope", 0, &found);
+	at = ShmemInitStruct("pgenvelope", size, &found);
 	LWLockRelease(AddinShmemInitLock);
 	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("pgenvelope is not preloaded")));
+		elog(ERROR, "shared memory of pgenvelope not found");
 	return at;
 }
 
@@ -72,7 +89,7 @@ pgenvelope_test_point(PG_FUNCTION_ARGS)
 {
 	static const char *const points[] = {"loop", "call"};
 	static const char *const actions[] = {"pass", "error", "exit", "abort",
-	"hang"};
+										  "hang"};
 	char	   *point = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PgeShared  *at = shared();

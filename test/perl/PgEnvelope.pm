@@ -1,0 +1,493 @@
+# PgEnvelope.pm: what the tests in test/t share.
+#
+# A node with root keys outside its data directory, a double of a helper
+# program (test/perl/helper_double.py), sessions that report SQLSTATEs, and
+# the levers of test/modules/pgenvelope_test.  Nothing in here sleeps for a
+# fixed time: what depends on the clock of pgenvelope moves that clock, and
+# what depends on another process is polled for.
+#
+# SPDX-License-Identifier: PostgreSQL
+# Copyright (c) 2026, pgenvelope contributors
+
+package PgEnvelope;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use MIME::Base64 qw(encode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
+  session error_of sqlstate_of is_sqlstate counter advance_clock
+  set_point wait_until all_wiped set_providers elapsed random_bytes
+  percentile keeper_pid source_directory);
+
+# Directory for root keys and helpers: where no base backup goes.
+my $directory;
+
+# The top of the source tree.
+sub source_directory
+{
+	return dirname(dirname(dirname(abs_path(__FILE__))));
+}
+
+sub new_directory
+{
+	my ($name) = @_;
+
+	$directory //= PostgreSQL::Test::Utils::tempdir_short();
+	mkdir "$directory/$name" or die "mkdir $directory/$name: $!";
+	return "$directory/$name";
+}
+
+sub random_bytes
+{
+	my ($length) = @_;
+
+	open my $in, '<:raw', '/dev/urandom' or die "/dev/urandom: $!";
+	read($in, my $bytes, $length) == $length or die "/dev/urandom: $!";
+	close $in;
+	return $bytes;
+}
+
+# Writes a file anew, so that no reader sees half of it.
+sub write_file
+{
+	my ($path, $content, $mode) = @_;
+
+	open my $out, '>:raw', "$path.new" or die "$path.new: $!";
+	chmod $mode // 0600, "$path.new" or die "$path.new: $!";
+	print $out $content;
+	close $out or die "$path.new: $!";
+	rename "$path.new", $path or die "$path: $!";
+	return $path;
+}
+
+# A root key file, as "openssl rand -base64 32" makes it; returns its path.
+my $key_files = 0;
+
+sub new_key_file
+{
+	my ($bytes) = @_;
+	my $path = new_directory('key' . ++$key_files) . '/root.key';
+
+	return write_file($path, encode_base64($bytes // random_bytes(32), "\n"));
+}
+
+# A node that preloads the library, with the extension and the test levers.
+#
+# providers: the setting, by default one root key file "main"
+# conf:      more lines of postgresql.conf
+# init:      arguments of PostgreSQL::Test::Cluster->init
+# preload, start, extension: 0 leaves that out
+sub new_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $providers = $options{providers} // 'main=file://' . new_key_file();
+
+	$node->init(%{ $options{init} // {} });
+	$node->append_conf('postgresql.conf', <<"END");
+autovacuum = off
+log_statement = none
+log_replication_commands = off
+END
+	$node->append_conf('postgresql.conf', <<"END")
+shared_preload_libraries = 'pgenvelope'
+pgenvelope.providers = '$providers'
+END
+	  if $options{preload} // 1;
+	$node->append_conf('postgresql.conf', $options{conf})
+	  if defined $options{conf};
+	return $node if exists $options{start} && !$options{start};
+	$node->start;
+	$node->safe_psql('postgres',
+		'CREATE EXTENSION pgenvelope; CREATE EXTENSION pgenvelope_test;')
+	  if $options{extension} // 1;
+	return $node;
+}
+
+# Changes the setting for good.  Who connects after this has it, and the
+# keeper has been signalled, which it heeds before it does anything else.
+sub set_providers
+{
+	my ($node, $providers) = @_;
+
+	$node->safe_psql('postgres',
+		"ALTER SYSTEM SET pgenvelope.providers = '$providers'");
+	$node->reload;
+	$node->poll_query_until('postgres',
+		"SELECT current_setting('pgenvelope.providers') = '$providers'")
+	  or die 'the setting did not change';
+	return;
+}
+
+sub counter
+{
+	my ($node, $name, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres',
+		"SELECT $name FROM pgenvelope.stat");
+}
+
+sub keeper_pid
+{
+	my ($node) = @_;
+
+	return counter($node, 'keeper_pid');
+}
+
+# Moves the clock of the node's pgenvelope forward.
+sub advance_clock
+{
+	my ($node, $seconds) = @_;
+
+	$node->safe_psql('postgres',
+		'SELECT pgenvelope_test_advance_clock('
+		  . int($seconds * 1000)
+		  . ')');
+	return;
+}
+
+# Makes the keeper err, exit, abort or hang at 'loop' or 'call'; 'pass' ends
+# a hang.
+sub set_point
+{
+	my ($node, $point, $action) = @_;
+
+	$node->safe_psql('postgres',
+		"SELECT pgenvelope_test_point('$point', '$action')");
+	return;
+}
+
+# No memory of a slot without a key may hold one.
+sub all_wiped
+{
+	my ($node, $test) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is( $node->safe_psql('postgres', 'SELECT pgenvelope_test_unwiped_slots()'),
+		'0',
+		"$test: key memory is wiped");
+	return;
+}
+
+# Polls until the code returns true.
+sub wait_until
+{
+	my ($code, $what) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($code->())
+	{
+		die "timed out waiting until $what" if time > $deadline;
+		usleep(20_000);
+	}
+	return;
+}
+
+# Seconds that the code took.
+sub elapsed
+{
+	my ($code) = @_;
+	my $start = time;
+
+	$code->();
+	return time - $start;
+}
+
+# The p-th percentile (nearest rank) of some numbers.
+sub percentile
+{
+	my ($p, @numbers) = @_;
+	my @sorted = sort { $a <=> $b } @numbers;
+	my $rank = int($p / 100 * @sorted + 0.999999);
+
+	return $sorted[ ($rank || 1) - 1 ];
+}
+
+# ---------------------------------------------------------------------------
+# Errors
+# ---------------------------------------------------------------------------
+
+# (SQLSTATE, message with detail and hint) of what psql wrote to its standard
+# error; ('00000', '') if that holds no error.
+sub _parse_error
+{
+	my ($text) = @_;
+
+	return ($1, $2)
+	  if $text =~ /(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)/s;
+	return ('08006', $text)
+	  if $text =~ /server closed the connection|connection to server/;
+	return ('00000', '');
+}
+
+# (SQLSTATE, message) of the first error of a script.
+sub error_of
+{
+	my ($node, $sql, %params) = @_;
+	my ($result, $out, $err) = $node->psql(
+		$params{database} // 'postgres', $sql,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ],
+		%params);
+
+	return _parse_error($err);
+}
+
+sub sqlstate_of
+{
+	return (error_of(@_))[0];
+}
+
+# Runs a script that is to fail so; returns the message.
+sub is_sqlstate
+{
+	my ($node, $sql, $expected, $test, %params) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($sqlstate, $message) = error_of($node, $sql, %params);
+
+	is($sqlstate, $expected, $test) or diag($message);
+	return $message;
+}
+
+# ---------------------------------------------------------------------------
+# Sessions
+# ---------------------------------------------------------------------------
+
+# A connection that stays open, and can wait for an answer in the background.
+sub session
+{
+	my ($node, $database) = @_;
+
+	return PgEnvelope::Session->new($node, $database // 'postgres');
+}
+
+package PgEnvelope::Session;
+
+use IPC::Run ();
+use Time::HiRes qw(time);
+
+sub new
+{
+	my ($class, $node, $database) = @_;
+	my $psql = $node->background_psql(
+		$database,
+		on_error_stop => 0,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	my $self = bless { psql => $psql, count => 0 }, $class;
+
+	$self->{pid} = $self->value('SELECT pg_backend_pid()');
+	return $self;
+}
+
+sub pid
+{
+	my ($self) = @_;
+
+	return $self->{pid};
+}
+
+# Sends a script without waiting.
+sub start
+{
+	my ($self, $sql) = @_;
+	my $psql = $self->{psql};
+	my $count = ++$self->{count};
+
+	$psql->{stdout} = $psql->{stderr} = '';
+	$psql->{stdin} .=
+	  "$sql\n;\n\\echo 'answer $count'\n\\warn 'answer $count'\n";
+	$psql->{run}->pump_nb;
+	$self->{started} = time;
+	return;
+}
+
+# Whether the answer is still awaited.
+sub waiting
+{
+	my ($self) = @_;
+
+	eval { $self->{psql}{run}->pump_nb; };
+	return 0 if $@;
+	return !$self->_answered;
+}
+
+sub _answered
+{
+	my ($self) = @_;
+	my $end = qr/^answer $self->{count}\r?\n/m;
+
+	return $self->{psql}{stdout} =~ $end && $self->{psql}{stderr} =~ $end;
+}
+
+# Waits for what was started; returns (output, SQLSTATE, message).  A lost
+# connection is 08006.
+sub finish
+{
+	my ($self) = @_;
+	my $psql = $self->{psql};
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	# The pump dies when psql has gone.
+	eval {
+		until ($self->_answered)
+		{
+			die "no answer\n" if time > $deadline;
+			if ($psql->{run}->pumpable)
+			{
+				$psql->{run}->pump_nb;
+				select(undef, undef, undef, 0.001);
+			}
+			else
+			{
+				$psql->{run}->finish;
+				last;
+			}
+		}
+	};
+	die "a session got no answer" if $@ && $@ eq "no answer\n";
+	$self->{seconds} = time - $self->{started};
+	my ($out, $err) = ($psql->{stdout}, $psql->{stderr});
+	s/^answer $self->{count}\r?\n//m for $out, $err;
+	chomp $out;
+	return ($out, PgEnvelope::_parse_error($err));
+}
+
+# Seconds from start to finish.
+sub seconds
+{
+	my ($self) = @_;
+
+	return $self->{seconds};
+}
+
+sub run
+{
+	my ($self, $sql) = @_;
+
+	$self->start($sql);
+	return $self->finish;
+}
+
+# The output of a script that is not to fail.
+sub value
+{
+	my ($self, $sql) = @_;
+	my ($out, $sqlstate, $message) = $self->run($sql);
+
+	die "$sqlstate: $message in: $sql" if $sqlstate ne '00000';
+	return $out;
+}
+
+sub sqlstate
+{
+	my ($self, $sql) = @_;
+
+	return ($self->run($sql))[1];
+}
+
+sub quit
+{
+	my ($self) = @_;
+
+	eval { $self->{psql}->quit; };
+	return;
+}
+
+# ---------------------------------------------------------------------------
+# The double of a helper program
+# ---------------------------------------------------------------------------
+
+package PgEnvelope;
+
+sub new_double
+{
+	my ($name) = @_;
+
+	return PgEnvelope::Double->new($name);
+}
+
+package PgEnvelope::Double;
+
+sub new
+{
+	my ($class, $name) = @_;
+	my $path = PgEnvelope::new_directory("double_$name") . '/helper';
+
+	PgEnvelope::write_file(
+		$path,
+		PostgreSQL::Test::Utils::slurp_file(
+			PgEnvelope::source_directory() . '/test/perl/helper_double.py'),
+		0700);
+	return bless { path => $path }, $class;
+}
+
+sub path
+{
+	my ($self) = @_;
+
+	return $self->{path};
+}
+
+# What pgenvelope.providers has for it.
+sub uri
+{
+	my ($self) = @_;
+
+	return "command:$self->{path}";
+}
+
+# Lines of its control file, which says how to misbehave; none: not at all.
+sub behave
+{
+	my ($self, @lines) = @_;
+
+	PgEnvelope::write_file("$self->{path}.control",
+		join('', map { "$_\n" } @lines));
+	return;
+}
+
+# The lines of its record that match: ('seal', 'unseal', 'check', 'start').
+sub lines
+{
+	my ($self, $verb) = @_;
+
+	return () unless -e "$self->{path}.calls";
+	return grep { /^$verb / }
+	  split(/\n/, PostgreSQL::Test::Utils::slurp_file("$self->{path}.calls"));
+}
+
+# How many requests of a verb it has had.
+sub calls
+{
+	my ($self, $verb) = @_;
+
+	return scalar($self->lines($verb));
+}
+
+# The process that it runs in, as far as it has said.
+sub pid
+{
+	my ($self) = @_;
+	my @starts = $self->lines('start');
+
+	return @starts && $starts[-1] =~ /^start (\d+)/ ? $1 : undef;
+}
+
+sub wait_for_call
+{
+	my ($self, $verb, $count) = @_;
+
+	PgEnvelope::wait_until(sub { $self->calls($verb) >= $count },
+		"the double has had $count requests to $verb");
+	return;
+}
+
+1;

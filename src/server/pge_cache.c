@@ -38,7 +38,7 @@ pge_cache_flush_counts(void)
 void
 pge_cache_touch(int slot, int64 now)
 {
-	/* A slot that has changed hands meanwhile lives a little longer: so what. */
+	/* If the slot has changed hands, another KEK lives a little longer. */
 	pg_atomic_write_u64(&pge_shared->slots[slot].used_ms, now);
 }
 
@@ -93,17 +93,23 @@ static int
 take_slot(void)
 {
 	int			oldest = -1;
+	uint64		oldest_used_ms = 0;
 
 	for (int i = 0; i < pge_shared->slot_count; i++)
 	{
 		PgeSlot    *slot = &pge_shared->slots[i];
+		uint64		used_ms;
 
 		if (slot->state == PGE_SLOT_FREE)
 			return i;
 		if (slot->state != PGE_SLOT_READY && slot->state != PGE_SLOT_FAILED)
 			continue;
-		if (oldest < 0 || pg_atomic_read_u64(&slot->used_ms) < pg_atomic_read_u64(&pge_shared->slots[oldest].used_ms))
+		used_ms = pg_atomic_read_u64(&slot->used_ms);
+		if (oldest < 0 || used_ms < oldest_used_ms)
+		{
 			oldest = i;
+			oldest_used_ms = used_ms;
+		}
 	}
 	if (oldest >= 0)
 	{

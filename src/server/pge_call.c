@@ -152,7 +152,7 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 /* Asks the provider for what the call is at; local ones answer at once. */
 static void run_step(PgeProvider *provider);
 
-/* The new KEK is sealed: have it unsealed again before anybody relies on it. */
+/* The new KEK is sealed: have it unsealed before anybody relies on it. */
 static void
 take_sealed(PgeProvider *provider, const prov_sealed *sealed)
 {
@@ -229,8 +229,7 @@ run_helper(PgeProvider *provider, const uint8 *plaintext)
 	if (category == PROV_OK)
 		category = prov_helper_send(&provider->helper,
 									seal ? PROV_SEAL : PROV_UNSEAL,
-									&provider->root, &call->kek, bytes,
-									&failure);
+									&root, &call->kek, bytes, &failure);
 	if (category != PROV_OK)
 		pge_call_abandon(provider, &failure);
 }
@@ -248,7 +247,8 @@ run_step(PgeProvider *provider)
 								   &pge_shared->counters.unseals,
 							1);
 	call->deadline_ms = pge_clock_ms() + pge_provider_timeout;
-	if (seal && prov_kek_bind(&call->kek, &call->key, plaintext, &failure) != PROV_OK)
+	if (seal &&
+		prov_kek_bind(&call->kek, &call->key, plaintext, &failure) != PROV_OK)
 		pge_call_finish(provider, failure.category, &failure);
 	else if (provider->root.kind == PROV_COMMAND)
 		run_helper(provider, plaintext);

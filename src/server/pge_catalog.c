@@ -440,7 +440,9 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	version.key = key;
 	version.state = parse_state(text_column(tuple, descriptor, VERSION_STATE,
 											&isnull));
-	strlcpy(version.provider, text_column(tuple, descriptor, VERSION_PROVIDER, &isnull), PROV_NAME_SIZE);
+	strlcpy(version.provider,
+			text_column(tuple, descriptor, VERSION_PROVIDER, &isnull),
+			PROV_NAME_SIZE);
 	root_key = text_column(tuple, descriptor, VERSION_ROOT_KEY, &isnull);
 	if (root_key != NULL)
 		strlcpy(version.root_key, root_key, PROV_ROOT_KEY_MAX);

@@ -103,7 +103,7 @@ pge_wait_event(void)
 #define PGE_CLOCK CLOCK_MONOTONIC
 #endif
 
-/* A random number in [0, 1), not for secrets.  15 has a generator of its own. */
+/* A random number in [0, 1), not for secrets; 15 brought a generator. */
 static inline double
 pge_random_fraction(void)
 {

@@ -45,7 +45,7 @@ contexts(void)
 	if (unlikely(remembered == NULL))
 		remembered = MemoryContextAllocZero(TopMemoryContext,
 											(REMEMBERED + 1) *
-											sizeof(BoundContext));
+												sizeof(BoundContext));
 	return remembered;
 }
 
@@ -67,8 +67,9 @@ refuse(PgeProblem *problem, const char *hint, const char *message)
 static bool
 integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-														   NumericGetDatum(numeric)));
+	Datum		out_text = DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(numeric));
+	char	   *text = DatumGetCString(out_text);
 	const char *digit = text;
 	bool		negative = *digit == '-';
 	int64		value = 0;
@@ -105,9 +106,9 @@ member_from_value(const JsonbValue *value, bool null_allowed,
 		case jbvString:
 			member->type = ENVL_MEMBER_STRING;
 			return pge_to_utf8((envl_view) {
-				(const uint8 *) value->val.string.val,
-					value->val.string.len
-			}, &member->string, problem);
+								   (const uint8 *) value->val.string.val,
+								   value->val.string.len},
+							   &member->string, problem);
 		case jbvNumeric:
 			member->type = ENVL_MEMBER_INTEGER;
 			return integer_from_numeric(value->val.numeric, &member->integer,
@@ -153,9 +154,9 @@ members_from_jsonb(Jsonb *object, bool null_allowed, envl_member *members,
 		if (token == WJB_KEY)
 		{
 			if (!pge_to_utf8((envl_view) {
-				(const uint8 *) value.val.string.val,
-					value.val.string.len
-			}, &member->name, problem))
+								 (const uint8 *) value.val.string.val,
+								 value.val.string.len},
+							 &member->name, problem))
 				return false;
 		}
 		else if (token == WJB_VALUE)
@@ -178,8 +179,9 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 										problem);
 
 	if (ok)
-		ok = pge_problem_core(problem, envl_policy_encode(members, count, out,
-														  out_len));
+		ok = pge_problem_core(problem,
+							  envl_policy_encode(members, count, out,
+												 out_len));
 	pfree(members);
 	return ok;
 }
@@ -263,7 +265,7 @@ finish(BoundContext *bound, const PgeKey *key, envl_bound_context *context,
 		return false;
 	context->canonical = (envl_view) {bound->canonical, bound->canonical_len};
 	context->base64 = (envl_view) {(const uint8 *) bound->base64,
-	bound->base64_len};
+								  bound->base64_len};
 	return true;
 }
 

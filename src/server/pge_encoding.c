@@ -24,6 +24,7 @@ convert(int from, int to, envl_view in, envl_view *out)
 {
 	Oid			procedure = FindDefaultConversionProc(from, to);
 	Size		size = (Size) in.len * MAX_CONVERSION_GROWTH + 1;
+	unsigned char *source = unconstify(unsigned char *, in.data);
 	unsigned char *buffer;
 	int			converted;
 
@@ -31,8 +32,7 @@ convert(int from, int to, envl_view in, envl_view *out)
 		return false;
 	buffer = MemoryContextAllocHuge(CurrentMemoryContext, size);
 	buffer[0] = '\0';
-	converted = pg_do_encoding_conversion_buf(procedure, from, to,
-											  unconstify(unsigned char *, in.data),
+	converted = pg_do_encoding_conversion_buf(procedure, from, to, source,
 											  (int) in.len, buffer,
 											  (int) Min(size, INT_MAX), true);
 	if (converted != (int) in.len)

@@ -57,7 +57,8 @@ check_providers(char **newval, void **extra, GucSource source)
 			return true;
 		rest = cursor;
 		while (prov_root_next(&rest, &other, &other_found,
-							  &failure) == PROV_OK && other_found)
+							  &failure) == PROV_OK &&
+			   other_found)
 		{
 			if (strcmp(root.name, other.name) == 0)
 			{

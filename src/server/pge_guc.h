@@ -13,7 +13,7 @@
 /* Configuration file only. */
 extern char *pge_providers;
 extern char *pge_key_provider;
-extern int	pge_key_cache_size;	/* entries */
+extern int	pge_key_cache_size; /* entries */
 extern int	pge_key_cache_ttl;	/* seconds */
 extern int	pge_key_cache_grace;	/* seconds */
 extern int	pge_provider_timeout;	/* milliseconds */

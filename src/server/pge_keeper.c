@@ -180,9 +180,9 @@ examine_wanted(int i, int64 now, PgeProvider **start)
 	PgeSlot    *slot = &pge_shared->slots[i];
 	PgeProvider *provider = find_provider(slot->provider);
 
-	if (provider == NULL || (provider->root.database[0] != '\0' &&
-							 strcmp(provider->root.database,
-									slot->database_name) != 0))
+	if (provider == NULL ||
+		(provider->root.database[0] != '\0' &&
+		 strcmp(provider->root.database, slot->database_name) != 0))
 	{
 		refuse(slot, PROV_MISCONFIGURED,
 			   "The setting pgenvelope.providers lists no such provider for this database.",

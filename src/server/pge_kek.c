@@ -109,7 +109,7 @@ unseal(PgeKeyVersion *version, PgeProblem *problem)
 	}
 	kek->version = version;
 
-	/* As it was before the KEK was asked for: an eviction since then counts. */
+	/* Read before the KEK was asked for: an eviction since then counts. */
 	kek->generation = generation;
 	kek->hard_ms = unsealed.hard_ms;
 	kek->slot = unsealed.slot;

@@ -120,20 +120,25 @@ insert_grant(uint64 key_id, const char *privilege, Oid role,
 			   lengthof(types), types, values, NULL);
 }
 
+static Datum
+bytea_datum(const uint8 *bytes, size_t len)
+{
+	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes,
+													(int) len));
+}
+
 static void
 insert_version(uint64 key_id, uint16 version, const char *provider,
 			   const PgeNewKek *made)
 {
 	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
 						   TEXTOID};
-	bytea	   *sealed = (bytea *) cstring_to_text_with_len((const char *) made->sealed.bytes,
-															(int) made->sealed.len);
-	bytea	   *kcv = (bytea *) cstring_to_text_with_len((const char *) made->kcv,
-														 ENVL_KCV_LEN);
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), Int32GetDatum(version),
-		CStringGetTextDatum(provider), PointerGetDatum(sealed),
-		PointerGetDatum(kcv), CStringGetTextDatum(made->sealed.root_key)};
+		CStringGetTextDatum(provider),
+		bytea_datum(made->sealed.bytes, made->sealed.len),
+		bytea_datum(made->kcv, ENVL_KCV_LEN),
+		CStringGetTextDatum(made->sealed.root_key)};
 
 	run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
 		" sealed_kek, kcv, root_key, activated_at)"
@@ -463,12 +468,14 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	Oid			types[] = {INT8OID, TEXTOID, OIDOID};
 	Datum		values[3];
 	char	   *privilege;
+	PgeKey	   *key;
 	Writer		writer;
 	uint64		revoked;
 
 	require_writable("env_revoke()");
 	privilege = check_privilege(PG_GETARG_TEXT_PP(1));
-	values[0] = Int64GetDatum((int64) key_to_administer(PG_GETARG_TEXT_PP(0))->key_id);
+	key = key_to_administer(PG_GETARG_TEXT_PP(0));
+	values[0] = Int64GetDatum((int64) key->key_id);
 	values[1] = CStringGetTextDatum(privilege);
 	values[2] = PG_GETARG_DATUM(2);
 	writer = begin_write();

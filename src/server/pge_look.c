@@ -85,9 +85,7 @@ append_member(StringInfo json, const char *name, envl_view value)
 static void
 append_cstring(StringInfo json, const char *name, const char *value)
 {
-	append_member(json, name, (envl_view) {
-		(const uint8 *) value, strlen(value)
-	});
+	append_member(json, name, pge_cstring_view(value));
 }
 
 /* A jsonb of finished text; too long for one is 54000 of PostgreSQL's own. */
@@ -234,9 +232,9 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 		pge_raise(&problem);
 	}
 	buffer = palloc(buffer_len);
-	check_status(envl_jwe_from_envelope(&envelope, &bound, (envl_view) {
-		(const uint8 *) kid, strlen(kid)
-	}, buffer, &jwe));
+	check_status(envl_jwe_from_envelope(&envelope, &bound,
+										pge_cstring_view(kid), buffer,
+										&jwe));
 	return jwe_to_jsonb(&jwe, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 }
 
@@ -251,7 +249,7 @@ refuse_jwe(const char *detail)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* A member of an object that must be of a type, and of none is there too many. */
+/* A member that must be there and of a type; counts it as taken. */
 static JsonbValue *
 take_member(JsonbContainer *object, const char *name, int type, int *taken)
 {
@@ -271,8 +269,7 @@ take_string(JsonbContainer *object, const char *name, int *taken)
 	JsonbValue *value = take_member(object, name, jbvString, taken);
 
 	return (envl_view) {
-		(const uint8 *) value->val.string.val, value->val.string.len
-	};
+		(const uint8 *) value->val.string.val, value->val.string.len};
 }
 
 /* The recipient's members; *taken counts those of the object they are in. */
@@ -280,7 +277,8 @@ static void
 take_recipient(JsonbContainer *object, envl_jwe *jwe, int *taken)
 {
 	JsonbContainer *header = take_member(object, "header", jbvBinary,
-										 taken)->val.binary.data;
+										 taken)
+								 ->val.binary.data;
 	int			in_header = 0;
 
 	if (!JsonContainerIsObject(header))

@@ -14,25 +14,25 @@ static const struct
 {
 	const char *name;
 	int			sqlstate;
-}			outcomes[] = {
+} outcomes[] = {
 	[PGE_OK] = {"ok", 0},
 	[PGE_KEY_NOT_FOUND] = {"key_not_found",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '1')},
+						   MAKE_SQLSTATE('P', 'E', '0', '0', '1')},
 	[PGE_KEY_UNAVAILABLE] = {"key_unavailable",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '2')},
+							 MAKE_SQLSTATE('P', 'E', '0', '0', '2')},
 	[PGE_KEY_NOT_ALLOWED] = {"key_not_allowed",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '3')},
+							 MAKE_SQLSTATE('P', 'E', '0', '0', '3')},
 	[PGE_AUTHENTICATION] = {"authentication_failed",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '4')},
+							MAKE_SQLSTATE('P', 'E', '0', '0', '4')},
 	[PGE_CONTEXT] = {"context_refused",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '5')},
+					 MAKE_SQLSTATE('P', 'E', '0', '0', '5')},
 	[PGE_PROVIDER] = {"provider_refused",
-	MAKE_SQLSTATE('P', 'E', '0', '0', '6')},
+					  MAKE_SQLSTATE('P', 'E', '0', '0', '6')},
 	[PGE_NOT_ENTITLED] = {"not_entitled", ERRCODE_INSUFFICIENT_PRIVILEGE},
 	[PGE_DAMAGED] = {"malformed", ERRCODE_DATA_CORRUPTED},
 	[PGE_MALFORMED_TEXT] = {"malformed", ERRCODE_INVALID_TEXT_REPRESENTATION},
 	[PGE_MALFORMED_BINARY] = {"malformed",
-	ERRCODE_INVALID_BINARY_REPRESENTATION},
+							  ERRCODE_INVALID_BINARY_REPRESENTATION},
 	[PGE_WRONG_PAYLOAD] = {"wrong_payload", ERRCODE_DATATYPE_MISMATCH},
 	[PGE_ENCODING] = {"encoding", ERRCODE_CHARACTER_NOT_IN_REPERTOIRE},
 	[PGE_UNTRANSLATABLE] = {"encoding", ERRCODE_UNTRANSLATABLE_CHARACTER},
@@ -138,7 +138,8 @@ pge_raise(const PgeProblem *problem)
 			(errcode(outcomes[problem->outcome].sqlstate),
 			 errmsg_internal("%s", problem->message),
 			 problem->detail[0] != '\0' ?
-			 errdetail_internal("%s", problem->detail) : 0,
+				 errdetail_internal("%s", problem->detail) :
+				 0,
 			 problem->hint != NULL ? errhint("%s", problem->hint) : 0,
 			 errhidestmt(true),
 			 errhidecontext(true)));

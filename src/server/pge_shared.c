@@ -109,7 +109,8 @@ void
 pge_shared_init(void)
 {
 	keys = pge_secret_map_shared(mul_size(pge_key_cache_size,
-										  sizeof(envl_key)), &keys_locked);
+										  sizeof(envl_key)),
+								 &keys_locked);
 	previous_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = attach_shared_memory;
 #if PGE_SHMEM_REQUEST_HOOK

@@ -229,7 +229,8 @@ fill_member(Relation table, HeapTuple row, Member *from, envl_member *member)
 				 errmsg("encryption context needs a column that is null"),
 				 errdetail("Column \"%s\" of table \"%s\" is a member of the context.",
 						   NameStr(TupleDescAttr(RelationGetDescr(table),
-												 from->column.number - 1)->attname),
+												 from->column.number - 1)
+									   ->attname),
 						   RelationGetRelationName(table)),
 				 errhint("A row's identity must be known before it is inserted."),
 				 errhidestmt(true), errhidecontext(true)));
@@ -323,8 +324,8 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 
 	(void) heap_getattr(row, arguments->target.number,
 						RelationGetDescr(table), &target_null);
-	if (target_null || !same_bytes(table, &arguments->target,
-								   trigger->tg_trigtuple, row))
+	if (target_null ||
+		!same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
 		return;
 	for (int i = 0; i < arguments->member_count; i++)
 	{
@@ -339,7 +340,8 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 						trigger->tg_trigger->tgargs[1]),
 				 errdetail("Column \"%s\" is a member of its encryption context.",
 						   NameStr(TupleDescAttr(RelationGetDescr(table),
-												 member->column.number - 1)->attname)),
+												 member->column.number - 1)
+									   ->attname)),
 				 errhint("Set \"%s\" to env_rebind(...) in the same UPDATE, or give the plaintext again.",
 						 trigger->tg_trigger->tgargs[1]),
 				 errhidestmt(true), errhidecontext(true)));
@@ -368,7 +370,8 @@ pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
 				 errmsg("env_encrypt_column must be fired before INSERT or UPDATE, for each row")));
 	arguments = get_arguments(fcinfo, trigger);
 	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple : trigger->tg_trigtuple;
+		trigger->tg_newtuple :
+		trigger->tg_trigtuple;
 	source = heap_getattr(row, arguments->source.number,
 						  RelationGetDescr(trigger->tg_relation), &isnull);
 	if (isnull)
@@ -381,8 +384,8 @@ pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
 	values[0] = seal_source(trigger->tg_relation, row, arguments, source);
 	columns[1] = arguments->source.number;
 	values[1] = (Datum) 0;
-	return PointerGetDatum(heap_modify_tuple_by_cols(row,
-													 RelationGetDescr(trigger->tg_relation),
-													 2, columns, values,
-													 nulls));
+	row = heap_modify_tuple_by_cols(row,
+									RelationGetDescr(trigger->tg_relation),
+									2, columns, values, nulls);
+	return PointerGetDatum(row);
 }

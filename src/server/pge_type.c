@@ -211,7 +211,9 @@ compute_statistics(VacAttrStatsP stats, AnalyzeAttrFetchFunc fetch,
 		return;
 	stats->stats_valid = true;
 	stats->stanullfrac = (double) nulls / sample_rows;
-	stats->stawidth = nulls < sample_rows ? width / (sample_rows - nulls) : 0;
+	if (nulls == sample_rows)
+		return;
+	stats->stawidth = width / (sample_rows - nulls);
 	stats->stadistinct = -1.0 * (1.0 - stats->stanullfrac);
 }
 

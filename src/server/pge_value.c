@@ -57,7 +57,7 @@ PgeKeyVersion *
 pge_encrypting_version(const text *name, PgeProblem *problem)
 {
 	envl_view	wanted = name != NULL ? pge_varlena_view(name) :
-	(envl_view) {(const uint8 *) pge_default_key, strlen(pge_default_key)};
+										pge_cstring_view(pge_default_key);
 	PgeKey	   *key;
 
 	if (unlikely(wanted.len == 0))
@@ -189,11 +189,8 @@ opening_version(const envl_envelope *envelope, const text *expected,
 		return NULL;
 	if (expected != NULL)
 	{
-		envl_view	name = pge_varlena_view(expected);
-
-		if (!envl_view_equal(name, (envl_view) {
-			(const uint8 *) key->name, strlen(key->name)
-		}))
+		if (!envl_view_equal(pge_varlena_view(expected),
+							 pge_cstring_view(key->name)))
 		{
 			pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
 						"value is encrypted with key \"%s\", not with the key given",
@@ -215,7 +212,8 @@ opening_version(const envl_envelope *envelope, const text *expected,
 					envelope->key_version, key->name);
 		pge_problem_detail(problem, "It is %s.",
 						   version->state == PGE_STATE_RETIRED ?
-						   "retired" : "destroyed");
+							   "retired" :
+							   "destroyed");
 		version = NULL;
 	}
 	return version;

@@ -21,8 +21,14 @@ static inline envl_view
 pge_varlena_view(const struct varlena *value)
 {
 	return (envl_view) {
-		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)
-	};
+		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+}
+
+/* The bytes of a C string, without its NUL. */
+static inline envl_view
+pge_cstring_view(const char *string)
+{
+	return (envl_view) {(const uint8 *) string, strlen(string)};
 }
 
 /*

@@ -117,13 +117,24 @@ make_block(uint64_t a, uint64_t mask, const uint8_t *r)
 	return made;
 }
 
+/*
+ * Runs the blocks through the cipher.  They are whole ones, so that the
+ * buffering of EVP_CipherUpdate, a tenth of the cost, has no part in it.
+ */
+static bool
+cipher_blocks(EVP_CIPHER_CTX *context, block *blocks, size_t count)
+{
+	unsigned int len = (unsigned int) (count * BLOCK_LEN);
+
+	return EVP_Cipher(context, (uint8_t *) blocks,
+					  (const uint8_t *) blocks, len) == (int) len;
+}
+
 static bool
 wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 				  envl_wrapped *out)
 {
 	block		blocks[ENVL_WRAP_BATCH];
-	int			len = (int) (count * BLOCK_LEN);
-	int			written;
 	bool		good = true;
 
 	for (size_t i = 0; i < count; i++)
@@ -138,9 +149,7 @@ wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 
 		for (size_t i = 0; i < count; i++)
 			blocks[i] = make_block(blocks[i].a, mask, out[i] + half);
-		good = EVP_EncryptUpdate(kek->wrap, (uint8_t *) blocks, &written,
-								 (const uint8_t *) blocks, len) == 1 &&
-			written == len;
+		good = cipher_blocks(kek->wrap, blocks, count);
 		for (size_t i = 0; i < count; i++)
 			memcpy(out[i] + half, &blocks[i].r, HALF_LEN);
 	}
@@ -198,8 +207,6 @@ unwrap_side_by_side(const envl_kek *kek, size_t count,
 					const envl_wrapped *in, envl_key *deks, bool *opened)
 {
 	block		blocks[ENVL_WRAP_BATCH];
-	int			len = (int) (count * BLOCK_LEN);
-	int			written;
 	bool		good = true;
 	uint64_t	initial;
 
@@ -215,9 +222,7 @@ unwrap_side_by_side(const envl_kek *kek, size_t count,
 
 		for (size_t i = 0; i < count; i++)
 			blocks[i] = make_block(blocks[i].a, mask, deks[i].bytes + half);
-		good = EVP_DecryptUpdate(kek->unwrap, (uint8_t *) blocks, &written,
-								 (const uint8_t *) blocks, len) == 1 &&
-			written == len;
+		good = cipher_blocks(kek->unwrap, blocks, count);
 		for (size_t i = 0; i < count; i++)
 			memcpy(deks[i].bytes + half, &blocks[i].r, HALF_LEN);
 	}

@@ -187,6 +187,19 @@ EVP_DecryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
 }
 
 int
+EVP_Cipher(EVP_CIPHER_CTX *context, unsigned char *out,
+		   const unsigned char *in, unsigned int in_len)
+{
+	int			written;
+
+	depth++;
+	written = REAL(EVP_Cipher)(context, out, in, in_len);
+	if (outcome(written == (int) in_len, __func__) != 1)
+		return -1;
+	return counts_down(&short_countdown, __func__) ? written - 1 : written;
+}
+
+int
 EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len)
 {
 	depth++;

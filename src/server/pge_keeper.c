@@ -229,8 +229,12 @@ examine_ready(int i, int64 now, PgeProvider **start)
 	}
 	if (idle_ms > (int64) pge_key_cache_ttl * 1000 || slot->seal)
 	{
-		/* Nobody has wanted it for a while: no reason to keep it around. */
+		/*
+		 * Nobody has wanted it for a while: no reason to keep it around, nor
+		 * for a backend that did nothing meanwhile to go on with its own.
+		 */
 		pge_slot_clear(i);
+		pge_generation_bump();
 		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
 		return true;
 	}

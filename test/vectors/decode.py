@@ -20,6 +20,7 @@ import decimal
 import hashlib
 import hmac
 import json
+import os
 import pathlib
 import re
 import sys
@@ -517,12 +518,14 @@ def main():
     try:
         plaintext = walk(read_root(arguments),
                          read_sealed(arguments.sealed_kek),
-                         arguments.value.encode(),
-                         canonical(arguments.context.encode(
-                             "utf-8", "surrogateescape")))
+                         os.fsencode(arguments.value),
+                         canonical(os.fsencode(arguments.context)))
     except Refused as refused:
         print(f"decode.py: refused: {refused.word}", file=sys.stderr)
         return 1
+    except (OSError, ValueError) as problem:
+        print(f"decode.py: {problem}", file=sys.stderr)
+        return 2
     sys.stdout.buffer.write(plaintext)
     return 0
 

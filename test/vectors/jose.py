@@ -2,8 +2,8 @@
 """
 Opens the good vectors with a JOSE library, python3-jwcrypto, and prints TAP.
 
-Values become JWEs by decode.py; sealed KEKs and the bodies of jwe/ are given to
-the library as they are.  jwcrypto 1.1 refuses an empty ciphertext, so empty
+Values become JWEs by decode.py; sealed KEKs and the bodies of jwe/ are given
+to the library as they are.  jwcrypto 1.1 refuses an empty ciphertext, so empty
 plaintexts are skipped.  At the end the library seals and decode.py opens.
 
 SPDX-License-Identifier: PostgreSQL

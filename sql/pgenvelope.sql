@@ -129,6 +129,8 @@ COMMENT ON OPERATOR @extschema@.<> (@extschema@.envelope,
     'not the same sealed payload';
 COMMENT ON OPERATOR CLASS @extschema@.envelope_ops USING hash IS
     'equality of sealed payloads';
+COMMENT ON OPERATOR FAMILY @extschema@.envelope_ops USING hash IS
+    'equality of sealed payloads';
 
 
 -- ---------------------------------------------------------------------------

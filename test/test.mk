@@ -84,7 +84,7 @@ test-asan:
 	@test/setup/run_tests.py asan-regress
 
 unit fuzz-replay lint:
-	@test/setup/run_tests.py --as-is $@
+	@test/setup/run_tests.py $@
 
 # What run_tests.py asks for.
 print-%:

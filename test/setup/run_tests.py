@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """Builds, installs and tests pgenvelope, and counts what passed.
 
-    run_tests.py [--as-is] [SUITE...]
+    run_tests.py [SUITE...]
 
-Without suites, runs all of them but the optional ones.  --as-is installs
-nothing and needs no server: for the suites that only compile.  Servers run
-as postgres when this is run as root, else as the caller, in a copy of the
-tree with a short path; nothing of it is left when this ends.
+Without suites, runs all of them but the optional ones.  Servers run as
+postgres when this is run as root, else as the caller, in a copy of the tree
+with a short path; nothing of it is left when this ends.
 
 Every test program reports in the Test Anything Protocol.  A test that lacks
 a tool skips with the reason "needs TOOL"; PGENVELOPE_TEST_REQUIRE="all", or
@@ -264,6 +263,7 @@ class Ground:
         if self.dir:
             return
         self.pg_config = made("PG_CONFIG")
+        step("build", make(f"-j{JOBS}", "all"))
         step("install", as_root(make("install",
                                      f"PG_CONFIG={self.pg_config}")))
         if self.has_module:
@@ -566,7 +566,6 @@ SUITES = {
 OPTIONAL_SUITES = {
     "asan-regress": asan_regress,
 }
-NEED_NO_SERVER = {"unit", "vectors", "fuzz-replay", "asan", "lint"}
 
 
 def run_suites(names, total):
@@ -593,9 +592,7 @@ def interrupt(_number, _frame):
 
 
 def main():
-    arguments = sys.argv[1:]
-    as_is = arguments[:1] == ["--as-is"]
-    names = arguments[as_is:] or list(SUITES)
+    names = sys.argv[1:] or list(SUITES)
     for name in names:
         if name not in SUITES and name not in OPTIONAL_SUITES:
             sys.exit(f"there is no suite \"{name}\"; the suites are: "
@@ -610,8 +607,6 @@ def main():
     signal.signal(signal.SIGTERM, interrupt)
     total, started = Outcome(), time.monotonic()
     try:
-        if not as_is or set(names) - NEED_NO_SERVER:
-            step("build", make(f"-j{JOBS}", "all"))
         run_suites(names, total)
     except Stop as stop:
         total.failed.append(str(stop))

@@ -280,6 +280,7 @@ sub new
 	my $psql = $node->background_psql(
 		$database,
 		on_error_stop => 0,
+		wait => 0,
 		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 	my $self = bless { psql => $psql, count => 0 }, $class;
 
@@ -340,16 +341,8 @@ sub finish
 		until ($self->_answered)
 		{
 			die "no answer\n" if time > $deadline;
-			if ($psql->{run}->pumpable)
-			{
-				$psql->{run}->pump_nb;
-				select(undef, undef, undef, 0.001);
-			}
-			else
-			{
-				$psql->{run}->finish;
-				last;
-			}
+			last unless $psql->{run}->pumpable;
+			$psql->{run}->pump;
 		}
 	};
 	die "a session got no answer" if $@ && $@ eq "no answer\n";

@@ -26,6 +26,16 @@ read -ra provider_objects <<<"$(made PROVIDER_OBJS)"
 read -ra server_objects <<<"$(made SERVER_OBJS)"
 test_sources=(test/unit/*.c test/fuzz/*.c)
 
+# The files of the tree with one of these endings.
+files() {
+    local ending
+    for ending in "$@"; do
+        find . \( -path ./build -o -path ./.git -o -path ./results \
+            -o -path ./tmp_check -o -path ./output_iso \) -prune -o \
+            -name "*.$ending" ! -path './sql/pgenvelope--*' -printf '%P\n'
+    done
+}
+
 check_format() {
     test/lint/format.py --check src/*/*.[ch] test/unit/*.[ch] \
         test/fuzz/*.[ch] test/modules/*/*.[ch]
@@ -127,9 +137,8 @@ check_documentation() {
 check_tidy() {
     local found=0 file lines
     local sources
-    sources=$(git ls-files --cached --others --exclude-standard -- \
-        '*.c' '*.h' '*.py' '*.sh' '*.sql' '*.pl' '*.pm' '*.mk' '*.spec' \
-        '*.md' Makefile .ci/run)
+    sources=$(files c h py sh sql pl pm mk spec md)
+    sources+=$'\n'"Makefile"$'\n'".ci/run"
     if grep -nE '[[:space:]]+$' $sources; then
         echo "White space ends these lines."
         found=1
@@ -149,14 +158,12 @@ check_tidy() {
 }
 
 check_shell() {
-    shellcheck -S warning .ci/run $(git ls-files --cached --others --exclude-standard \
-        -- '*.sh')
+    shellcheck -x -S warning .ci/run $(files sh)
 }
 
 check_python() {
     local file
-    for file in $(git ls-files --cached --others --exclude-standard -- \
-        '*.py'); do
+    for file in $(files py); do
         /usr/bin/python3 -W error -c 'import ast, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     ast.parse(file.read(), sys.argv[1])' "$file" ||

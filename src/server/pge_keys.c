@@ -380,7 +380,15 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 		1, types, values, NULL);
 	next = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
-	next = isnull ? 1 : next + 1;
+	if (isnull)
+	{
+		/* Stored values may bear the numbers of versions that are missing. */
+		pge_problem(&problem, PGE_KEY_NOT_FOUND,
+					"Restore its rows of pgenvelope.key_version.",
+					"key \"%s\" has no versions", name);
+		pge_raise(&problem);
+	}
+	next++;
 	if (next > UINT16_MAX)
 	{
 		pge_problem(&problem, PGE_LIMIT, "Create another key.",

@@ -145,3 +145,22 @@ pge_raise(const PgeProblem *problem)
 			 errhidecontext(true)));
 	pg_unreachable();
 }
+
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
+Datum
+pge_call_hidden(PGFunction function, FunctionCallInfo fcinfo)
+{
+	ErrorContextCallback hiding = {error_context_stack, hide_statement, NULL};
+	Datum		result;
+
+	error_context_stack = &hiding;
+	result = function(fcinfo);
+	error_context_stack = hiding.previous;
+	return result;
+}

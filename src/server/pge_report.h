@@ -13,6 +13,8 @@
 #ifndef PGE_REPORT_H
 #define PGE_REPORT_H
 
+#include "fmgr.h"
+
 #include "../core/envl_status.h"
 
 typedef enum PgeOutcome
@@ -64,5 +66,12 @@ extern const char *pge_outcome_name(PgeOutcome outcome);
 
 /* Raises the problem, without the statement's text in the server's log. */
 extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
+
+/*
+ * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by
+ * PostgreSQL too (a wait that is cancelled, no memory), leaves the statement
+ * and the context's queries out of the server's log.
+ */
+extern Datum pge_call_hidden(PGFunction function, FunctionCallInfo fcinfo);
 
 #endif							/* PGE_REPORT_H */

@@ -348,8 +348,8 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 	}
 }
 
-Datum
-pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
+static Datum
+encrypt_column(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Arguments  *arguments;
@@ -388,4 +388,10 @@ pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
 									RelationGetDescr(trigger->tg_relation),
 									2, columns, values, nulls);
 	return PointerGetDatum(row);
+}
+
+Datum
+pgenvelope_encrypt_column(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(encrypt_column, fcinfo);
 }

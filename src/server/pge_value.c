@@ -152,14 +152,14 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 	PG_RETURN_POINTER(value);
 }
 
-Datum
-pgenvelope_encrypt_text(PG_FUNCTION_ARGS)
+static Datum
+encrypt_text(PG_FUNCTION_ARGS)
 {
 	return encrypt(fcinfo, ENVL_FLAG_TEXT);
 }
 
-Datum
-pgenvelope_encrypt_bytea(PG_FUNCTION_ARGS)
+static Datum
+encrypt_bytea(PG_FUNCTION_ARGS)
 {
 	return encrypt(fcinfo, 0);
 }
@@ -297,8 +297,8 @@ open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
 		pge_raise(&problem);
 }
 
-Datum
-pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
+static Datum
+decrypt_text(PG_FUNCTION_ARGS)
 {
 	PgeOpened	opened;
 	envl_view	utf8;
@@ -333,8 +333,8 @@ pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(result);
 }
 
-Datum
-pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
+static Datum
+decrypt_bytea(PG_FUNCTION_ARGS)
 {
 	PgeOpened	opened;
 
@@ -346,8 +346,8 @@ pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(opened.plaintext);
 }
 
-Datum
-pgenvelope_verify(PG_FUNCTION_ARGS)
+static Datum
+verify(PG_FUNCTION_ARGS)
 {
 	const struct varlena *value = varlena_argument(fcinfo, 0);
 	const struct varlena *context = varlena_argument(fcinfo, 1);
@@ -401,8 +401,8 @@ seal_anew(const struct varlena *value, const struct varlena *old_context,
 	PG_RETURN_POINTER(sealed);
 }
 
-Datum
-pgenvelope_reencrypt(PG_FUNCTION_ARGS)
+static Datum
+reencrypt(PG_FUNCTION_ARGS)
 {
 	const struct varlena *context = varlena_argument(fcinfo, 1);
 
@@ -411,11 +411,57 @@ pgenvelope_reencrypt(PG_FUNCTION_ARGS)
 	return seal_anew(varlena_argument(fcinfo, 0), context, context);
 }
 
-Datum
-pgenvelope_rebind(PG_FUNCTION_ARGS)
+static Datum
+rebind(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	return seal_anew(varlena_argument(fcinfo, 0), varlena_argument(fcinfo, 1),
 					 varlena_argument(fcinfo, 2));
+}
+
+/* ---------------------------------------------------------------- */
+/* What SQL calls                                                   */
+/* ---------------------------------------------------------------- */
+
+Datum
+pgenvelope_encrypt_text(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(encrypt_text, fcinfo);
+}
+
+Datum
+pgenvelope_encrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(encrypt_bytea, fcinfo);
+}
+
+Datum
+pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(decrypt_text, fcinfo);
+}
+
+Datum
+pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(decrypt_bytea, fcinfo);
+}
+
+Datum
+pgenvelope_verify(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(verify, fcinfo);
+}
+
+Datum
+pgenvelope_reencrypt(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(reencrypt, fcinfo);
+}
+
+Datum
+pgenvelope_rebind(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(rebind, fcinfo);
 }

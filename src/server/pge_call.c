@@ -210,27 +210,45 @@ run_local(PgeProvider *provider, const uint8 *plaintext)
 	envl_wipe(opened, sizeof(opened));
 }
 
+/*
+ * Sends a request.  A helper may exit when it has nothing to do, which may
+ * not have been noticed yet: then a new one is asked.
+ */
+static prov_category
+send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
+{
+	PgeCall    *call = &provider->call;
+	prov_verb	verb = call->step == PGE_STEP_SEAL ? PROV_SEAL : PROV_UNSEAL;
+	prov_category category;
+
+	/* From a copy: the provider's memory is empty in a forked child. */
+	prov_root	root = provider->root;
+
+	if (provider->helper.pid != 0)
+	{
+		category = prov_helper_send(&provider->helper, verb, &root,
+									&call->kek, bytes, failure);
+		if (!provider->helper.broken)
+			return category;
+		prov_helper_stop(&provider->helper);
+	}
+	category = prov_helper_start(&provider->helper, &root, failure);
+	if (category == PROV_OK)
+		category = prov_helper_send(&provider->helper, verb, &root,
+									&call->kek, bytes, failure);
+	return category;
+}
+
 static void
 run_helper(PgeProvider *provider, const uint8 *plaintext)
 {
 	PgeCall    *call = &provider->call;
-	bool		seal = call->step == PGE_STEP_SEAL;
 	envl_view	bytes = {call->sealed.bytes, call->sealed.len};
-	prov_root	root = provider->root;
 	prov_failure failure;
-	prov_category category = PROV_OK;
 
-	if (seal)
+	if (call->step == PGE_STEP_SEAL)
 		bytes = (envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN};
-
-	/* From a copy: the provider's memory is empty in a forked child. */
-	if (provider->helper.pid == 0)
-		category = prov_helper_start(&provider->helper, &root, &failure);
-	if (category == PROV_OK)
-		category = prov_helper_send(&provider->helper,
-									seal ? PROV_SEAL : PROV_UNSEAL,
-									&root, &call->kek, bytes, &failure);
-	if (category != PROV_OK)
+	if (send_request(provider, bytes, &failure) != PROV_OK)
 		pge_call_abandon(provider, &failure);
 }
 

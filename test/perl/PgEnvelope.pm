@@ -26,7 +26,7 @@ use Time::HiRes qw(time usleep);
 our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
-  percentile keeper_pid source_directory);
+  percentile keeper_pid kill_process source_directory);
 
 # Directory for root keys and helpers: where no base backup goes.
 my $directory;
@@ -189,6 +189,21 @@ sub wait_until
 		die "timed out waiting until $what" if time > $deadline;
 		usleep(20_000);
 	}
+	return;
+}
+
+# Kills a process and waits until it is dead, if perhaps not yet buried.
+sub kill_process
+{
+	my ($pid) = @_;
+
+	kill 'KILL', $pid;
+	wait_until(
+		sub {
+			open my $in, '<', "/proc/$pid/stat" or return 1;
+			return (<$in> // ') Z') =~ /\) [ZX]/;
+		},
+		"process $pid is dead");
 	return;
 }
 

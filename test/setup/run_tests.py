@@ -528,6 +528,8 @@ def asan_regress():
                                     "TAP_TESTS=", off)),
                 log, 900, {"PGHOST": GROUND.dir})
             part = read_regress(text)
+            if not part.passed and not part.failed:
+                part.failed.append("no test was run")
             diffs = GROUND.dir + "/regression.diffs"
             if part.failed and os.path.exists(diffs):
                 with open(diffs, encoding="utf-8", errors="replace") as file:

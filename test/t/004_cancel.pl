@@ -1,0 +1,199 @@
+# 004_cancel.pl: waiting for a key ends when it is told to, and only for the
+# one who is told.
+#
+# statement_timeout, pg_cancel_backend, pg_terminate_backend, key_timeout and
+# a client that goes away, all while a helper stands still (SIGSTOP).  The
+# others wait on and get their answer when it goes on; whoever was cancelled
+# can ask again.  The same for a key that is being created.
+#
+# SPDX-License-Identifier: PostgreSQL
+# Copyright (c) 2026, pgenvelope contributors
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PgEnvelope;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $double = new_double('kms');
+my $node = new_node(
+	'main',
+	providers =>
+	  "kms=${\ $double->uri }, main=file://${\ new_key_file() }",
+	conf => <<'END');
+pgenvelope.provider_timeout = 120s
+pgenvelope.key_timeout = 100s
+END
+
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE value (key text PRIMARY KEY, v envelope);
+CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
+AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
+CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
+SELECT env_create_key(k, provider, '{"tenant": null}');
+INSERT INTO value
+SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
+$$;
+CALL add('one', 'kms');
+CALL add('main', 'main');
+SELECT env_evict();
+END
+
+my @sessions = map { session($node) } 1 .. 8;
+my ($timed, $cancelled, $terminated, $late, $gone, $transaction, @patient) =
+  @sessions;
+my $unseals = $double->calls('unseal');
+my $keeper = keeper_pid($node);
+
+# Polls until so many sessions wait for the keeper.
+sub wait_for_waiters
+{
+	my ($count, $query) = @_;
+
+	$query //= q(%opened(''one'')%);
+	$node->poll_query_until('postgres', <<"END")
+SELECT count(*) = $count FROM pg_stat_activity
+WHERE wait_event_type = 'Extension' AND query LIKE '$query'
+END
+	  or die "there are not $count sessions waiting";
+	return;
+}
+
+# ---------------------------------------------------------------------------
+# Waiting for a key
+# ---------------------------------------------------------------------------
+
+kill 'STOP', $double->pid;
+$transaction->value('BEGIN');
+$transaction->value('SAVEPOINT before');
+$_->start("SELECT opened('one')")
+  for $cancelled, $terminated, $gone, $transaction, @patient;
+wait_for_waiters(6);
+is(counter($node, 'unseal_calls'), 3,
+	'many sessions wait for one call');
+
+my $open = "SELECT opened('one')";
+is($timed->sqlstate("SET statement_timeout = '100ms'; $open"),
+	'57014', 'statement_timeout ends the wait');
+is($late->sqlstate("SET pgenvelope.key_timeout = '100ms'; $open"),
+	'PE002', 'pgenvelope.key_timeout ends the wait');
+is($late->sqlstate("$open"), 'PE002', 'and ends it again');
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($_)")
+  for $cancelled->pid, $transaction->pid;
+is(($cancelled->finish)[1], '57014', 'pg_cancel_backend ends the wait');
+is(($transaction->finish)[1], '57014', 'and in a transaction');
+$node->safe_psql('postgres',
+	"SELECT pg_terminate_backend(${\ $terminated->pid })");
+like(($terminated->finish)[1],
+	qr/57P01|08006/, 'pg_terminate_backend ends the session');
+is( $node->safe_psql(
+		'postgres', "SELECT opened('main'), env_decrypt(env_encrypt('x',
+		'{\"tenant\": \"acme\"}', 'main'), '{\"tenant\": \"acme\"}')"),
+	'plain of main|x',
+	'another provider answers meanwhile');
+is($transaction->value("ROLLBACK TO before; SELECT opened('main'); COMMIT"),
+	'plain of main', 'the transaction can go on');
+
+ok((!grep { !$_->waiting } $gone, @patient), 'the others wait on');
+$timed->start("RESET statement_timeout; $open");
+wait_for_waiters(4);
+kill 'CONT', $double->pid;
+is(($_->finish)[0], 'plain of one', 'and get their answer')
+  for $gone, $timed, @patient;
+is($double->calls('unseal'), $unseals + 1, 'of the one call');
+is($_->value('RESET ALL; ' . $open), 'plain of one', 'so does who asks again')
+  for $late, $cancelled, $transaction;
+is($double->calls('unseal'), $unseals + 1, 'without a call');
+is(counter($node, 'failed_unavailable'),
+	0, 'nothing was the provider\'s failure');
+all_wiped($node, 'after waiting');
+
+# Everybody gives up.  The call goes on, and its answer is there for others.
+$node->safe_psql('postgres', 'SELECT env_evict()');
+kill 'STOP', $double->pid;
+is($timed->sqlstate("SET statement_timeout = '100ms'; $open"),
+	'57014', 'the only one who waits gives up');
+kill 'CONT', $double->pid;
+$double->wait_for_call('unseal', $unseals + 2);
+$node->poll_query_until('postgres',
+	'SELECT cached_keys = 1 FROM pgenvelope.stat');
+is($late->value($open), 'plain of one', 'the answer is kept');
+is($double->calls('unseal'), $unseals + 2, 'and serves the next');
+
+# An eviction during a call loses no waiter.
+$node->safe_psql('postgres', 'SELECT env_evict()');
+kill 'STOP', $double->pid;
+$late->start($open);
+wait_for_waiters(1);
+$node->safe_psql('postgres', 'SELECT env_evict()');
+kill 'CONT', $double->pid;
+is(($late->finish)[0], 'plain of one', 'a waiter outlives an eviction');
+
+# A client that goes away is noticed where the system can tell.
+$gone->value("SET client_connection_check_interval = '100ms'");
+$node->safe_psql('postgres', 'SELECT env_evict()');
+kill 'STOP', $double->pid;
+$gone->start($open);
+wait_for_waiters(1);
+$gone->{psql}{run}->kill_kill;
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ${\ $gone->pid }"
+	),
+	'a client that has gone is not waited for');
+kill 'CONT', $double->pid;
+is($late->value($open), 'plain of one', 'and the key is there');
+
+# ---------------------------------------------------------------------------
+# Creating a key
+# ---------------------------------------------------------------------------
+
+my $create = "SELECT env_create_key('new', 'kms') > 0";
+my $other = "SELECT env_create_key('other', 'main') > 0";
+my $seals = $double->calls('seal');
+
+kill 'STOP', $double->pid;
+is($timed->sqlstate("SET statement_timeout = '100ms'; $create"),
+	'57014', 'statement_timeout ends the creation of a key');
+is($late->sqlstate("SET pgenvelope.key_timeout = '100ms'; $create"),
+	'PE002', 'and so does pgenvelope.key_timeout');
+$cancelled->start($create);
+wait_for_waiters(1, '%env_create_key%');
+$late->start('RESET ALL; ' . $other);
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+$node->safe_psql('postgres',
+	"SELECT pg_cancel_backend(${\ $cancelled->pid })");
+is(($cancelled->finish)[1], '57014', 'a cancelled creation ends');
+is(($late->finish)[0], 't', 'and the next in the queue gets its turn');
+is( $node->safe_psql(
+		'postgres', "SELECT count(*) FROM pgenvelope.key WHERE name = 'new'"),
+	'0',
+	'nothing was created');
+kill 'CONT', $double->pid;
+
+# The keeper has made three KEKs that nobody took.  They are let go.
+$double->wait_for_call('seal', $seals + 3);
+is($cancelled->value($create), 't', 'the key can be created');
+is( $node->safe_psql(
+		'postgres', q(SELECT env_decrypt(env_encrypt('x',
+		'{"tenant": "a", "type": "b"}', 'new'),
+		'{"tenant": "a", "type": "b"}'))),
+	'x',
+	'and used');
+is(counter($node, 'cached_keys'), 6, 'KEKs that nobody took are there');
+advance_clock($node, 301);
+ok( $node->poll_query_until(
+		'postgres', 'SELECT cached_keys = 0 FROM pgenvelope.stat'),
+	'and go');
+all_wiped($node, 'KEKs that nobody took');
+
+is(keeper_pid($node), $keeper, 'one keeper has lived through all of this');
+is($double->calls('start'), 1, 'with one helper');
+$_->quit for @sessions;
+
+done_testing();

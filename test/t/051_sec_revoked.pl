@@ -1,0 +1,77 @@
+# 051_sec_revoked.pl: key_cache_grace is for a provider that does not answer.
+# One that answers no has taken the key back: it goes from the cache and from
+# every session at the next refresh.
+#
+# SPDX-License-Identifier: PostgreSQL
+# Copyright (c) 2026, pgenvelope contributors
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PgEnvelope;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $double = new_double('kms');
+my $node = new_node(
+	'main',
+	providers => "kms=${\ $double->uri }",
+	conf => <<'END');
+pgenvelope.key_cache_ttl = 300s
+pgenvelope.key_cache_grace = 3600s
+END
+
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE value (v envelope);
+SELECT env_create_key('one', 'kms', '{}');
+INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
+END
+my $open = q(SELECT env_decrypt(v, '{}') FROM value);
+my $holder = session($node);
+
+# Makes the key due for a refresh, as one that is in use.
+sub fall_due
+{
+	my $calls = $double->calls('unseal');
+
+	advance_clock($node, 200);
+	$holder->value($open);
+	advance_clock($node, 101);
+	$double->wait_for_call('unseal', $calls + 1);
+	return;
+}
+
+foreach my $answer ('denied', 'not_found', 'disabled')
+{
+	is($holder->value($open), 'plain', "$answer: opened before");
+	$double->behave("fail $answer");
+	fall_due();
+	ok( $node->poll_query_until(
+			'postgres', 'SELECT cached_keys = 0 FROM pgenvelope.stat'),
+		"$answer: the key leaves the cache at its refresh");
+	all_wiped($node, $answer);
+	is($holder->sqlstate($open),
+		'PE006', "$answer: the session that held it has lost it");
+	is_sqlstate($node, $open, 'PE006', "$answer: so has any other");
+	$double->behave('ok');
+	advance_clock($node, 3);
+}
+
+# Everything else may be a slip that somebody mends.
+foreach my $answer ('unavailable', 'throttled', 'misconfigured', 'integrity')
+{
+	is($holder->value($open), 'plain', "$answer: opened before");
+	$double->behave("fail $answer");
+	fall_due();
+	advance_clock($node, 1);
+	is($holder->value($open), 'plain', "$answer: grace for who held it");
+	is($node->safe_psql('postgres', $open), 'plain', "$answer: and others");
+	$double->behave('ok');
+	$node->safe_psql('postgres', 'SELECT env_evict()');
+	advance_clock($node, 31);
+}
+
+done_testing();

@@ -22,6 +22,9 @@
 #define REMEMBERED 8
 #define REMEMBERED_MAX 512
 
+/* Bytes of a member's name in a message, which has room for 255. */
+#define SHOWN_NAME_MAX 100
+
 typedef struct BoundContext
 {
 	size_t		jsonb_len;		/* 0: nothing remembered */
@@ -190,6 +193,18 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 /* Binding                                                          */
 /* ---------------------------------------------------------------- */
 
+/* A member's name as a message of this database shows it. */
+static envl_view
+shown_name(envl_view member)
+{
+	envl_view	text = {NULL, 0};
+	PgeProblem	ignored;
+
+	if (member.len > 0 && pge_from_utf8(member, &text, &ignored))
+		text.len = pge_shown_len(text, SHOWN_NAME_MAX);
+	return text;
+}
+
 /* Whether the context satisfies the key; remembered per entry. */
 static bool
 check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
@@ -209,6 +224,7 @@ check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
 		return true;
 	}
 	pge_problem_core(problem, status);
+	member = shown_name(member);
 	switch (status)
 	{
 		case ENVL_CONTEXT_EMPTY:
@@ -218,17 +234,17 @@ check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
 			break;
 		case ENVL_CONTEXT_MISSING:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\".",
-							   key->name, (int) Min(member.len, 100),
+							   key->name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_PINNED:
 			pge_problem_detail(problem, "Key \"%s\" is for another value of the member \"%.*s\".",
-							   key->name, (int) Min(member.len, 100),
+							   key->name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_EMPTY_MEMBER:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\", which is an empty string.",
-							   key->name, (int) Min(member.len, 100),
+							   key->name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		default:

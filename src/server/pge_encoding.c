@@ -93,3 +93,9 @@ pge_from_utf8(envl_view utf8, envl_view *text, PgeProblem *problem)
 					   "Use env_decrypt_bytea to get its UTF-8 bytes.",
 					   "value has no equivalent in the encoding of the database");
 }
+
+int
+pge_shown_len(envl_view text, int max)
+{
+	return pg_mbcliplen((const char *) text.data, (int) text.len, max);
+}

@@ -26,4 +26,10 @@ extern bool pge_to_utf8(envl_view text, envl_view *utf8,
 extern bool pge_from_utf8(envl_view utf8, envl_view *text,
 						  PgeProblem *problem);
 
+/*
+ * How many bytes of a text of the database a message shows: at most max, and
+ * no part of a character, which a client could not read.
+ */
+extern int	pge_shown_len(envl_view text, int max);
+
 #endif							/* PGE_ENCODING_H */

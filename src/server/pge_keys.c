@@ -184,7 +184,7 @@ key_to_administer(text *name)
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
 					"The view pgenvelope.keys lists the keys.",
 					"key \"%.*s\" does not exist",
-					(int) Min(wanted.len, ENVL_KEY_NAME_MAX),
+					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 					(const char *) wanted.data);
 		pge_raise(&problem);
 	}
@@ -224,6 +224,7 @@ static void
 choose_provider(const char *asked, char *provider)
 {
 	char	   *database = get_database_name(MyDatabaseId);
+	envl_view	wanted;
 	prov_root	root;
 	PgeProblem	problem;
 
@@ -236,13 +237,16 @@ choose_provider(const char *asked, char *provider)
 					"no key provider is configured for this database");
 		pge_raise(&problem);
 	}
-	if (strcmp(asked != NULL ? asked : provider, provider) != 0 ||
+	wanted.data = (const uint8 *) (asked != NULL ? asked : provider);
+	wanted.len = strlen((const char *) wanted.data);
+	if (strcmp((const char *) wanted.data, provider) != 0 ||
 		!pge_find_provider(provider, database, &root))
 	{
 		pge_problem(&problem, PGE_PROVIDER,
 					"The setting pgenvelope.providers lists the providers and their databases.",
-					"key provider \"%s\" is not configured for this database",
-					provider);
+					"key provider \"%.*s\" is not configured for this database",
+					pge_shown_len(wanted, PROV_NAME_SIZE - 1),
+					(const char *) wanted.data);
 		pge_raise(&problem);
 	}
 }
@@ -513,7 +517,7 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 			pge_problem(&problem, PGE_KEY_NOT_FOUND,
 						"The view pgenvelope.keys lists the keys.",
 						"key \"%.*s\" does not exist",
-						(int) Min(name.len, ENVL_KEY_NAME_MAX),
+						pge_shown_len(name, ENVL_KEY_NAME_MAX),
 						(const char *) name.data);
 			pge_raise(&problem);
 		}

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "pge_report.h"
 
 /* Indexed by PgeOutcome. */
@@ -44,6 +46,16 @@ static const struct
 	[PGE_INTERNAL] = {"internal", ERRCODE_INTERNAL_ERROR},
 };
 
+/* Formats a sentence; one that is too long ends with a whole character. */
+static void pg_attribute_printf(3, 0)
+format(char *out, size_t size, const char *text, va_list args)
+{
+	int			len = vsnprintf(out, size, text, args);
+
+	if (len >= (int) size)
+		out[pg_mbcliplen(out, (int) size - 1, (int) size - 1)] = '\0';
+}
+
 bool
 pge_problem(PgeProblem *problem, PgeOutcome outcome, const char *hint,
 			const char *message, ...)
@@ -54,7 +66,7 @@ pge_problem(PgeProblem *problem, PgeOutcome outcome, const char *hint,
 	problem->hint = hint;
 	problem->detail[0] = '\0';
 	va_start(args, message);
-	vsnprintf(problem->message, sizeof(problem->message), message, args);
+	format(problem->message, sizeof(problem->message), message, args);
 	va_end(args);
 	return false;
 }
@@ -65,7 +77,7 @@ pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 	va_list		args;
 
 	va_start(args, detail);
-	vsnprintf(problem->detail, sizeof(problem->detail), detail, args);
+	format(problem->detail, sizeof(problem->detail), detail, args);
 	va_end(args);
 }
 

@@ -73,7 +73,7 @@ pge_encrypting_version(const text *name, PgeProblem *problem)
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
 					"Create it with env_create_key.",
 					"key \"%.*s\" does not exist",
-					(int) Min(wanted.len, ENVL_KEY_NAME_MAX),
+					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 					(const char *) wanted.data);
 		return NULL;
 	}

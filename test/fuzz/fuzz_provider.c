@@ -121,9 +121,14 @@ is_zero(const void *memory, size_t len)
 	return len == 0;
 }
 
+/* A reply that was taken is one whole line, and all that was written. */
 static void
-check_reply(const prov_helper *helper, const prov_reply *reply)
+check_reply(const prov_helper *helper, envl_view written,
+			const prov_reply *reply)
 {
+	CHECK(written.len > 0 && written.len <= PROV_LINE_MAX);
+	CHECK(memchr(written.data, '\n', written.len) ==
+		  written.data + written.len - 1);
 	CHECK(helper->request == 0 && !helper->broken && helper->line_len == 0);
 	CHECK(is_zero(helper->line, sizeof(helper->line)));
 	CHECK(memchr(reply->sealed.root_key, 0, PROV_ROOT_KEY_MAX) != NULL);
@@ -142,14 +147,15 @@ try_reply(envl_view input)
 	static const uint64_t requests[] = {1, 7, 4096, UINT64_MAX};
 	static prov_helper helper;
 	static prov_reply reply;
+	envl_view	written;
 	prov_failure failure;
 	prov_category category;
 	bool		done;
 
 	if (input.len < 1 || input.len > 2 * PROV_LINE_MAX)
 		return;
-	start_helper(&helper, (envl_view) {input.data + 1, input.len - 1},
-				 (input.data[0] & 0x10) != 0);
+	written = (envl_view) {input.data + 1, input.len - 1};
+	start_helper(&helper, written, (input.data[0] & 0x10) != 0);
 	helper.verb = (input.data[0] & 3) % 3;
 	helper.last_request = requests[input.data[0] >> 2 & 3];
 	if ((input.data[0] & 0x80) == 0)
@@ -159,7 +165,7 @@ try_reply(envl_view input)
 	if (!done)
 		CHECK(category == PROV_OK && !helper.broken);
 	else if (category == PROV_OK)
-		check_reply(&helper, &reply);
+		check_reply(&helper, written, &reply);
 	else
 	{
 		check_failure(&failure, category);

@@ -60,6 +60,8 @@ SETTINGS = [
     b"ma in=file:///r",
     b"main@=file://r",
     b" main=vault://v/transit/keys/app",
+    b"main=file:///" + b"p" * 1022,
+    b"n" * 63 + b"@" + b"d" * 63 + b"=command:/" + b"p" * 1023,
 ]
 # The first byte says what the helper was asked (fuzz_provider.c).
 REPLIES = [
@@ -75,6 +77,8 @@ REPLIES = [
     b"\x09ok 1 QUJD\n",
     b"\x11ok 1 QU",
     b"\x80ok 1\n",
+    b"\x02ok 1\nok 1\n",
+    b"\x00ok 1 " + b"A" * 8200,
 ]
 
 

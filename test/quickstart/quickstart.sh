@@ -187,7 +187,7 @@ refused() {
 
 tour() {
     local tenant id column plaintext value context other_id other_tenant
-    local rows columns row count file sealed outside
+    local rows columns row count marker found sealed outside
 
     rows=$(sql <<<"SELECT count(*) FROM customers")
     [ "$rows" -gt 0 ] || fail "No row was loaded."
@@ -237,15 +237,18 @@ tour() {
         sed 's/^/  /'
 
     heading "The plaintext is not on this disk"
-    if [ "${#plaintext}" -ge 8 ]; then
+    # Short words are everywhere, and grep takes lines one at a time.
+    marker=$(awk 'length > length(longest) {longest = $0} END {print longest}' \
+        <<<"$plaintext")
+    if [ "${#marker}" -lt 12 ]; then
+        remark "The value is too short to search for."
+    else
         sql <<<"CHECKPOINT"
         count=$(as_server find "$data" -type f | wc -l)
-        if file=$(as_server grep -rlaF -e "$plaintext" "$data"); then
-            fail "The plaintext is in: $file"
+        if found=$(as_server grep -rlaF -e "$marker" "$data"); then
+            fail "It is there; is it a tenant or id as well?  $found"
         fi
         good "grep of all $count files of the server, write-ahead log included: nothing"
-    else
-        remark "The value is too short to search for."
     fi
 
     heading "The same value opened outside the database, by python3-jwcrypto"
@@ -261,13 +264,15 @@ tour() {
     good "    $outside"
 
     heading "Time"
-    count=$(IFS=+; echo "count(\"${columns[*]}\")")
-    count=${count//+/\") + count(\"}
-    sql <<SQL | sed 's/^/  /'
+    count=$(sql <<<"SELECT format('SELECT %s FROM customers_plain',
+            string_agg(format('count(%I)', attname), ' + '))
+        FROM pg_attribute WHERE attrelid = 'customers'::regclass
+            AND attnum > 0 AND atttypid = 'envelope'::regtype")
+    sql -v "count=$count" <<'SQL' | sed 's/^/  /'
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 CREATE TEMPORARY TABLE took (what text, value_count bigint, seconds float8);
-CREATE PROCEDURE pg_temp.measure(what text, query text) LANGUAGE plpgsql AS \$\$
+CREATE PROCEDURE pg_temp.measure(what text, query text) LANGUAGE plpgsql AS $$
 DECLARE
     value_count bigint;
     started timestamptz := clock_timestamp();
@@ -275,11 +280,11 @@ BEGIN
     EXECUTE query INTO value_count;
     INSERT INTO took VALUES (what, value_count,
         extract(epoch FROM clock_timestamp() - started));
-END \$\$;
+END $$;
 CALL pg_temp.measure('encrypted', 'SELECT count(env_encrypt(id,
     jsonb_build_object(''tenant'', tenant, ''type'', ''t'', ''id'', id)))
     FROM customers, generate_series(1, 5)');
-CALL pg_temp.measure('decrypted', 'SELECT $count FROM customers_plain');
+CALL pg_temp.measure('decrypted', :'count');
 SELECT format('%s values %s in %s s: %s microseconds each, context and query included',
     value_count, what, round(seconds::numeric, 2),
     round((seconds / greatest(value_count, 1) * 1e6)::numeric, 1)) FROM took;

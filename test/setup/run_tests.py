@@ -550,6 +550,11 @@ def soak():
                f"{LOG}/soak.log", 240, {"SOAK_SECONDS": "10"})
 
 
+def quickstart():
+    return tap("quickstart", ["test/quickstart/test.sh"],
+               f"{LOG}/quickstart.log", 240)
+
+
 def lint():
     return tap("lint", ["test/lint/lint.sh"], f"{LOG}/lint.log", 600)
 
@@ -563,6 +568,7 @@ SUITES = {
     "isolation": isolation,
     "tap": tap_tests,
     "soak": soak,
+    "quickstart": quickstart,
     "lint": lint,
 }
 OPTIONAL_SUITES = {

@@ -46,8 +46,11 @@ static const struct
 	[PGE_INTERNAL] = {"internal", ERRCODE_INTERNAL_ERROR},
 };
 
+static void format(char *out, size_t size, const char *text, va_list args)
+			pg_attribute_printf(3, 0);
+
 /* Formats a sentence; one that is too long ends with a whole character. */
-static void pg_attribute_printf(3, 0)
+static void
 format(char *out, size_t size, const char *text, va_list args)
 {
 	int			len = vsnprintf(out, size, text, args);

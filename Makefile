@@ -29,7 +29,8 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.
 REGRESS = catalog type equality storage keys key_states key_transactions \
-	rights guard context encrypt tamper reencrypt
+	rights guard context encrypt tamper reencrypt trigger \
+	trigger_arguments
 ISOLATION =
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)

@@ -134,6 +134,15 @@ member_from_value(const JsonbValue *value, bool null_allowed,
 	}
 }
 
+bool
+pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
+{
+	JsonbValue	scalar = {.type = jbvBinary};
+
+	(void) JsonbExtractScalar(&value->root, &scalar);
+	return member_from_value(&scalar, false, member, problem);
+}
+
 /* Collects the members of a jsonb object. */
 static bool
 members_from_jsonb(Jsonb *object, bool null_allowed, envl_member *members,

@@ -35,6 +35,10 @@ extern bool pge_context_bind_members(envl_member *members, size_t count,
 									 envl_bound_context *context,
 									 PgeProblem *problem);
 
+/* The value of a member from a scalar jsonb, which must outlive it. */
+extern bool pge_member_from_jsonb(Jsonb *value, envl_member *member,
+								  PgeProblem *problem);
+
 /* Canonical bytes of a required context; out holds ENVL_CONTEXT_MAX. */
 extern bool pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 								  PgeProblem *problem);

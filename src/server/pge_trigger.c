@@ -22,12 +22,15 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "pge_compat.h"
+#include "pge_context.h"
 #include "pge_encoding.h"
 #include "pge_type.h"
 #include "pge_value.h"
@@ -39,12 +42,13 @@ PG_FUNCTION_INFO_V1(pgenvelope_encrypt_column);
 /* The most members that a trigger names. */
 #define TRIGGER_MEMBERS_MAX 32
 
-/* A column, and how its values become text. */
+/* A column, and how its values become text or jsonb. */
 typedef struct Column
 {
 	AttrNumber	number;
 	Oid			type;			/* of which a domain is made, if it is one */
 	FmgrInfo	output;
+	FmgrInfo	to_jsonb;		/* members only */
 } Column;
 
 /* One member of the context: from a column, or a literal. */
@@ -89,6 +93,22 @@ find_column(Relation table, const char *name, Column *column)
 	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
 }
 
+/*
+ * Sets up to_jsonb, which learns the type of its argument from the call that
+ * it is in.
+ */
+static void
+prepare_to_jsonb(Column *column)
+{
+	Const	   *argument = makeNullConst(column->type, -1, InvalidOid);
+	FuncExpr   *call = makeFuncExpr(F_TO_JSONB, JSONBOID,
+									list_make1(argument), InvalidOid,
+									InvalidOid, COERCE_EXPLICIT_CALL);
+
+	fmgr_info_cxt(F_TO_JSONB, &column->to_jsonb, CurrentMemoryContext);
+	fmgr_info_set_expr((Node *) call, &column->to_jsonb);
+}
+
 /* The argument in UTF-8; it comes from the catalog, so it is no secret. */
 static envl_view
 argument_utf8(const char *argument, size_t len)
@@ -103,8 +123,9 @@ argument_utf8(const char *argument, size_t len)
 }
 
 static void
-read_member(Relation table, const char *argument, Member *member)
+read_member(Relation table, const char *argument, Arguments *arguments)
 {
+	Member	   *member = &arguments->members[arguments->member_count++];
 	size_t		name_len = strcspn(argument, "=:");
 
 	if (name_len == 0 || argument[name_len] == '\0')
@@ -119,7 +140,18 @@ read_member(Relation table, const char *argument, Member *member)
 	if (member->is_literal)
 		member->literal = argument_utf8(argument, strlen(argument));
 	else
+	{
 		find_column(table, argument, &member->column);
+		prepare_to_jsonb(&member->column);
+
+		/* Neither is left as it is, so nobody could give the context again. */
+		if (member->column.number == arguments->source.number ||
+			member->column.number == arguments->target.number)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" cannot be a member of its own encryption context",
+							argument)));
+	}
 }
 
 /*
@@ -153,6 +185,10 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 	find_column(table, trigger->tgargs[0], &arguments->source);
 	find_column(table, trigger->tgargs[1], &arguments->target);
 	check_target(table, &arguments->target, trigger->tgargs[1]);
+	if (arguments->source.number == arguments->target.number)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source and target of env_encrypt_column are the same column")));
 	for (int i = 2; i < trigger->tgnargs; i++)
 	{
 		const char *argument = trigger->tgargs[i];
@@ -167,8 +203,7 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("env_encrypt_column takes at most %d members",
 							TRIGGER_MEMBERS_MAX)));
-		read_member(table, argument,
-					&arguments->members[arguments->member_count++]);
+		read_member(table, argument, arguments);
 	}
 }
 
@@ -213,6 +248,7 @@ fill_member(Relation table, HeapTuple row, Member *from, envl_member *member)
 {
 	Datum		value;
 	bool		isnull;
+	PgeProblem	problem;
 
 	member->name = from->name;
 	member->type = ENVL_MEMBER_STRING;
@@ -252,8 +288,15 @@ fill_member(Relation table, HeapTuple row, Member *from, envl_member *member)
 			member->type = ENVL_MEMBER_BOOLEAN;
 			member->boolean = DatumGetBool(value);
 			break;
-		default:
+		case TEXTOID:
+		case VARCHAROID:
 			member->string = text_of(&from->column, value);
+			break;
+		default:
+			value = FunctionCall1(&from->column.to_jsonb, value);
+			if (!pge_member_from_jsonb(DatumGetJsonbP(value), member,
+									   &problem))
+				pge_raise(&problem);
 	}
 }
 

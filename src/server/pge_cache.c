@@ -19,6 +19,9 @@
 #include "pge_compat.h"
 #include "pge_guc.h"
 
+/* How long a KEK that fails its check is kept.  Seconds, as any failure. */
+#define MISMATCH_MS 2000
+
 static uint64 hits;				/* not yet added to the shared counter */
 
 void
@@ -180,14 +183,21 @@ adopt_new_kek(int i)
 		pge_slot_clear(i);
 }
 
-/* Copies a KEK out if it is the catalog's.  Caller holds the lock. */
+/*
+ * Copies a KEK out if it is the catalog's.  If it is not, row or provider is
+ * wrong, and the provider is asked again in a moment.  Caller holds the lock
+ * exclusively.
+ */
 static bool
 take_kek(int i, const PgeSealedKek *kek, PgeUnsealedKek *out)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
 
 	if (!envl_secret_equal(slot->kcv, kek->kcv, ENVL_KCV_LEN))
+	{
+		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
 		return false;
+	}
 	out->key = pge_shared->keys[i];
 	out->hard_ms = slot->hard_ms;
 	out->slot = i;

@@ -142,6 +142,15 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 							 "The cryptographic library failed.", NULL);
 		failure = &broken;
 	}
+	if (category == PROV_OK && call->refresh &&
+		!envl_secret_equal(kcv, call->kcv, ENVL_KCV_LEN))
+	{
+		/* A KEK that works is not given up for another. */
+		category = prov_fail(&broken, PROV_INTEGRITY,
+							 "The provider opened another key than before.",
+							 NULL);
+		failure = &broken;
+	}
 	note_outcome(provider, category);
 	if (category != PROV_OK)
 		log_failure(provider, call, failure);

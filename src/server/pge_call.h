@@ -37,6 +37,7 @@ typedef struct PgeCall
 	char		key_name[ENVL_KEY_NAME_MAX + 1];
 	prov_kek	kek;			/* name points to key_name */
 	prov_sealed sealed;
+	uint8		kcv[ENVL_KCV_LEN];	/* refresh: of the KEK in the slot */
 	envl_key	key;			/* PROVE: the new KEK; then the result */
 	int64		deadline_ms;
 } PgeCall;

@@ -161,6 +161,7 @@ assign(PgeProvider *provider, int i, bool refresh)
 	call->kek.key_id = slot->key_id;
 	call->kek.version = slot->version;
 	call->sealed = slot->sealed;
+	memcpy(call->kcv, slot->kcv, ENVL_KCV_LEN);
 	if (refresh)
 	{
 		slot->refreshing = true;

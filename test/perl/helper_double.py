@@ -44,6 +44,8 @@ A line of helper.control is "BEHAVIOUR [ARGUMENT]", or "VERB BEHAVIOUR
     short                   seal: an empty field; unseal: 47 bytes
     wrong_blob              seal: seals other bytes than it was given;
                             unseal: returns the right number of other bytes
+    wrong_kek               unseal: returns another KEK, bound to the right
+                            key and version
     wrong_key               seal: seals under another root key
 
 SPDX-License-Identifier: PostgreSQL
@@ -173,6 +175,8 @@ def fields_of(verb, name, data, behaviour):
         plaintext = plaintext[:-1]
     if behaviour == "wrong_blob":
         plaintext = os.urandom(len(plaintext))
+    if behaviour == "wrong_kek":
+        plaintext = os.urandom(32) + plaintext[32:]
     return [encode(plaintext)]
 
 

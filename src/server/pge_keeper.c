@@ -171,6 +171,18 @@ assign(PgeProvider *provider, int i, bool refresh)
 		slot->state = PGE_SLOT_WORKING;
 }
 
+/* The provider of a slot's key, if it is listed for the slot's database. */
+static PgeProvider *
+provider_of(const PgeSlot *slot)
+{
+	PgeProvider *provider = find_provider(slot->provider);
+
+	if (provider != NULL && provider->root.database[0] != '\0' &&
+		strcmp(provider->root.database, slot->database_name) != 0)
+		return NULL;
+	return provider;
+}
+
 /*
  * Finds work in a wanted slot.  Returns true if the slot's state changed;
  * *start is the provider whose call is to be started.
@@ -239,7 +251,7 @@ examine_ready(int i, int64 now, PgeProvider **start)
 		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
 		return true;
 	}
-	provider = find_provider(slot->provider);
+	provider = provider_of(slot);
 	if (provider == NULL)
 	{
 		slot->soft_ms = now + 1000;

@@ -175,6 +175,7 @@ adopt_new_kek(int i)
 	uint8		digest[ENVL_KEK_DIGEST_LEN];
 
 	slot->seal = false;
+	slot->soft_ms = slot->hard_ms - (int64) pge_key_cache_grace * 1000;
 	if (envl_kek_digest(slot->key_id, slot->version,
 						(envl_view) {slot->sealed.bytes, slot->sealed.len},
 						digest) == ENVL_OK)

@@ -16,6 +16,12 @@
 /* How long a failure is remembered.  Seconds, never more. */
 #define FAILURE_MEMORY_MS 2000
 
+/*
+ * How long a new KEK is kept for the backend that wants it.  It is woken at
+ * once; if it has given up, the slot is somebody else's.
+ */
+#define UNCLAIMED_MS 10000
+
 /* Failures in a row that open the circuit, and for how long. */
 #define BREAKER_THRESHOLD 5
 #define BREAKER_FIRST_MS 1000
@@ -74,6 +80,8 @@ publish_key(PgeCall *call, int64 now)
 	/* Jitter keeps the keys of one start from falling due together. */
 	slot->soft_ms = now + ttl - (int64) (pge_random_fraction() * 0.1 * ttl);
 	slot->hard_ms = now + ttl + (int64) pge_key_cache_grace * 1000;
+	if (slot->seal)
+		slot->soft_ms = Min(slot->soft_ms, now + UNCLAIMED_MS);
 }
 
 /*

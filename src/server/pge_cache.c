@@ -193,16 +193,19 @@ static bool
 take_kek(int i, const PgeSealedKek *kek, PgeUnsealedKek *out)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
+	int64		now = pge_clock_ms();
 
 	if (!envl_secret_equal(slot->kcv, kek->kcv, ENVL_KCV_LEN))
 	{
-		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
+		slot->hard_ms = Min(slot->hard_ms, now + MISMATCH_MS);
 		return false;
 	}
 	out->key = pge_shared->keys[i];
-	out->hard_ms = slot->hard_ms;
+
+	/* The slot may be somebody else's soon, and not be refreshed any more. */
+	out->hard_ms = Min(slot->hard_ms, now + (int64) pge_key_cache_ttl * 1000);
 	out->slot = i;
-	pg_atomic_write_u64(&slot->used_ms, pge_clock_ms());
+	pg_atomic_write_u64(&slot->used_ms, now);
 	return true;
 }
 

@@ -18,8 +18,9 @@ use Test::More;
 my $double = new_double('kms');
 my $node = new_node(
 	'main',
-	providers => "kms=${\ $double->uri }",
+	providers => "kms=${\ $double->uri }, main=file://${\ new_key_file() }",
 	conf => <<'END');
+pgenvelope.key_cache_size = 16
 pgenvelope.key_cache_ttl = 300s
 pgenvelope.key_cache_grace = 3600s
 END
@@ -28,6 +29,8 @@ $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (v envelope);
 SELECT env_create_key('one', 'kms', '{}');
 INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
+CREATE TABLE other AS SELECT env_create_key('k' || i, 'main', '{}'), i
+FROM generate_series(1, 20) i;
 END
 my $open = q(SELECT env_decrypt(v, '{}') FROM value);
 my $holder = session($node);
@@ -73,5 +76,20 @@ foreach my $answer ('unavailable', 'throttled', 'misconfigured', 'integrity')
 	$node->safe_psql('postgres', 'SELECT env_evict()');
 	advance_clock($node, 31);
 }
+
+# A key that others have put out of the cache is not refreshed.  Whoever holds
+# it asks again all the same.
+is($holder->value($open), 'plain', 'opened before it is put out');
+my $use_others = q(SELECT env_encrypt('x', '{}', 'k' || i) FROM other);
+$node->safe_psql('postgres', $use_others);
+$double->behave('denied');
+is($holder->value($open), 'plain', 'opened although it was put out');
+for (1 .. 3)
+{
+	advance_clock($node, 101);
+	$holder->sqlstate($open);
+	$node->safe_psql('postgres', $use_others);
+}
+is($holder->sqlstate($open), 'PE006', 'but not longer than the TTL');
 
 done_testing();

@@ -14,7 +14,9 @@
 #include <limits.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 
 #include "envl_suite.h"
 
@@ -75,6 +77,14 @@ gcm_forget(envl_engine *engine)
 	ERR_clear_error();
 }
 
+/* The tag as a parameter of libcrypto's, to be read or written. */
+static OSSL_PARAM
+gcm_tag_parameter(uint8_t *tag)
+{
+	return OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag,
+											 ENVL_TAG_LEN);
+}
+
 /* Runs bytes through the context; out is NULL for AAD. */
 static bool
 gcm_update(EVP_CIPHER_CTX *context, envl_view in, uint8_t *out)
@@ -88,27 +98,50 @@ gcm_update(EVP_CIPHER_CTX *context, envl_view in, uint8_t *out)
 						 (int) in.len) == 1;
 }
 
-/* Gives the context key, nonce and AAD. */
+/*
+ * Runs the AAD through the context: in one piece if it is short, since a call
+ * of libcrypto costs more than copying, and one that starts amid a block more
+ * again.
+ */
 static bool
-gcm_start(envl_engine *engine, const envl_gcm *gcm, bool seal)
+gcm_bind(envl_engine *engine, const envl_gcm *gcm)
+{
+	uint8_t		joined[256];
+	envl_view	head = gcm->aad[0];
+	envl_view	tail = gcm->aad[1];
+
+	if (head.len > sizeof(joined) || tail.len > sizeof(joined) - head.len)
+		return gcm_update(engine->gcm_context, head, NULL) &&
+			gcm_update(engine->gcm_context, tail, NULL);
+	if (head.len > 0)
+		memcpy(joined, head.data, head.len);
+	if (tail.len > 0)
+		memcpy(joined + head.len, tail.data, tail.len);
+	return gcm_update(engine->gcm_context,
+					  (envl_view) {joined, head.len + tail.len}, NULL);
+}
+
+/*
+ * Gives the context key, nonce and AAD, and the tag to expect where it is to
+ * open; tag is NULL where it is to seal.
+ */
+static bool
+gcm_start(envl_engine *engine, const envl_gcm *gcm, const uint8_t *tag)
 {
 	const EVP_CIPHER *cipher = NULL;
+	OSSL_PARAM	expected[] = {gcm_tag_parameter((uint8_t *) tag),
+							  OSSL_PARAM_END};
 
 	if (engine->gcm_context == NULL)
 	{
 		engine->gcm_context = EVP_CIPHER_CTX_new();
 		cipher = engine->gcm;
 	}
-	if (engine->gcm_context == NULL ||
+	return engine->gcm_context != NULL &&
 		EVP_CipherInit_ex2(engine->gcm_context, cipher, gcm->key->bytes,
-						   gcm->nonce, seal, NULL) != 1)
-		return false;
-	for (size_t i = 0; i < sizeof(gcm->aad) / sizeof(gcm->aad[0]); i++)
-	{
-		if (!gcm_update(engine->gcm_context, gcm->aad[i], NULL))
-			return false;
-	}
-	return true;
+						   gcm->nonce, tag == NULL,
+						   tag != NULL ? expected : NULL) == 1 &&
+		gcm_bind(engine, gcm);
 }
 
 envl_status
@@ -118,13 +151,13 @@ envl_gcm_seal(envl_engine *engine, const envl_gcm *gcm, envl_view head,
 	uint8_t    *tail_out = head.len > 0 ? out + head.len : out;
 	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
 	int			unused_len;
+	OSSL_PARAM	result[] = {gcm_tag_parameter(tag), OSSL_PARAM_END};
 
-	if (gcm_start(engine, gcm, true) &&
+	if (gcm_start(engine, gcm, NULL) &&
 		gcm_update(engine->gcm_context, head, out) &&
 		gcm_update(engine->gcm_context, tail, tail_out) &&
 		EVP_CipherFinal_ex(engine->gcm_context, unused, &unused_len) == 1 &&
-		EVP_CIPHER_CTX_ctrl(engine->gcm_context, EVP_CTRL_AEAD_GET_TAG,
-							ENVL_TAG_LEN, tag) == 1)
+		EVP_CIPHER_CTX_get_params(engine->gcm_context, result) == 1)
 		return ENVL_OK;
 
 	gcm_forget(engine);
@@ -141,10 +174,8 @@ envl_gcm_open(envl_engine *engine, const envl_gcm *gcm,
 	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
 	int			unused_len;
 
-	if (gcm_start(engine, gcm, false) &&
-		gcm_update(engine->gcm_context, ciphertext, out) &&
-		EVP_CIPHER_CTX_ctrl(engine->gcm_context, EVP_CTRL_AEAD_SET_TAG,
-							ENVL_TAG_LEN, (void *) tag) == 1)
+	if (gcm_start(engine, gcm, tag) &&
+		gcm_update(engine->gcm_context, ciphertext, out))
 	{
 		if (EVP_CipherFinal_ex(engine->gcm_context, unused,
 							   &unused_len) == 1)

@@ -208,12 +208,10 @@ EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len)
 }
 
 int
-EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *context, int type, int argument,
-					void *pointer)
+EVP_CIPHER_CTX_get_params(EVP_CIPHER_CTX *context, OSSL_PARAM params[])
 {
 	depth++;
-	return outcome(REAL(EVP_CIPHER_CTX_ctrl)(context, type, argument,
-											 pointer),
+	return outcome(REAL(EVP_CIPHER_CTX_get_params)(context, params),
 				   __func__);
 }
 

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
+#include "utils/lsyscache.h"
 
 #include "pge_cache.h"
 #include "pge_compat.h"

@@ -37,6 +37,13 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
+# A value costs about a microsecond, of which calls between files were a tenth.
+# The objects hold ordinary code too: the unit programs link them as they are.
+ifeq ($(findstring clang,$(CC))$(COPT)$(SANITIZE),)
+LTO = -flto=auto -ffat-lto-objects
+endif
+
+PG_CFLAGS = $(LTO)
 PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 SHLIB_LINK = $(SANITIZE) -lcrypto -Wl,--version-script=src/pgenvelope.map
 EXTRA_CLEAN = build src/*/*.d results output_iso regression.diffs \
@@ -77,7 +84,7 @@ LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
 	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
 
 $(CORE_OBJS) $(PROVIDER_OBJS): %.o: %.c Makefile
-	$(CC) $(LIBRARY_CFLAGS) $(COPT) -MMD -MP -c -o $@ $<
+	$(CC) $(LIBRARY_CFLAGS) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
 
 $(SERVER_OBJS): Makefile pgenvelope.control
 pgenvelope.so: src/pgenvelope.map

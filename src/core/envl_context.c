@@ -74,8 +74,20 @@ envl_utf8_valid(envl_view bytes)
 {
 	for (size_t i = 0; i < bytes.len;)
 	{
-		size_t		len = utf8_character_len(bytes.data + i, bytes.len - i);
+		uint64_t	eight;
+		size_t		len;
 
+		/* Most text is mostly ASCII. */
+		if (bytes.len - i >= sizeof(eight))
+		{
+			memcpy(&eight, bytes.data + i, sizeof(eight));
+			if ((eight & UINT64_C(0x8080808080808080)) == 0)
+			{
+				i += sizeof(eight);
+				continue;
+			}
+		}
+		len = utf8_character_len(bytes.data + i, bytes.len - i);
 		if (len == 0)
 			return false;
 		i += len;

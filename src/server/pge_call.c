@@ -84,10 +84,7 @@ publish_key(PgeCall *call, int64 now)
 		slot->soft_ms = Min(slot->soft_ms, now + UNCLAIMED_MS);
 }
 
-/*
- * Whether the provider has answered, and the answer is no.  Then the key's
- * owner has taken it back, and no grace is due.
- */
+/* Whether the provider has answered, and the answer is no. */
 static bool
 is_refusal(prov_category category)
 {
@@ -95,29 +92,30 @@ is_refusal(prov_category category)
 		category == PROV_DISABLED;
 }
 
-/*
- * Puts a failure into its slot.  Caller holds the lock exclusively.  True: a
- * KEK has gone, which backends may hold.
- */
-static bool
+/* Puts a failure into its slot.  Caller holds the lock exclusively. */
+static void
 publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 {
 	PgeSlot    *slot = &pge_shared->slots[call->slot];
 
-	if (call->refresh && !is_refusal(failure->category))
+	if (call->refresh)
 	{
-		/* The KEK serves until its hard limit; ask again before that. */
+		/*
+		 * The KEK serves until its hard limit; ask again before that.  Grace
+		 * is for a provider that does not answer.  One that refuses may have
+		 * made a mistake, and has one TTL to mend it.
+		 */
 		slot->refreshing = false;
 		slot->soft_ms = now + FAILURE_MEMORY_MS;
-		return false;
+		if (is_refusal(failure->category))
+			slot->hard_ms = Min(slot->hard_ms,
+								now + (int64) pge_key_cache_ttl * 1000);
+		return;
 	}
-	if (call->refresh)
-		pge_slot_clear(call->slot);
 	slot->state = PGE_SLOT_FAILED;
 	slot->category = failure->category;
 	strlcpy(slot->reason, failure->reason, sizeof(slot->reason));
 	slot->retry_ms = now + FAILURE_MEMORY_MS;
-	return call->refresh;
 }
 
 /* Whether the slot still waits for this call, not for another key. */
@@ -140,7 +138,6 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	uint8		kcv[ENVL_KCV_LEN];
 	prov_failure broken;
 	int64		now = pge_clock_ms();
-	bool		revoked = false;
 
 	if (category == PROV_OK &&
 		envl_key_check_value(&call->key, call->kek.key_id, call->kek.version,
@@ -172,14 +169,9 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 			memcpy(pge_shared->slots[call->slot].kcv, kcv, ENVL_KCV_LEN);
 		}
 		else
-			revoked = publish_failure(call, failure, now);
+			publish_failure(call, failure, now);
 	}
 	LWLockRelease(pge_shared->lock);
-	if (revoked)
-	{
-		pge_generation_bump();
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
-	}
 	ConditionVariableBroadcast(&pge_shared->slots[call->slot].changed);
 
 	envl_wipe(&call->key, sizeof(call->key));

@@ -1,6 +1,6 @@
 # 051_sec_revoked.pl: key_cache_grace is for a provider that does not answer.
-# One that answers no has taken the key back: it goes from the cache and from
-# every session at the next refresh.
+# One that answers no has one TTL to think again; then it has taken the key
+# back, from the cache and from every session.
 #
 # SPDX-License-Identifier: PostgreSQL
 # Copyright (c) 2026, pgenvelope contributors
@@ -35,14 +35,26 @@ END
 my $open = q(SELECT env_decrypt(v, '{}') FROM value);
 my $holder = session($node);
 
+# Time passes, and the key is in use.
+sub use_for
+{
+	my ($seconds) = @_;
+
+	for (; $seconds > 0; $seconds -= 100)
+	{
+		advance_clock($node, $seconds < 100 ? $seconds : 100);
+		$holder->sqlstate($open);
+	}
+	return;
+}
+
 # Makes the key due for a refresh, as one that is in use.
 sub fall_due
 {
 	my $calls = $double->calls('unseal');
 
-	advance_clock($node, 200);
-	$holder->value($open);
-	advance_clock($node, 101);
+	use_for(300);
+	advance_clock($node, 1);
 	$double->wait_for_call('unseal', $calls + 1);
 	return;
 }
@@ -52,9 +64,12 @@ foreach my $answer ('denied', 'not_found', 'disabled')
 	is($holder->value($open), 'plain', "$answer: opened before");
 	$double->behave("fail $answer");
 	fall_due();
+	use_for(290);
+	is($holder->value($open), 'plain', "$answer: it may be a mistake");
+	advance_clock($node, 20);
 	ok( $node->poll_query_until(
 			'postgres', 'SELECT cached_keys = 0 FROM pgenvelope.stat'),
-		"$answer: the key leaves the cache at its refresh");
+		"$answer: when it lasts the key leaves the cache");
 	all_wiped($node, $answer);
 	is($holder->sqlstate($open),
 		'PE006', "$answer: the session that held it has lost it");
@@ -63,13 +78,31 @@ foreach my $answer ('denied', 'not_found', 'disabled')
 	advance_clock($node, 3);
 }
 
-# Everything else may be a slip that somebody mends.
+# A refusal that is taken back leaves no trace.
+is($holder->value($open), 'plain', 'opened before a mistake');
+$double->behave('denied');
+fall_due();
+$double->behave('ok');
+my $refreshes = counter($node, 'refreshes');
+advance_clock($node, 100);
+ok( $node->poll_query_until(
+		'postgres', "SELECT refreshes > $refreshes FROM pgenvelope.stat"),
+	'asked again');
+$holder->value($open);
+$double->behave('fail unavailable');
+use_for(1200);
+is($holder->value($open), 'plain', 'grace as before');
+$double->behave('ok');
+$node->safe_psql('postgres', 'SELECT env_evict()');
+advance_clock($node, 31);
+
+# Everything else has its grace.
 foreach my $answer ('unavailable', 'throttled', 'misconfigured', 'integrity')
 {
 	is($holder->value($open), 'plain', "$answer: opened before");
 	$double->behave("fail $answer");
 	fall_due();
-	advance_clock($node, 1);
+	use_for(600);
 	is($holder->value($open), 'plain', "$answer: grace for who held it");
 	is($node->safe_psql('postgres', $open), 'plain', "$answer: and others");
 	$double->behave('ok');

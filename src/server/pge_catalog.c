@@ -98,6 +98,7 @@ static Oid	grant_table;
 static bool stale = true;		/* set by invalidation callbacks */
 static bool rights_stale;
 static bool changed_here;		/* this transaction changed the tables */
+static TimestampTz heard_in_statement;
 
 /* ---------------------------------------------------------------- */
 /* Invalidation                                                     */
@@ -177,9 +178,26 @@ forget_rights(void)
 		key->role = InvalidOid;
 }
 
+/*
+ * What others have committed counts from the next statement on.  A statement
+ * within a transaction may well take no lock that the transaction lacks, and
+ * so would not hear of it until the next transaction.
+ */
+static void
+hear_of_changes(void)
+{
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+
+	if (likely(statement == heard_in_statement))
+		return;
+	AcceptInvalidationMessages();
+	heard_in_statement = statement;
+}
+
 void
 pge_catalog_begin(void)
 {
+	hear_of_changes();
 	if (likely(!stale && !rights_stale))
 		return;
 	if (!stale)

@@ -368,8 +368,14 @@ pge_cache_evict(uint64 key_id)
 	{
 		PgeSlot    *slot = &pge_shared->slots[i];
 
+		bool		unsealing = slot->state == PGE_SLOT_WORKING && !slot->seal;
+
+		/*
+		 * A call that is under way was made before, so its result is not
+		 * wanted; who waits for it finds no slot and asks again.
+		 */
 		if ((slot->state == PGE_SLOT_READY ||
-			 slot->state == PGE_SLOT_FAILED) &&
+			 slot->state == PGE_SLOT_FAILED || unsealing) &&
 			slot->database == MyDatabaseId &&
 			(key_id == 0 || slot->key_id == key_id))
 		{

@@ -11,7 +11,7 @@ packages_of() {
         build) echo gcc libc6-dev make libssl-dev postgresql-server-dev-15 ;;
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
-            python3-jwcrypto procps libasan8 libubsan1 ;;
+            python3-jwcrypto procps gdb libasan8 libubsan1 ;;
         lint) echo clang-14 clang-format-14 cppcheck shellcheck binutils ;;
         quickstart) echo python3 python3-cryptography python3-jwcrypto ;;
         coverage) echo gcovr ;;

@@ -46,9 +46,18 @@ cluster_stop() {
         -m "${1:-fast}" -w -t 60 stop
 }
 
+# Also ends a server that is only just starting, and has no PID file yet.
 cluster_down() {
+    local pids tries
     [ -n "$cluster" ] || return 0
-    [ ! -e "$cluster/data/postmaster.pid" ] || cluster_stop immediate || true
+    for tries in 1 2 3 4 5 6 7 8 9 10; do
+        pids=$(pgrep -f -- "-D $cluster/data" || true)
+        [ -n "$pids" ] || break
+        # shellcheck disable=SC2086
+        kill -s "$([ "$tries" -lt 8 ] && echo QUIT || echo KILL)" $pids \
+            2>/dev/null || true
+        sleep 0.5
+    done
     rm -rf -- "$cluster"
     cluster=
 }
@@ -57,7 +66,7 @@ cluster_down() {
 cluster_up() {
     local as_root=()
     [ "$(id -u)" = 0 ] || as_root=(sudo)
-    test/setup/packages.sh build server
+    test/setup/packages.sh build server test
     cluster_quietly make -j2 all
     cluster_quietly "${as_root[@]}" make install
     bin=$("$(make -s --no-print-directory print-PG_CONFIG)" --bindir)

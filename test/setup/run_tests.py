@@ -596,6 +596,8 @@ def run_suites(names, total):
 
 
 def interrupt(_number, _frame):
+    """Ends what is running at once; a pool would wait for it."""
+    threading.Thread(target=PROGRAMS.stop).start()
     raise KeyboardInterrupt
 
 
@@ -613,6 +615,7 @@ def main():
                 or variable == "MFLAGS":
             del os.environ[variable]
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     total, started = Outcome(), time.monotonic()
     try:
         run_suites(names, total)

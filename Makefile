@@ -30,7 +30,8 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 # so no two of them share a name.
 REGRESS = catalog type equality storage keys key_states key_transactions \
 	rights guard context encrypt tamper reencrypt trigger \
-	trigger_arguments use parallel maintenance inspect jwe vectors
+	trigger_arguments use parallel maintenance inspect jwe vectors \
+	sec_inspect
 ISOLATION =
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)

@@ -106,20 +106,39 @@ append_hex(StringInfo json, const char *name, envl_view bytes)
 	append_cstring(json, name, hex);
 }
 
+/* Whether canonical JSON spells the character that no jsonb can hold. */
+static bool
+holds_nul(envl_view json)
+{
+	const envl_view nul = ENVL_LITERAL("\\u0000");
+
+	for (size_t i = 0; i + nul.len <= json.len; i++)
+	{
+		if (json.data[i] != '\\')
+			continue;
+		if (memcmp(json.data + i, nul.data, nul.len) == 0)
+			return true;
+		i++;					/* step over what it escapes */
+	}
+	return false;
+}
+
 /*
  * The stored context is what some writer of the row put there: shown, and
- * marked as such.
+ * marked as such.  One that is no jsonb of this database is shown as null, so
+ * that no row makes a census fail.
  */
 static void
 append_stored_context(StringInfo json, envl_view context)
 {
-	envl_view	text;
+	envl_view	text = ENVL_LITERAL("null");
+	envl_view	converted;
 	PgeProblem	problem;
 
 	if (context.data == NULL)
 		return;
-	if (!pge_from_utf8(context, &text, &problem))
-		pge_raise(&problem);
+	if (!holds_nul(context) && pge_from_utf8(context, &converted, &problem))
+		text = converted;
 	appendStringInfo(json, ",\"stored_context\":%.*s,\"stored_context_verified\":false",
 					 (int) text.len, (const char *) text.data);
 }

@@ -317,7 +317,7 @@ for my $round (1 .. $rounds)
 	for my $who (qw(keeper helper backend postmaster))
 	{
 		my $what = "$who, killed under load ($round)";
-		my $load = start_load($who eq 'helper' ? 500 : 1000000);
+		my $load = start_load($who eq 'helper' ? 250 : 1000000);
 		my $helper = $double->pid;
 
 		wait_for_values();

@@ -15,7 +15,7 @@
 
 #include "envl_context.h"
 
-#define INTEGER_MAX INT64_C(9007199254740991)	/* 2^53 - 1 */
+
 #define INTEGER_DIGITS 16
 
 /* The least that a member takes, with its comma: "":0, */
@@ -218,7 +218,8 @@ check_member(const envl_member *member, bool policy, size_t *raw_len)
 		(is_string && !envl_utf8_valid(member->string)))
 		return ENVL_CONTEXT_NOT_UTF8;
 	if (member->type == ENVL_MEMBER_INTEGER &&
-		(member->integer > INTEGER_MAX || member->integer < -INTEGER_MAX))
+		(member->integer > ENVL_INTEGER_MAX ||
+		 member->integer < -ENVL_INTEGER_MAX))
 		return ENVL_CONTEXT_INTEGER;
 	if (member->type == ENVL_MEMBER_ANY && !policy)
 		return ENVL_MALFORMED;
@@ -470,7 +471,7 @@ skip_integer(envl_reader *reader)
 		value = value * 10 + (*reader->next++ - '0');
 		digits++;
 	}
-	if (digits == 0 || value > INTEGER_MAX)
+	if (digits == 0 || value > ENVL_INTEGER_MAX)
 		return false;
 	return *start != '0' || (digits == 1 && !negative);
 }
@@ -553,6 +554,16 @@ check_policy_member(const spelled_member *wanted, const spelled_member *given)
 envl_status
 envl_policy_check(envl_view policy, envl_view context, envl_view *member)
 {
+	*member = (envl_view) {NULL, 0};
+	if (validate_object(policy, true) != ENVL_OK ||
+		validate_object(context, false) != ENVL_OK)
+		return ENVL_MALFORMED;
+	return envl_policy_compare(policy, context, member);
+}
+
+envl_status
+envl_policy_compare(envl_view policy, envl_view context, envl_view *member)
+{
 	const envl_view empty = ENVL_LITERAL("{}");
 	envl_reader wants = envl_reader_over(policy);
 	envl_reader has = envl_reader_over(context);
@@ -560,9 +571,6 @@ envl_policy_check(envl_view policy, envl_view context, envl_view *member)
 	spelled_member given;
 
 	*member = (envl_view) {NULL, 0};
-	if (validate_object(policy, true) != ENVL_OK ||
-		validate_object(context, false) != ENVL_OK)
-		return ENVL_MALFORMED;
 	if (envl_view_equal(context, empty) && !envl_view_equal(policy, empty))
 		return ENVL_CONTEXT_EMPTY;
 

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -39,6 +40,7 @@ typedef struct BoundContext
 
 static BoundContext *remembered;	/* REMEMBERED of them, and one for those
 									 * too long to remember */
+static uint32 hashes[REMEMBERED];	/* of their jsonb, to pass over most */
 static int	next_victim;
 static int	last_found;
 
@@ -62,122 +64,159 @@ refuse(PgeProblem *problem, const char *hint, const char *message)
 /* Members of a jsonb object                                        */
 /* ---------------------------------------------------------------- */
 
-/*
- * The integer that a numeric is, whatever its scale: 1.0 and 1e3 are
- * integers.  By way of its text, since the numeric functions raise errors of
- * their own.
- */
+/* An int64 as a numeric that lives as long as the process. */
+static Numeric
+lasting_numeric(int64 value)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	Numeric		numeric = int64_to_numeric(value);
+
+	MemoryContextSwitchTo(old_context);
+	return numeric;
+}
+
+static bool
+numeric_greater(Numeric a, Numeric b)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(a),
+											NumericGetDatum(b)));
+}
+
+/* Whether a numeric has no fraction, whatever its scale: 1.0 has none. */
+static bool
+is_integral(Numeric numeric)
+{
+	Datum		scale = DirectFunctionCall1(numeric_scale,
+											NumericGetDatum(numeric));
+	Datum		whole;
+
+	if (DatumGetInt32(scale) == 0)
+		return true;
+	whole = DirectFunctionCall2(numeric_trunc, NumericGetDatum(numeric),
+								Int32GetDatum(0));
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, whole,
+											NumericGetDatum(numeric)));
+}
+
+/* The integer that a numeric is.  Nothing here raises an error. */
 static bool
 integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 {
-	Datum		out_text = DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(numeric));
-	char	   *text = DatumGetCString(out_text);
-	const char *digit = text;
-	bool		negative = *digit == '-';
-	int64		value = 0;
-	int			digits = 0;
+	static Numeric largest = NULL;
+	static Numeric smallest = NULL;
 
-	if (negative)
-		digit++;
-	for (; *digit >= '0' && *digit <= '9'; digit++)
+	if (unlikely(smallest == NULL))
 	{
-		/* 17 digits are beyond 2^53, and within what an int64 holds. */
-		if (++digits > 17)
-			return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
-		value = value * 10 + (*digit - '0');
+		largest = lasting_numeric(ENVL_INTEGER_MAX);
+		smallest = lasting_numeric(-ENVL_INTEGER_MAX);
 	}
-	if (*digit == '.')
-	{
-		digit++;
-		digit += strspn(digit, "0");
-	}
-	if (digits == 0 || *digit != '\0')
+	if (!is_integral(numeric))
 		return refuse(problem, "Give it as a string.",
 					  "encryption context holds a number that is not an integer");
-	*out = negative ? -value : value;
-	pfree(text);
+	if (numeric_greater(numeric, largest) ||
+		numeric_greater(smallest, numeric))
+		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
+	*out = DatumGetInt64(DirectFunctionCall1(numeric_int8,
+											 NumericGetDatum(numeric)));
 	return true;
 }
 
 static bool
-member_from_value(const JsonbValue *value, bool null_allowed,
+refuse_nested(PgeProblem *problem)
+{
+	return refuse(problem, "Its members are strings, integers and booleans.",
+				  "encryption context holds an object or an array");
+}
+
+/* The parts of a jsonb object: count names, then count values. */
+typedef struct ObjectParts
+{
+	JsonbContainer *object;
+	int			count;
+	char	   *data;			/* what the entries' offsets are relative to */
+} ObjectParts;
+
+static bool
+string_part(const ObjectParts *parts, int index, envl_view *out,
+			PgeProblem *problem)
+{
+	envl_view	text;
+
+	text.data = (const uint8 *) parts->data +
+		getJsonbOffset(parts->object, index);
+	text.len = getJsonbLength(parts->object, index);
+	return pge_to_utf8(text, out, problem);
+}
+
+static bool
+member_from_value(const ObjectParts *parts, int index, bool null_allowed,
 				  envl_member *member, PgeProblem *problem)
 {
-	switch (value->type)
+	JEntry		entry = parts->object->children[index];
+	char	   *aligned;
+
+	if (JBE_ISSTRING(entry))
 	{
-		case jbvString:
-			member->type = ENVL_MEMBER_STRING;
-			return pge_to_utf8((envl_view) {
-								   (const uint8 *) value->val.string.val,
-								   value->val.string.len},
-							   &member->string, problem);
-		case jbvNumeric:
-			member->type = ENVL_MEMBER_INTEGER;
-			return integer_from_numeric(value->val.numeric, &member->integer,
-										problem);
-		case jbvBool:
-			member->type = ENVL_MEMBER_BOOLEAN;
-			member->boolean = value->val.boolean;
-			return true;
-		case jbvNull:
-			member->type = ENVL_MEMBER_ANY;
-			if (null_allowed)
-				return true;
-			return refuse(problem,
-						  "Leave the member out, or give it a value.",
-						  "encryption context holds a null");
-		default:
-			return refuse(problem,
-						  "Its members are strings, integers and booleans.",
-						  "encryption context holds an object or an array");
+		member->type = ENVL_MEMBER_STRING;
+		return string_part(parts, index, &member->string, problem);
 	}
+	if (JBE_ISNUMERIC(entry))
+	{
+		aligned = parts->data + INTALIGN(getJsonbOffset(parts->object, index));
+		member->type = ENVL_MEMBER_INTEGER;
+		return integer_from_numeric((Numeric) aligned, &member->integer,
+									problem);
+	}
+	if (JBE_ISBOOL(entry))
+	{
+		member->type = ENVL_MEMBER_BOOLEAN;
+		member->boolean = JBE_ISBOOL_TRUE(entry);
+		return true;
+	}
+	if (!JBE_ISNULL(entry))
+		return refuse_nested(problem);
+	member->type = ENVL_MEMBER_ANY;
+	return null_allowed ||
+		refuse(problem, "Leave the member out, or give it a value.",
+			   "encryption context holds a null");
 }
 
 bool
 pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 {
-	JsonbValue	scalar = {.type = jbvBinary};
+	/* A scalar is stored as an array of one. */
+	ObjectParts parts = {&value->root, 1, (char *) &value->root.children[1]};
 
-	(void) JsonbExtractScalar(&value->root, &scalar);
-	return member_from_value(&scalar, false, member, problem);
+	if (!JB_ROOT_IS_SCALAR(value))
+		return refuse_nested(problem);
+	return member_from_value(&parts, 0, false, member, problem);
 }
 
-/* Collects the members of a jsonb object. */
+/*
+ * Collects the members of a jsonb object.  Read in place: PostgreSQL's
+ * iterator costs as much as all that is done with what it finds.
+ */
 static bool
-members_from_jsonb(Jsonb *object, bool null_allowed, envl_member *members,
+members_from_jsonb(Jsonb *jsonb, bool null_allowed, envl_member *members,
 				   size_t *count, PgeProblem *problem)
 {
-	JsonbIterator *iterator;
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	ObjectParts parts = {&jsonb->root, JB_ROOT_COUNT(jsonb), NULL};
 
 	*count = 0;
-	if (!JB_ROOT_IS_OBJECT(object))
+	if (!JB_ROOT_IS_OBJECT(jsonb))
 		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
 					  "encryption context is not a JSON object");
-	if (JB_ROOT_COUNT(object) > PGE_MEMBERS_MAX)
+	if (parts.count > PGE_MEMBERS_MAX)
 		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
-	iterator = JsonbIteratorInit(&object->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	parts.data = (char *) &jsonb->root.children[2 * parts.count];
+	for (int i = 0; i < parts.count; i++)
 	{
-		envl_member *member = &members[*count];
-
-		if (token == WJB_KEY)
-		{
-			if (!pge_to_utf8((envl_view) {
-								 (const uint8 *) value.val.string.val,
-								 value.val.string.len},
-							 &member->name, problem))
-				return false;
-		}
-		else if (token == WJB_VALUE)
-		{
-			if (!member_from_value(&value, null_allowed, member, problem))
-				return false;
-			(*count)++;
-		}
+		if (!string_part(&parts, i, &members[i].name, problem) ||
+			!member_from_value(&parts, parts.count + i, null_allowed,
+							   &members[i], problem))
+			return false;
 	}
+	*count = parts.count;
 	return true;
 }
 
@@ -225,7 +264,7 @@ check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
 	if (likely(bound->checked_key == key &&
 			   bound->checked_epoch == pge_catalog_epoch))
 		return true;
-	status = envl_policy_check(key->policy, canonical, &member);
+	status = envl_policy_compare(key->policy, canonical, &member);
 	if (status == ENVL_OK)
 	{
 		bound->checked_key = key;
@@ -300,17 +339,21 @@ matches(const BoundContext *bound, const uint8 *jsonb, size_t len)
 	return bound->jsonb_len == len && memcmp(bound->jsonb, jsonb, len) == 0;
 }
 
-/* The remembered context with these jsonb bytes, or NULL. */
+/*
+ * The remembered context with these jsonb bytes, or NULL; *hash is what to
+ * remember new ones by, unless they are the last found again.
+ */
 static BoundContext *
-recall(const uint8 *jsonb, size_t len)
+recall(const uint8 *jsonb, size_t len, uint32 *hash)
 {
 	BoundContext *all = contexts();
 
 	if (likely(matches(&all[last_found], jsonb, len)))
 		return &all[last_found];
+	*hash = hash_bytes(jsonb, (int) len);
 	for (int i = 0; i < REMEMBERED; i++)
 	{
-		if (matches(&all[i], jsonb, len))
+		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
 		{
 			last_found = i;
 			return &all[i];
@@ -325,6 +368,7 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 {
 	const uint8 *jsonb;
 	size_t		len;
+	uint32		hash;
 	BoundContext *bound;
 	envl_member few[16];
 	envl_member *members = few;
@@ -336,7 +380,7 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 					  "encryption context must not be null");
 	jsonb = (const uint8 *) VARDATA_ANY(datum);
 	len = VARSIZE_ANY_EXHDR(datum);
-	bound = recall(jsonb, len);
+	bound = recall(jsonb, len, &hash);
 	if (likely(bound != NULL))
 		return finish(bound, key, context, problem);
 
@@ -352,6 +396,7 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 	{
 		memcpy(bound->jsonb, jsonb, len);
 		bound->jsonb_len = len;
+		hashes[next_victim] = hash;
 		last_found = next_victim;
 		next_victim = (next_victim + 1) % REMEMBERED;
 	}

@@ -67,6 +67,9 @@ extern const char *pge_outcome_name(PgeOutcome outcome);
 /* Raises the problem, without the statement's text in the server's log. */
 extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
 
+/* Called from _PG_init. */
+extern void pge_report_init(void);
+
 /*
  * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by
  * PostgreSQL too (a wait that is cancelled, no memory), leaves the statement

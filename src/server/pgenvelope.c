@@ -18,6 +18,7 @@
 #include "pge_catalog.h"
 #include "pge_guc.h"
 #include "pge_keeper.h"
+#include "pge_report.h"
 #include "pge_shared.h"
 
 PG_MODULE_MAGIC;
@@ -37,4 +38,5 @@ _PG_init(void)
 		pge_keeper_init();
 	}
 	pge_catalog_init();
+	pge_report_init();
 }

@@ -178,6 +178,16 @@ my @failing = (
 		'42501',
 		qq(CREATE MATERIALIZED VIEW m AS SELECT env_decrypt(env_encrypt('$mark', '{"type": "t"}'), '{"type": "t"}'))
 	],
+	[
+		'PE001',
+		"SET force_parallel_mode = on;"
+		  . "SELECT env_encrypt('$mark', '{}', 'nonesuch')"
+	],
+	[
+		'22P02',
+		"SET force_parallel_mode = on;"
+		  . "SELECT '$mark', env_from_jwe(jsonb_build_object('a', random()))"
+	],
 	[ '22P02', "SELECT '$mark'::envelope" ],
 	[ '22P02', "SELECT 'env1.$mark'::envelope" ],
 	[ '22P02', "INSERT INTO sealed (id, v) VALUES (1, '$mark')" ],
@@ -198,7 +208,9 @@ for my $case (@failing)
 {
 	my ($sqlstate, $sql) = @$case;
 
-	is_sqlstate($node, $sql, $sqlstate, "fails: " . $sql =~ s/\s+/ /gr =~ s/$mark/(marked)/gr);
+	my $name = $sql =~ s/\s+/ /gr =~ s/$mark/(marked)/gr;
+
+	is_sqlstate($node, $sql, $sqlstate, "fails: $name");
 }
 my $log = slurp_file($node->logfile);
 cmp_ok(scalar(() = $log =~ /ERROR:  /g),
@@ -412,7 +424,7 @@ sub key_mappings
 my $user = session($node);
 my $idle = session($node);
 
-$user->value("SELECT count(*) FROM sealed WHERE env_decrypt(v, jsonb_build_object('type', 't', 'id', id)) <> ''");
+$user->value($opens);
 $user->value(q(SELECT env_encrypt('x', '{"type": "t"}')));
 for my $case ([ 'a backend that used a key', $user->pid ],
 	[ 'one that did not', $idle->pid ])

@@ -455,11 +455,11 @@ END
 my $has_jose = !system_log($python, '-c', 'import jwcrypto');
 
 $session->value(
-	q(SELECT env_create_key('made', 'root0', '{}'); SET pgenvelope.default_key = 'made')
-);
+	q(SELECT env_create_key('made', 'root0', '{}');
+	  SET pgenvelope.default_key = 'made'));
 my $sealed = $session->value(
-	q(SELECT sealed_kek FROM pgenvelope.key_version JOIN pgenvelope.key USING (key_id) WHERE name = 'made')
-);
+	q(SELECT sealed_kek FROM pgenvelope.key_version
+	  JOIN pgenvelope.key USING (key_id) WHERE name = 'made'));
 my $text = 'cty":"text/plain;charset=UTF-8';
 my @made = (
 	[ 'text', "'jane\xc3\xbc'::text", 0, qq({"$text","enc":"A256GCM"}) ],

@@ -217,6 +217,36 @@ cmp_ok(scalar(() = $log =~ /ERROR:  /g),
 	'>=', scalar(@failing), 'all of them are logged');
 is_clean($log, 'the log after failing statements');
 
+# PostgreSQL's own conversions between encodings would print the bytes.
+my $tables = new_directory('tables');
+my $to = sub { "COPY pgenvelope.$_[0] TO '$tables/$_[0]';" };
+my $from_file = sub { "COPY pgenvelope.$_[0] FROM '$tables/$_[0]';" };
+my @tables = qw(key key_version key_grant);
+
+$node->safe_psql('postgres',
+	"CREATE DATABASE $_ TEMPLATE template0 LOCALE 'C' ENCODING '$_'")
+  for 'sql_ascii', 'latin1';
+my $snowman = $node->safe_psql('sql_ascii',
+	'CREATE EXTENSION pgenvelope;'
+	  . "SELECT env_create_key('one', 'main', '{}') IS NULL;"
+	  . join('', map { $to->($_) } @tables)
+	  . "SELECT env_encrypt(E'$mark\\xe2\\x98\\x83', '{}', 'one')");
+$snowman =~ s/^f\n//;
+$node->safe_psql('latin1',
+	'CREATE EXTENSION pgenvelope;' . join('', map { $from_file->($_) } @tables));
+my $from = -s $node->logfile;
+is_sqlstate(
+	$node, "SELECT '$mark', env_decrypt('$snowman', '{}')",
+	'22P05', 'a plaintext that the encoding lacks',
+	database => 'latin1');
+is_sqlstate(
+	$node, "SELECT env_encrypt(E'$mark\\xff', '{}', 'one')",
+	'22021', 'a plaintext that is not UTF-8',
+	database => 'sql_ascii');
+$log = slurp_file($node->logfile, $from);
+unlike($log, qr/0xff|0xe2/, 'the log has no bytes of them');
+is_clean($log, 'the log after errors of encoding');
+
 # With parameters, as drivers send them, errors of others keep quiet, too, as
 # long as the log is not told to print parameters.
 my $script = new_directory('pgbench') . '/script';
@@ -237,7 +267,7 @@ sub run_with_parameters
 	return $stderr;
 }
 
-my $from = -s $node->logfile;
+$from = -s $node->logfile;
 like(
 	run_with_parameters(
 		q(SELECT env_encrypt(:mark::text, '{"type": "t"}', 'nonesuch');)),

@@ -262,13 +262,40 @@ CREATE TRIGGER guard
     BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_grant
     FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard();
 
-ALTER TABLE pgenvelope.key ENABLE ALWAYS TRIGGER guard;
-ALTER TABLE pgenvelope.key_version ENABLE ALWAYS TRIGGER guard;
-ALTER TABLE pgenvelope.key_grant ENABLE ALWAYS TRIGGER guard;
+-- The same for what logical replication applies, which fires no statement
+-- triggers.
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_version
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_grant
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard();
+
+ALTER TABLE pgenvelope.key
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+ALTER TABLE pgenvelope.key_version
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+ALTER TABLE pgenvelope.key_grant
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
 
 COMMENT ON TRIGGER guard ON pgenvelope.key IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key IS
+    'refuses writes that fire no statement triggers';
 COMMENT ON TRIGGER guard ON pgenvelope.key_version IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key_version IS
+    'refuses writes that fire no statement triggers';
 COMMENT ON TRIGGER guard ON pgenvelope.key_grant IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key_grant IS
+    'refuses writes that fire no statement triggers';
+
+-- Or env_revoke would fail where all tables are published.
+ALTER TABLE pgenvelope.key_grant REPLICA IDENTITY FULL;
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key', '');
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_version', '');

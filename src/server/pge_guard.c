@@ -6,7 +6,8 @@
  * suffice to guard them: pg_write_all_data would let its holder grant itself
  * anything.  So a statement trigger that always fires refuses every write but
  * those of the tables' owner, as whom the extension's functions write, and of
- * superusers.
+ * superusers.  A row trigger does the same after the fact, for writers that
+ * fire no statement triggers: those of logical replication.
  *
  * It also announces the change.  That must work without preload, since the
  * tables are restored there too.
@@ -32,11 +33,11 @@ pgenvelope_guard(PG_FUNCTION_ARGS)
 	Relation	table;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		TRIGGER_FIRED_BEFORE(trigger->tg_event) !=
+			TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("guard must be fired before a statement")));
+				 errmsg("guard must be fired before a statement, or after a row")));
 	table = trigger->tg_relation;
 	if (!pge_owns_relation(RelationGetRelid(table), GetUserId()))
 		ereport(ERROR,

@@ -79,7 +79,7 @@ WHERE 'envelope'::regtype IN (castsource, casttarget);
 -- Tables: their guard fires always, before every kind of write
 SELECT tgrelid::regclass, tgname, tgenabled, pg_get_triggerdef(oid)
 FROM pg_trigger WHERE tgfoid = 'pgenvelope.guard'::regproc
-ORDER BY tgrelid::regclass::text;
+ORDER BY tgrelid::regclass::text, tgname;
 SELECT attrelid::regclass, attname, attstattarget, attstorage
 FROM pg_attribute
 WHERE attrelid = 'pgenvelope.key_version'::regclass

@@ -9,6 +9,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -227,6 +228,15 @@ pge_catalog_begin(void)
 /* Reading rows                                                     */
 /* ---------------------------------------------------------------- */
 
+static void
+missing_table(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table pgenvelope.%s does not exist", name),
+			 errhint("Run CREATE EXTENSION pgenvelope in this database.")));
+}
+
 Oid
 pge_table(const char *name)
 {
@@ -236,11 +246,19 @@ pge_table(const char *name)
 		InvalidOid;
 
 	if (!OidIsValid(table))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table pgenvelope.%s does not exist", name),
-				 errhint("Run CREATE EXTENSION pgenvelope in this database.")));
+		missing_table(name);
 	return table;
+}
+
+/* Opens a table that was found; it may have been dropped since. */
+static Relation
+open_table(Oid table, const char *name)
+{
+	Relation	relation = try_relation_open(table, AccessShareLock);
+
+	if (relation == NULL)
+		missing_table(name);
+	return relation;
 }
 
 static void
@@ -279,7 +297,7 @@ damaged_row(const char *table)
 static void
 read_grants(PgeKey *key)
 {
-	Relation	table = table_open(grant_table, AccessShareLock);
+	Relation	table = open_table(grant_table, "key_grant");
 	TupleDesc	descriptor = RelationGetDescr(table);
 	SysScanDesc scan;
 	ScanKeyData condition;
@@ -361,7 +379,7 @@ read_key(const char *index, ScanKeyData *condition)
 	PgeKey	   *key = NULL;
 
 	find_tables();
-	table = table_open(key_table, AccessShareLock);
+	table = open_table(key_table, "key");
 	scan = systable_beginscan(table, find_index(index), true, NULL, 1,
 							  condition);
 	tuple = systable_getnext(scan);
@@ -506,7 +524,7 @@ read_version(PgeKey *key, const char *index, int conditions,
 	PgeKeyVersion *version = NULL;
 
 	find_tables();
-	table = table_open(version_table, AccessShareLock);
+	table = open_table(version_table, "key_version");
 	scan = systable_beginscan(table, find_index(index), true, NULL,
 							  conditions, condition);
 	tuple = systable_getnext(scan);

@@ -430,7 +430,8 @@ COMMENT ON FUNCTION @extschema@.env_from_jwe(jsonb) IS
 
 -- ---------------------------------------------------------------------------
 -- Keys and rights.  Nobody may call these until the administrator says so;
--- but for creating, the caller needs the key's admin privilege as well.
+-- but for creating and evicting, the caller needs the key's admin privilege
+-- as well.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.env_create_key(name text,

@@ -122,6 +122,7 @@ SELECT env_decrypt(env_encrypt('x', '{"tenant": "a", "type": "t"}',
 SELECT env_rotate_key('keys');
 SELECT env_grant('keys', 'decrypt', 'keys_admin');
 SELECT env_revoke('keys', 'decrypt', 'keys_admin');
+SELECT env_evict('keys') AS evicted;     -- costs a provider call, no more
 RESET ROLE;
 SELECT created_by, granted_by, grantee, count(*)
 FROM pgenvelope.key JOIN pgenvelope.key_grant USING (key_id)

@@ -124,14 +124,22 @@ pgenvelope_send(PG_FUNCTION_ARGS)
 static bool
 same_payload(FunctionCallInfo fcinfo)
 {
-	Datum		a = PG_GETARG_DATUM(0);
-	Datum		b = PG_GETARG_DATUM(1);
+	struct varlena *a;
+	struct varlena *b;
+	bool		same;
 
 	/* Values of different length need not be fetched to differ. */
-	if (toast_raw_datum_size(a) != toast_raw_datum_size(b))
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) !=
+		toast_raw_datum_size(PG_GETARG_DATUM(1)))
 		return false;
-	return envl_sealed_equal(pge_varlena_view(PG_DETOAST_DATUM_PACKED(a)),
-							 pge_varlena_view(PG_DETOAST_DATUM_PACKED(b)));
+	a = PG_GETARG_VARLENA_PP(0);
+	b = PG_GETARG_VARLENA_PP(1);
+	same = envl_sealed_equal(pge_varlena_view(a), pge_varlena_view(b));
+
+	/* Logical replication compares a whole table in one memory context. */
+	PG_FREE_IF_COPY(a, 0);
+	PG_FREE_IF_COPY(b, 1);
+	return same;
 }
 
 Datum
@@ -164,6 +172,10 @@ hashed_bytes(Datum datum, uint8 *out)
 	tag = PG_DETOAST_DATUM_SLICE(datum, len - ENVL_TAG_LEN, ENVL_TAG_LEN);
 	memcpy(out, VARDATA_ANY(nonce), ENVL_NONCE_LEN);
 	memcpy(out + ENVL_NONCE_LEN, VARDATA_ANY(tag), ENVL_TAG_LEN);
+
+	/* A slice is always a copy, and an index is built in one context. */
+	pfree(nonce);
+	pfree(tag);
 }
 
 Datum

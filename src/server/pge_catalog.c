@@ -145,6 +145,9 @@ pge_catalog_init(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+
+	/* The owner of the database is the member of pg_database_owner. */
+	CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 }
 
@@ -461,6 +464,7 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 {
 	bool		isnull;
 	bool		destroyed;
+	bool		found;
 	PgeKeyVersion *entry;
 	PgeKeyVersion version = {0};
 	Datum		sealed = heap_getattr(tuple, VERSION_SEALED_KEK, descriptor,
@@ -505,7 +509,10 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	version.sealed.key_id = key->key_id;
 	version.sealed.version = version.version;
 
-	entry = hash_search(versions, &version.key_id, HASH_ENTER, NULL);
+	/* A row that is read a second time keeps its KEK, if it is the same. */
+	entry = hash_search(versions, &version.key_id, HASH_ENTER, &found);
+	if (found && memcmp(entry->sealed.digest, version.sealed.digest, sizeof(version.sealed.digest)) == 0)
+		version.kek = entry->kek;
 	*entry = version;
 	entry->sealed.provider = entry->provider;
 	entry->sealed.root_key = entry->root_key;
@@ -513,10 +520,14 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 	return entry;
 }
 
-/* Reads the version that satisfies a condition on an index. */
+/*
+ * Reads the version that satisfies a condition on an index, and is active if
+ * that is asked for: with ignore_system_indexes, which anybody may connect
+ * with, the condition of a partial index is not applied.
+ */
 static PgeKeyVersion *
 read_version(PgeKey *key, const char *index, int conditions,
-			 ScanKeyData *condition)
+			 ScanKeyData *condition, bool active)
 {
 	Relation	table;
 	SysScanDesc scan;
@@ -527,9 +538,13 @@ read_version(PgeKey *key, const char *index, int conditions,
 	table = open_table(version_table, "key_version");
 	scan = systable_beginscan(table, find_index(index), true, NULL,
 							  conditions, condition);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
+	while (version == NULL &&
+		   HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
 		version = enter_version(key, tuple, RelationGetDescr(table));
+		if (active && version->state != PGE_STATE_ACTIVE)
+			version = NULL;
+	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return version;
@@ -551,22 +566,20 @@ pge_key_version(PgeKey *key, uint16 version)
 				F_INT8EQ, Int64GetDatum((int64) key->key_id));
 	ScanKeyInit(&condition[1], VERSION_VERSION, BTEqualStrategyNumber,
 				F_INT4EQ, Int32GetDatum(version));
-	return key->last = read_version(key, "key_version_pkey", 2, condition);
+	key->last = read_version(key, "key_version_pkey", 2, condition, false);
+	return key->last;
 }
 
 PgeKeyVersion *
 pge_key_active(PgeKey *key)
 {
 	ScanKeyData condition;
-	PgeKeyVersion *version;
 
 	if (likely(key->active != NULL))
 		return key->active;
 	ScanKeyInit(&condition, VERSION_KEY_ID, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum((int64) key->key_id));
-	version = read_version(key, "key_version_active", 1, &condition);
-	if (version != NULL && version->state == PGE_STATE_ACTIVE)
-		key->active = version;
+	key->active = read_version(key, "key_version_active", 1, &condition, true);
 	return key->active;
 }
 

@@ -511,7 +511,9 @@ enter_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor)
 
 	/* A row that is read a second time keeps its KEK, if it is the same. */
 	entry = hash_search(versions, &version.key_id, HASH_ENTER, &found);
-	if (found && memcmp(entry->sealed.digest, version.sealed.digest, sizeof(version.sealed.digest)) == 0)
+	if (found &&
+		memcmp(entry->sealed.digest, version.sealed.digest,
+			   ENVL_KEK_DIGEST_LEN) == 0)
 		version.kek = entry->kek;
 	*entry = version;
 	entry->sealed.provider = entry->provider;

@@ -127,6 +127,34 @@ bytea_datum(const uint8 *bytes, size_t len)
 													(int) len));
 }
 
+/*
+ * A root key in a file has one fingerprint.  If another one has sealed what is
+ * stored, that one is missing, and new keys under this one would hide it.
+ */
+static void
+refuse_other_root(const char *provider, const PgeNewKek *made)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(provider),
+							CStringGetTextDatum(made->sealed.root_key)};
+	prov_root	root;
+	PgeProblem	problem;
+
+	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
+		root.kind != PROV_FILE)
+		return;
+	if (run("SELECT root_key FROM pgenvelope.key_version WHERE provider = $1"
+			" AND root_key <> $2 AND sealed_kek IS NOT NULL LIMIT 1",
+			lengthof(types), types, values, NULL) == 0)
+		return;
+	pge_problem(&problem, PGE_PROVIDER,
+				"Bring that root key back, or list this one by another name.",
+				"provider \"%s\" has root key %s, but keys of this database are sealed by root key %.*s",
+				provider, made->sealed.root_key, 2 * ENVL_FINGERPRINT_LEN,
+				SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	pge_raise(&problem);
+}
+
 static void
 insert_version(uint64 key_id, uint16 version, const char *provider,
 			   const PgeNewKek *made)
@@ -140,6 +168,7 @@ insert_version(uint64 key_id, uint16 version, const char *provider,
 		bytea_datum(made->kcv, ENVL_KCV_LEN),
 		CStringGetTextDatum(made->sealed.root_key)};
 
+	refuse_other_root(provider, made);
 	run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
 		" sealed_kek, kcv, root_key, activated_at)"
 		" VALUES ($1, $2, 'active', $3, $4, $5, NULLIF($6, ''),"

@@ -222,6 +222,44 @@ key_to_administer(text *name)
 	return key;
 }
 
+/*
+ * Keys are found as they are now, but written as this transaction sees them,
+ * which under REPEATABLE READ may be as they were.
+ */
+static void
+snapshot_is_older(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to a concurrent change of keys")));
+}
+
+/* Refuses to write to a key that this transaction's snapshot does not have. */
+static void
+require_visible(uint64 key_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum((int64) key_id)};
+
+	if (run("SELECT FROM pgenvelope.key WHERE key_id = $1", 1, types, values,
+			NULL) == 0)
+		snapshot_is_older();
+}
+
+static bool
+is_granted(const PgeKey *key, const char *privilege, Oid grantee)
+{
+	uint32		bit = pge_privilege_parse(privilege);
+
+	for (int i = 0; i < key->grant_count; i++)
+	{
+		if (key->grants[i].privilege == bit &&
+			key->grants[i].grantee == grantee)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_key_name(text *name)
 {
@@ -408,6 +446,7 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	choose_provider(active != NULL ? active->provider : NULL, provider);
 
 	writer = begin_write();
+	require_visible(key_id);
 	values[0] = Int64GetDatum((int64) key_id);
 	run("SELECT max(version) FROM pgenvelope.key_version WHERE key_id = $1",
 		1, types, values, NULL);
@@ -497,6 +536,7 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 		char	   *grantor = GetUserNameFromId(GetUserId(), false);
 
 		writer = begin_write();
+		require_visible(key_id);
 		granted = insert_grant(key_id, privilege, PG_GETARG_OID(2), grantor);
 		end_write(&writer);
 	}
@@ -512,6 +552,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	PgeKey	   *key;
 	Writer		writer;
 	uint64		revoked;
+	bool		granted;
 
 	require_writable("env_revoke()");
 	privilege = check_privilege(PG_GETARG_TEXT_PP(1));
@@ -519,10 +560,15 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum((int64) key->key_id);
 	values[1] = CStringGetTextDatum(privilege);
 	values[2] = PG_GETARG_DATUM(2);
+	granted = is_granted(key, privilege, PG_GETARG_OID(2));
 	writer = begin_write();
 	revoked = run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
 				  " AND privilege = $2 AND grantee = $3",
 				  lengthof(types), types, values, NULL);
+
+	/* It must not seem that there was nothing to revoke. */
+	if (revoked == 0 && granted)
+		snapshot_is_older();
 	end_write(&writer);
 	PG_RETURN_BOOL(revoked > 0);
 }

@@ -65,6 +65,9 @@ typedef struct Arguments
 {
 	Column		source;
 	Column		target;
+	Oid			target_domain;	/* InvalidOid if it is no domain */
+	void	   *domain_state;	/* domain_check's */
+	MemoryContext context;		/* where these live */
 	const text *key;			/* NULL: the default key */
 	int			member_count;
 	Member		members[TRIGGER_MEMBERS_MAX];
@@ -177,6 +180,8 @@ check_target(Relation table, const Column *target, const char *name)
 static void
 read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 {
+	Oid			declared;
+
 	if (trigger->tgnargs < 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -185,6 +190,10 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 	find_column(table, trigger->tgargs[0], &arguments->source);
 	find_column(table, trigger->tgargs[1], &arguments->target);
 	check_target(table, &arguments->target, trigger->tgargs[1]);
+	declared = SPI_gettypeid(RelationGetDescr(table),
+							 arguments->target.number);
+	if (declared != arguments->target.type)
+		arguments->target_domain = declared;
 	if (arguments->source.number == arguments->target.number)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -218,6 +227,7 @@ get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
 		return arguments;
 	old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	arguments = palloc0(sizeof(Arguments));
+	arguments->context = fcinfo->flinfo->fn_mcxt;
 	read_arguments(trigger->tg_relation, trigger->tg_trigger, arguments);
 	fcinfo->flinfo->fn_extra = arguments;
 	MemoryContextSwitchTo(old_context);
@@ -334,6 +344,11 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
 	if (value == NULL)
 		pge_raise(&problem);
+
+	/* Nobody else checks what a trigger puts into a domain. */
+	if (OidIsValid(arguments->target_domain))
+		domain_check(PointerGetDatum(value), false, arguments->target_domain,
+					 &arguments->domain_state, arguments->context);
 	return PointerGetDatum(value);
 }
 

@@ -153,7 +153,8 @@ $copy->quit;
 
 my $second = session($node, 'first');
 my $context = q('{"tenant": "acme"}');
-my $n = 0;
+my $encrypting =
+  "SELECT env_key_version(env_encrypt('x', $context, 'one'))";
 
 # An encrypted value, as text.
 sub encrypt
@@ -207,7 +208,7 @@ is($second->sqlstate("SELECT env_decrypt('$lost', $context)"),
 $holder->value('ROLLBACK');
 is($holder->sqlstate("SELECT env_decrypt('$lost', $context)"),
 	'PE001', 'a rotation rolled back is gone');
-is($holder->value("SELECT env_key_version(env_encrypt('x', $context, 'one'))"),
+is($holder->value($encrypting),
 	1, 'the version before encrypts');
 $second->value("SELECT env_rotate_key('one')");
 push @kept, check_number('rotated by another session', $lost, 'two');
@@ -252,7 +253,7 @@ push @kept, check_number('after an exception block', $lost, 'five');
 $holder->start("BEGIN; SELECT env_rotate_key('one'); SELECT 1 / 0; COMMIT");
 is(($holder->finish)[1], '22012', 'a transaction fails');
 $holder->value('ROLLBACK');
-is( $holder->value("SELECT env_key_version(env_encrypt('x', $context, 'one'))"),
+is( $holder->value($encrypting),
 	5,
 	'and its rotation with it');
 
@@ -260,7 +261,7 @@ is( $holder->value("SELECT env_key_version(env_encrypt('x', $context, 'one'))"),
 $holder->value("BEGIN; SELECT env_rotate_key('one')");
 $lost = encrypt($holder, 'lost');
 $holder->value("PREPARE TRANSACTION 'p'");
-is( $holder->value("SELECT env_key_version(env_encrypt('x', $context, 'one'))"),
+is( $holder->value($encrypting),
 	5,
 	'a prepared rotation does not encrypt yet');
 $second->value("ROLLBACK PREPARED 'p'; SELECT env_rotate_key('one')");
@@ -320,7 +321,8 @@ $reader->quit;
 
 # A key rolled back and created again has another id: its values name a key
 # that never was.
-my $sql = q(SELECT env_create_key('new', required_context => '{"tenant": null}'));
+my $sql = q(SELECT env_create_key('new',
+	required_context => '{"tenant": null}'));
 my $id = $holder->value("BEGIN; $sql");
 $lost = $holder->value("SELECT env_encrypt('lost', $context, 'new')");
 $holder->value('ROLLBACK');
@@ -343,7 +345,7 @@ $second->value("SELECT env_rotate_key('one')");
 my $newer = encrypt($second, 'newer');
 is(decrypt($holder, $newer), 'newer',
 	'a key version newer than the snapshot opens');
-is( $holder->value("SELECT env_key_version(env_encrypt('x', $context, 'one'))"),
+is( $holder->value($encrypting),
 	8,
 	'and encrypts');
 $holder->value('COMMIT');

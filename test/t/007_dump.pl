@@ -215,7 +215,8 @@ for my $how (sort keys %files)
 # What needs no key works.
 is( $bare->safe_psql('plain', <<'END'), '12|12|12|24|1', 'comparisons');
 SELECT (SELECT count(*) FROM value a JOIN value b ON a.v = b.v),
-    (SELECT count(*) FROM (SELECT DISTINCT v FROM value WHERE v IS NOT NULL) d),
+    (SELECT count(*) FROM (SELECT DISTINCT v FROM value
+        WHERE v IS NOT NULL) d),
     (SELECT count(*) FROM value WHERE v = v::text::envelope
         AND v IS NOT DISTINCT FROM v),
     (SELECT count(*) FROM value a JOIN value b ON a.v <> b.v

@@ -83,10 +83,16 @@ initialize_shared(void)
 	}
 }
 
+static void
+wipe_keys(int code, Datum arg)
+{
+	envl_wipe(keys, mul_size(pge_key_cache_size, sizeof(envl_key)));
+}
+
 /*
  * Runs at server start, and again when the postmaster starts over after a
- * crash: then the KEKs of the life before are wiped, since the slots that
- * said whose they are have gone.
+ * crash.  KEKs are wiped when it exits, and when it starts over: the slots
+ * that said whose they are have gone.  Children do not inherit that.
  */
 static void
 attach_shared_memory(void)
@@ -99,8 +105,8 @@ attach_shared_memory(void)
 	pge_shared = ShmemInitStruct("pgenvelope", shared_size(), &found);
 	if (!found)
 	{
-		envl_wipe(keys, mul_size(pge_key_cache_size, sizeof(envl_key)));
 		initialize_shared();
+		on_shmem_exit(wipe_keys, (Datum) 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -28,6 +28,7 @@
 
 static PgeKek *held[HELD_KEKS];
 static int	next_victim;
+static PgeKek *spare;			/* empty memory for the next one */
 
 static envl_sealer *sealer;		/* in pge_secret memory */
 static TimestampTz random_filled;
@@ -95,18 +96,21 @@ unseal(PgeKeyVersion *version, PgeProblem *problem)
 	PgeKek	   *kek;
 	envl_status status;
 
+	/* There may be no memory: find out before there is a KEK to be wiped. */
+	if (spare == NULL)
+		spare = pge_secret_new(sizeof(PgeKek));
 	if (!pge_cache_get(&version->sealed, &unsealed, problem))
 		return NULL;
 	drop(next_victim);
-	kek = pge_secret_new(sizeof(PgeKek));
+	kek = spare;
 	status = envl_kek_init(&kek->kek, &with->engine, &unsealed.key);
 	envl_wipe(&unsealed.key, sizeof(envl_key));
 	if (status != ENVL_OK)
 	{
-		pge_secret_delete(kek, sizeof(PgeKek));
 		pge_problem_core(problem, status);
 		return NULL;
 	}
+	spare = NULL;
 	kek->version = version;
 
 	/* Read before the KEK was asked for: an eviction since then counts. */

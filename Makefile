@@ -31,7 +31,7 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 REGRESS = catalog type equality storage keys key_states key_transactions \
 	rights guard context encrypt tamper reencrypt trigger \
 	trigger_arguments use parallel maintenance inspect jwe vectors \
-	encodings settings stat sec_inspect sec_catalog sec_trigger
+	encodings settings stat many_keys sec_inspect sec_catalog sec_trigger
 ISOLATION = create_key grant rotate evict drop_extension administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)

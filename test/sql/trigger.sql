@@ -121,6 +121,18 @@ UPDATE customers SET id = 53 WHERE id = 11;    -- it has no email
 UPDATE customers SET id = id, tenant = tenant || '' WHERE id = 50;
 SELECT * FROM readable WHERE id BETWEEN 50 AND 53;
 
+-- A cascade that would move values is refused with the statement it is of
+CREATE TABLE tenants (name text PRIMARY KEY);
+INSERT INTO tenants VALUES ('acme'), ('other');
+ALTER TABLE customers ADD FOREIGN KEY (tenant) REFERENCES tenants
+    ON UPDATE CASCADE;
+UPDATE tenants SET name = 'acme & co' WHERE name = 'acme';
+UPDATE customers SET email = NULL WHERE tenant = 'other';
+UPDATE tenants SET name = 'others' WHERE name = 'other';
+SELECT tenant, count(*), count(email) FROM customers GROUP BY 1 ORDER BY 1;
+ALTER TABLE customers DROP CONSTRAINT customers_tenant_fkey;
+DROP TABLE tenants;
+
 -- A column that the context needs and that is null
 ALTER TABLE customers ALTER tenant DROP NOT NULL;
 \set VERBOSITY default

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -194,8 +195,24 @@ require_writable(const char *function)
 }
 
 /*
- * A key by name, with its rows locked against everybody else who would change
- * keys, for somebody who administers it.  Superusers may administer any key,
+ * Has whoever would create or change a key of this name wait for the end of
+ * this transaction, and whoever would drop the tables.  Not the whole table: a
+ * right can be revoked while somebody waits for a provider with another key.
+ */
+static void
+lock_key_name(envl_view name)
+{
+	Oid			table = pge_table("key");
+
+	LockRelationOid(table, RowExclusiveLock);
+	LockDatabaseObject(table, hash_bytes(name.data, (int) name.len), 0,
+					   ExclusiveLock);
+	pge_catalog_begin();
+}
+
+/*
+ * A key by name, locked against everybody else who would change it, for
+ * somebody who administers it.  Superusers may administer any key,
  * or nobody could after a restore into other roles.
  */
 static PgeKey *
@@ -205,8 +222,7 @@ key_to_administer(text *name)
 	PgeKey	   *key;
 	PgeProblem	problem;
 
-	LockRelationOid(pge_table("key"), ShareRowExclusiveLock);
-	pge_catalog_begin();
+	lock_key_name(wanted);
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (key == NULL)
 	{
@@ -384,9 +400,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 					provider);
 	required = choose_required_context(fcinfo, 2);
 
-	/* Whoever creates keys waits here, so that a name is taken only once. */
-	LockRelationOid(pge_table("key"), ShareRowExclusiveLock);
-	pge_catalog_begin();
+	lock_key_name(pge_varlena_view(name));
 	if (pge_key_by_name(cname, strlen(cname)) != NULL)
 	{
 		pge_problem(&problem, PGE_DUPLICATE,

@@ -87,7 +87,10 @@ envl_utf8_valid(envl_view bytes)
 				continue;
 			}
 		}
-		len = utf8_character_len(bytes.data + i, bytes.len - i);
+		if (bytes.data[i] < 0x80)
+			len = 1;
+		else
+			len = utf8_character_len(bytes.data + i, bytes.len - i);
 		if (len == 0)
 			return false;
 		i += len;

@@ -68,16 +68,21 @@ pge_encrypting_version(const text *name, PgeProblem *problem)
 		return NULL;
 	}
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
-	if (unlikely(key == NULL))
-	{
+	if (likely(key != NULL))
+		return active_version(key, problem);
+
+	/* An argument is not quoted: somebody gives the plaintext last. */
+	if (name != NULL)
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
-					"Create it with env_create_key.",
+					"The view pgenvelope.keys lists the keys.",
+					"the key that the call names does not exist");
+	else
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"Create it with env_create_key, or set pgenvelope.default_key.",
 					"key \"%.*s\" does not exist",
 					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 					(const char *) wanted.data);
-		return NULL;
-	}
-	return active_version(key, problem);
+	return NULL;
 }
 
 struct varlena *

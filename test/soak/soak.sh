@@ -148,7 +148,7 @@ part_kills() {
             3 | 4) victim='keeper, politely' pid=$(child 'pgenvelope keeper' || :) ;;
             5) victim='eviction' pid= ;;
             6 | 7) victim=helper
-                pid=$(pgrep -P "$(child 'pgenvelope keeper')" || :) ;;
+                pid=$(pgrep -P "$(child 'pgenvelope keeper')" 2>/dev/null || :) ;;
             *) victim=keeper pid=$(child 'pgenvelope keeper' || :) ;;
         esac
         case $victim in

@@ -151,7 +151,8 @@ CREATE TABLE pgenvelope.key (
     required_context jsonb NOT NULL
                      CHECK (jsonb_typeof(required_context) = 'object'),
     created_at       timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    created_by       text NOT NULL DEFAULT CURRENT_USER
+    created_by       text NOT NULL DEFAULT CURRENT_USER,
+    rotate_every     interval CHECK (rotate_every > '0'::interval)
 );
 
 COMMENT ON TABLE pgenvelope.key IS 'keys, by name; written by env_create_key';
@@ -162,6 +163,8 @@ COMMENT ON COLUMN pgenvelope.key.required_context IS
     'members that every encryption context must have; null: any value';
 COMMENT ON COLUMN pgenvelope.key.created_at IS 'when it was created';
 COMMENT ON COLUMN pgenvelope.key.created_by IS 'the role that created it';
+COMMENT ON COLUMN pgenvelope.key.rotate_every IS
+    'a new version is made this long after the last; null: when asked to';
 
 CREATE TABLE pgenvelope.key_version (
     key_id         bigint NOT NULL REFERENCES pgenvelope.key,
@@ -178,8 +181,11 @@ CREATE TABLE pgenvelope.key_version (
     deactivated_at timestamptz,
     retired_at     timestamptz,
     destroyed_at   timestamptz,
+    canary_percent integer,
     PRIMARY KEY (key_id, version),
-    CHECK ((state = 'destroyed') = (sealed_kek IS NULL))
+    CHECK ((state = 'destroyed') = (sealed_kek IS NULL)),
+    CHECK (canary_percent BETWEEN 0 AND 100),
+    CHECK ((state = 'pre_active') = (canary_percent IS NOT NULL))
 );
 
 -- Read by every backend that meets a key: kept inline, and out of the
@@ -191,6 +197,8 @@ ALTER TABLE pgenvelope.key_version
 
 CREATE UNIQUE INDEX key_version_active
     ON pgenvelope.key_version (key_id) WHERE state = 'active';
+CREATE UNIQUE INDEX key_version_pre_active
+    ON pgenvelope.key_version (key_id) WHERE state = 'pre_active';
 
 COMMENT ON TABLE pgenvelope.key_version IS
     'key encryption keys, sealed by a provider''s root key';
@@ -215,6 +223,67 @@ COMMENT ON COLUMN pgenvelope.key_version.retired_at IS
     'when it ceased to decrypt';
 COMMENT ON COLUMN pgenvelope.key_version.destroyed_at IS
     'when its seals were erased';
+COMMENT ON COLUMN pgenvelope.key_version.canary_percent IS
+    'share of new values that a pre_active version encrypts';
+
+-- Seals that are not in use: of before a change of root key or provider, kept
+-- until the new ones have been read back.
+CREATE TABLE pgenvelope.key_seal (
+    key_id     bigint NOT NULL,
+    version    integer NOT NULL,
+    provider   text NOT NULL,
+    sealed_kek bytea NOT NULL
+               CHECK (octet_length(sealed_kek) BETWEEN 1 AND 4096),
+    root_key   text,
+    kept_since timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (key_id, version),
+    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+);
+
+ALTER TABLE pgenvelope.key_seal
+    ALTER COLUMN sealed_kek SET STORAGE PLAIN,
+    ALTER COLUMN sealed_kek SET STATISTICS 0;
+
+COMMENT ON TABLE pgenvelope.key_seal IS
+    'former seals of key versions, kept until the new ones are read back';
+COMMENT ON COLUMN pgenvelope.key_seal.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.key_seal.version IS 'the version';
+COMMENT ON COLUMN pgenvelope.key_seal.provider IS
+    'name of the provider that sealed it';
+COMMENT ON COLUMN pgenvelope.key_seal.sealed_kek IS
+    'the key encryption key, sealed by that provider''s root key';
+COMMENT ON COLUMN pgenvelope.key_seal.root_key IS
+    'fingerprint or version of that root key';
+COMMENT ON COLUMN pgenvelope.key_seal.kept_since IS
+    'when it was replaced';
+
+-- The last proof that no stored value needs a version.  Physical, as are the
+-- tables of jobs: not dumped.
+CREATE TABLE pgenvelope.key_proof (
+    key_id      bigint NOT NULL,
+    version     integer NOT NULL,
+    proved_at   timestamptz NOT NULL,
+    lsn         pg_lsn NOT NULL,
+    tables      integer NOT NULL,
+    values_read bigint NOT NULL,
+    job_id      bigint,
+    PRIMARY KEY (key_id, version),
+    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+);
+
+COMMENT ON TABLE pgenvelope.key_proof IS
+    'the last proof, under one snapshot, that no value needs a key version';
+COMMENT ON COLUMN pgenvelope.key_proof.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.key_proof.version IS
+    'the version that no value needs';
+COMMENT ON COLUMN pgenvelope.key_proof.proved_at IS
+    'when the snapshot was taken';
+COMMENT ON COLUMN pgenvelope.key_proof.lsn IS
+    'a standby or slot that has replayed this has no such value either';
+COMMENT ON COLUMN pgenvelope.key_proof.tables IS 'tables that were read';
+COMMENT ON COLUMN pgenvelope.key_proof.values_read IS 'values that were read';
+COMMENT ON COLUMN pgenvelope.key_proof.job_id IS
+    'the job that took it; null: env_prove_key';
 
 CREATE TABLE pgenvelope.key_grant (
     key_id     bigint NOT NULL REFERENCES pgenvelope.key,
@@ -261,6 +330,12 @@ CREATE TRIGGER guard
 CREATE TRIGGER guard
     BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_grant
     FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_seal
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_proof
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
 
 -- The same for what logical replication applies, which fires no statement
 -- triggers.
@@ -273,6 +348,12 @@ CREATE TRIGGER guard_row
 CREATE TRIGGER guard_row
     AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_grant
     FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard();
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_seal
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_proof
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
 
 ALTER TABLE pgenvelope.key
     ENABLE ALWAYS TRIGGER guard,
@@ -281,6 +362,12 @@ ALTER TABLE pgenvelope.key_version
     ENABLE ALWAYS TRIGGER guard,
     ENABLE ALWAYS TRIGGER guard_row;
 ALTER TABLE pgenvelope.key_grant
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+ALTER TABLE pgenvelope.key_seal
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+ALTER TABLE pgenvelope.key_proof
     ENABLE ALWAYS TRIGGER guard,
     ENABLE ALWAYS TRIGGER guard_row;
 
@@ -293,12 +380,19 @@ COMMENT ON TRIGGER guard_row ON pgenvelope.key_version IS
 COMMENT ON TRIGGER guard ON pgenvelope.key_grant IS 'refuses direct writes';
 COMMENT ON TRIGGER guard_row ON pgenvelope.key_grant IS
     'refuses writes that fire no statement triggers';
+COMMENT ON TRIGGER guard ON pgenvelope.key_seal IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key_seal IS
+    'refuses writes that fire no statement triggers';
+COMMENT ON TRIGGER guard ON pgenvelope.key_proof IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key_proof IS
+    'refuses writes that fire no statement triggers';
 
 -- Or env_revoke would fail where all tables are published.
 ALTER TABLE pgenvelope.key_grant REPLICA IDENTITY FULL;
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key', '');
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_version', '');
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_seal', '');
 -- A role that was dropped would come back as a bare number, which may by then
 -- be somebody else's.
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_grant',
@@ -486,6 +580,230 @@ COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
     'takes a privilege away; false if there was none';
 COMMENT ON FUNCTION @extschema@.env_evict(text) IS
     'wipes cached keys of this database now; returns how many';
+
+
+-- ---------------------------------------------------------------------------
+-- Rewrapping: jobs, what they walk, and what failed.  Written with each batch,
+-- in its transaction, so that a job resumes where it was.  They hold physical
+-- positions and are not dumped.
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE pgenvelope.rewrap_job (
+    job_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind           text NOT NULL CHECK (kind IN ('rewrap', 'reencrypt')),
+    key_id         bigint NOT NULL REFERENCES pgenvelope.key,
+    target_version integer NOT NULL,
+    state          text NOT NULL DEFAULT 'waiting'
+                   CHECK (state IN ('waiting', 'running', 'proving', 'paused',
+                                    'complete', 'cancelled')),
+    pass           integer NOT NULL DEFAULT 1,
+    message        text,
+    not_before     timestamptz NOT NULL DEFAULT '-infinity',
+    created_at     timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    created_by     text NOT NULL DEFAULT CURRENT_USER,
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    FOREIGN KEY (key_id, target_version) REFERENCES pgenvelope.key_version
+);
+
+-- One at a time: a second would undo what the first does.
+CREATE UNIQUE INDEX rewrap_job_live ON pgenvelope.rewrap_job (key_id)
+    WHERE state IN ('waiting', 'running', 'proving', 'paused');
+
+COMMENT ON TABLE pgenvelope.rewrap_job IS
+    'jobs that move the values of a key to one of its versions';
+COMMENT ON COLUMN pgenvelope.rewrap_job.job_id IS 'number of the job';
+COMMENT ON SEQUENCE pgenvelope.rewrap_job_job_id_seq IS 'numbers of jobs';
+COMMENT ON COLUMN pgenvelope.rewrap_job.kind IS
+    'rewrap: the data key is wrapped anew; reencrypt: the payload is sealed anew, too';
+COMMENT ON COLUMN pgenvelope.rewrap_job.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.rewrap_job.target_version IS
+    'the version that all its values are to have';
+COMMENT ON COLUMN pgenvelope.rewrap_job.state IS
+    'waiting, running, proving (reading every table once), paused, complete or cancelled';
+COMMENT ON COLUMN pgenvelope.rewrap_job.pass IS
+    'walk over all tables, from 1; the last one finds nothing';
+COMMENT ON COLUMN pgenvelope.rewrap_job.message IS
+    'why it is paused, or what it waits for';
+COMMENT ON COLUMN pgenvelope.rewrap_job.not_before IS
+    'nothing is done on it until then';
+COMMENT ON COLUMN pgenvelope.rewrap_job.created_at IS 'when it was filed';
+COMMENT ON COLUMN pgenvelope.rewrap_job.created_by IS 'the role that filed it';
+COMMENT ON COLUMN pgenvelope.rewrap_job.started_at IS 'its first batch';
+COMMENT ON COLUMN pgenvelope.rewrap_job.finished_at IS
+    'when it was complete or cancelled';
+
+CREATE TABLE pgenvelope.rewrap_target (
+    job_id       bigint NOT NULL REFERENCES pgenvelope.rewrap_job
+                 ON DELETE CASCADE,
+    relation     oid NOT NULL,
+    name         text NOT NULL,
+    columns      text[] NOT NULL,
+    method       text NOT NULL CHECK (method IN ('update', 'inplace')),
+    state        text NOT NULL DEFAULT 'waiting'
+                 CHECK (state IN ('waiting', 'running', 'done', 'uncovered')),
+    relfilenode  oid NOT NULL DEFAULT 0,
+    next_block   bigint NOT NULL DEFAULT 0,
+    total_blocks bigint NOT NULL DEFAULT 0,
+    rows_seen    bigint NOT NULL DEFAULT 0,
+    rewrapped    bigint NOT NULL DEFAULT 0,
+    in_place     bigint NOT NULL DEFAULT 0,
+    failed       bigint NOT NULL DEFAULT 0,
+    busy         bigint NOT NULL DEFAULT 0,
+    found        bigint NOT NULL DEFAULT 0,
+    bytes        bigint NOT NULL DEFAULT 0,
+    batches      bigint NOT NULL DEFAULT 0,
+    busy_ms      bigint NOT NULL DEFAULT 0,
+    started_at   timestamptz,
+    updated_at   timestamptz,
+    last_error   text,
+    PRIMARY KEY (job_id, relation)
+);
+
+COMMENT ON TABLE pgenvelope.rewrap_target IS
+    'tables that a job walks: where it is, and what it did';
+COMMENT ON COLUMN pgenvelope.rewrap_target.job_id IS 'the job';
+COMMENT ON COLUMN pgenvelope.rewrap_target.relation IS 'oid of the table';
+COMMENT ON COLUMN pgenvelope.rewrap_target.name IS
+    'its name when it was last looked at';
+COMMENT ON COLUMN pgenvelope.rewrap_target.columns IS
+    'columns that hold envelopes';
+COMMENT ON COLUMN pgenvelope.rewrap_target.method IS 'update or inplace';
+COMMENT ON COLUMN pgenvelope.rewrap_target.state IS
+    'waiting, running, done (in this pass), or uncovered (see last_error)';
+COMMENT ON COLUMN pgenvelope.rewrap_target.relfilenode IS
+    'the file that next_block counts in; another one starts the table anew';
+COMMENT ON COLUMN pgenvelope.rewrap_target.next_block IS
+    'the first block that this pass has not read';
+COMMENT ON COLUMN pgenvelope.rewrap_target.total_blocks IS
+    'blocks when the pass began';
+COMMENT ON COLUMN pgenvelope.rewrap_target.rows_seen IS
+    'rows read, in all passes';
+COMMENT ON COLUMN pgenvelope.rewrap_target.rewrapped IS
+    'values moved to the target version, in all passes';
+COMMENT ON COLUMN pgenvelope.rewrap_target.in_place IS
+    'of these, those overwritten in place';
+COMMENT ON COLUMN pgenvelope.rewrap_target.failed IS
+    'values that failed, in all passes';
+COMMENT ON COLUMN pgenvelope.rewrap_target.busy IS
+    'values passed over in this pass, as somebody else was writing their row';
+COMMENT ON COLUMN pgenvelope.rewrap_target.found IS
+    'values of other versions found in this pass';
+COMMENT ON COLUMN pgenvelope.rewrap_target.bytes IS
+    'bytes of rows and pages written, in all passes';
+COMMENT ON COLUMN pgenvelope.rewrap_target.batches IS 'batches committed';
+COMMENT ON COLUMN pgenvelope.rewrap_target.busy_ms IS
+    'time spent in them, in milliseconds';
+COMMENT ON COLUMN pgenvelope.rewrap_target.started_at IS 'its first batch';
+COMMENT ON COLUMN pgenvelope.rewrap_target.updated_at IS 'its last batch';
+COMMENT ON COLUMN pgenvelope.rewrap_target.last_error IS
+    'the last error of a batch, or why the table is not covered';
+
+CREATE TABLE pgenvelope.rewrap_failure (
+    job_id    bigint NOT NULL REFERENCES pgenvelope.rewrap_job
+              ON DELETE CASCADE,
+    relation  oid NOT NULL,
+    attribute smallint NOT NULL,
+    ctid_     tid NOT NULL,
+    category  text NOT NULL,
+    attempts  integer NOT NULL DEFAULT 1,
+    first_at  timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    last_at   timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    next_try  timestamptz NOT NULL,
+    PRIMARY KEY (job_id, relation, attribute, ctid_)
+);
+
+COMMENT ON TABLE pgenvelope.rewrap_failure IS
+    'values that could not be moved, tried again ever more rarely';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.job_id IS 'the job';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.relation IS 'oid of the table';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.attribute IS
+    'number of the column';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.ctid_ IS
+    'where the row was';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.category IS
+    'why, in the words of env_verify';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.attempts IS 'how often it failed';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.first_at IS 'when it first did';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.last_at IS 'when it last did';
+COMMENT ON COLUMN pgenvelope.rewrap_failure.next_try IS
+    'when it is tried again';
+
+-- What was said about a table: the method, and where the context of its
+-- values comes from.
+CREATE TABLE pgenvelope.rewrap_table (
+    relation      regclass PRIMARY KEY,
+    method        text NOT NULL DEFAULT 'update'
+                  CHECK (method IN ('update', 'inplace')),
+    contexts      jsonb NOT NULL DEFAULT '{}'
+                  CHECK (jsonb_typeof(contexts) = 'object')
+);
+
+COMMENT ON TABLE pgenvelope.rewrap_table IS
+    'how a table''s values are rewrapped; written by env_rewrap_method and env_rewrap_context';
+COMMENT ON COLUMN pgenvelope.rewrap_table.relation IS 'the table';
+COMMENT ON COLUMN pgenvelope.rewrap_table.method IS 'update or inplace';
+COMMENT ON COLUMN pgenvelope.rewrap_table.contexts IS
+    'for reencrypt, of each column: the members of its context, each member=column or member:literal';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.rewrap_job
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_job
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+ALTER TABLE pgenvelope.rewrap_job
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+COMMENT ON TRIGGER guard ON pgenvelope.rewrap_job IS
+    'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.rewrap_job IS
+    'refuses writes that fire no statement triggers';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.rewrap_target
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_target
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+ALTER TABLE pgenvelope.rewrap_target
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+COMMENT ON TRIGGER guard ON pgenvelope.rewrap_target IS
+    'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.rewrap_target IS
+    'refuses writes that fire no statement triggers';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.rewrap_failure
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_failure
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+ALTER TABLE pgenvelope.rewrap_failure
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+COMMENT ON TRIGGER guard ON pgenvelope.rewrap_failure IS
+    'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.rewrap_failure IS
+    'refuses writes that fire no statement triggers';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.rewrap_table
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_table
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+ALTER TABLE pgenvelope.rewrap_table
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+COMMENT ON TRIGGER guard ON pgenvelope.rewrap_table IS
+    'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.rewrap_table IS
+    'refuses writes that fire no statement triggers';
+
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.rewrap_table',
+    'WHERE relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 
 -- ---------------------------------------------------------------------------

@@ -9,8 +9,9 @@
  * superusers.  A row trigger does the same after the fact, for writers that
  * fire no statement triggers: those of logical replication.
  *
- * It also announces the change.  That must work without preload, since the
- * tables are restored there too.
+ * It also announces the change, but for tables whose trigger has an argument:
+ * of those nothing is kept in any session.  That must work without preload,
+ * since the tables are restored there too.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -45,6 +46,7 @@ pgenvelope_guard(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" cannot be written to directly",
 						RelationGetRelationName(table)),
 				 errhint("Use env_create_key, env_rotate_key, env_grant and env_revoke.")));
-	pge_catalog_changed(RelationGetRelid(table));
+	if (trigger->tg_trigger->tgnargs == 0)
+		pge_catalog_changed(RelationGetRelid(table));
 	PG_RETURN_POINTER(NULL);
 }

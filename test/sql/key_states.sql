@@ -13,7 +13,8 @@ SELECT env_encrypt('two', '{}') AS two \gset
 
 CREATE PROCEDURE pg_temp.set_state(key bigint, number integer, new text)
 LANGUAGE sql AS $$
-    UPDATE pgenvelope.key_version SET state = new
+    UPDATE pgenvelope.key_version SET state = new,
+        canary_percent = CASE WHEN new = 'pre_active' THEN 0 END
     WHERE key_id = key AND version = number
 $$;
 CREATE FUNCTION pg_temp.outcomes(one envelope, two envelope,

@@ -1,0 +1,93 @@
+/*
+ * pge_batch.h
+ *	  One batch of one table: the contract between a job (pge_job.c) and the
+ *	  two methods of writing (pge_update.c, pge_inplace.c).
+ *
+ * A batch is a range of blocks, done in the caller's transaction.  The method
+ * opens the table, under the lock that it needs and only if that is to be had
+ * at once or within pgenvelope.rewrap_lock_timeout, and looks up columns and
+ * types anew: anything may have happened since the last batch.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_BATCH_H
+#define PGE_BATCH_H
+
+#include "storage/block.h"
+#include "storage/itemptr.h"
+
+#include "pge_rewrap.h"
+
+typedef enum PgeBatchEnd
+{
+	PGE_BATCH_MORE,				/* go on at next_block */
+	PGE_BATCH_DONE,				/* the table's last block was read */
+	PGE_BATCH_LOCKED,			/* the table's lock was not to be had */
+	PGE_BATCH_GONE,				/* no such table, or no envelopes in it */
+	PGE_BATCH_REWRITTEN,		/* relfilenode differs: begin anew */
+	PGE_BATCH_REFUSED,			/* this method does not work here: problem */
+	PGE_BATCH_UNAVAILABLE		/* no KEK, for the moment: problem */
+} PgeBatchEnd;
+
+/* A value that failed, for rewrap_failure. */
+typedef struct PgeFailure
+{
+	AttrNumber	attribute;
+	ItemPointerData tid;
+	PgeOutcome	outcome;
+} PgeFailure;
+
+typedef struct PgeBatch
+{
+	/* What is wanted. */
+	PgeRewrap	rewrap;
+	bool		reencrypt;		/* seal payloads anew, too (pge_update only) */
+	Oid			relation;
+	Oid			relfilenode;	/* InvalidOid: not known yet; set by the
+								 * method */
+	BlockNumber next_block;		/* in and out */
+	BlockNumber block_count;	/* at most so many blocks in this batch */
+	int			value_count;	/* end the batch after about so many values
+								 * written */
+
+	/* What came of it. */
+	PgeBatchEnd end;
+	BlockNumber total_blocks;	/* of the table, now */
+	uint64		rows_seen;
+	uint64		found;			/* values of other versions */
+	uint64		rewrapped;		/* values written */
+	uint64		in_place;		/* of these, in place */
+	uint64		busy;			/* passed over: row locked, updated or deleted
+								 * by somebody just now; page in use */
+	uint64		bytes;			/* written, roughly: new rows, page images */
+	List	   *failures;		/* of PgeFailure, palloc'd */
+	PgeProblem	problem;		/* for REFUSED and UNAVAILABLE, else the last
+								 * error that befell a row */
+} PgeBatch;
+
+/*
+ * By UPDATE, in C: works for every table.  Rows are replaced by
+ * table_tuple_update, with index entries, generated columns, constraints and
+ * the replica identity check, but no triggers and no rules, as the table's
+ * owner in a security-restricted operation.  Waits for nobody's row lock.  An
+ * error of one row (a constraint, say) is that row's failure.
+ */
+extern void pge_update_batch(PgeBatch *batch);
+
+/*
+ * In place: overwrites header and wrap on the page, under a conditional
+ * cleanup lock.  What cannot be done so (out of line, compressed, fast
+ * defaults, page always busy) goes through pge_update_rows.  REFUSED names
+ * the guard.
+ */
+extern void pge_inplace_batch(PgeBatch *batch);
+
+/* Like pge_update_batch, for rows at these places only; adds to batch. */
+extern void pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count);
+
+/* The columns of a table that are of type envelope or a domain over it. */
+extern int	pge_envelope_columns(Relation relation, AttrNumber *columns,
+								 int room);
+
+#endif							/* PGE_BATCH_H */

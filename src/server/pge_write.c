@@ -1,0 +1,165 @@
+/*
+ * pge_write.c
+ *	  Writing to the extension's tables.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+
+#include "pge_compat.h"
+#include "pge_encoding.h"
+#include "pge_value.h"
+#include "pge_write.h"
+
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Becomes the tables' owner, with nothing of the caller's search path.  An
+ * error undoes this as it undoes the transaction.
+ */
+PgeWriter
+pge_write_begin(void)
+{
+	PgeWriter	writer;
+
+	GetUserIdAndSecContext(&writer.user, &writer.security_context);
+	SetUserIdAndSecContext(relation_owner(pge_table("key")),
+						   writer.security_context |
+							   SECURITY_LOCAL_USERID_CHANGE);
+	writer.nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	return writer;
+}
+
+void
+pge_write_end(const PgeWriter *writer)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, writer->nest_level);
+	SetUserIdAndSecContext(writer->user, writer->security_context);
+}
+
+/* Runs one statement; returns how many rows it wrote. */
+uint64
+pge_write_run(const char *statement, int count, Oid *types, Datum *values,
+			  const char *nulls)
+{
+	int			result = SPI_execute_with_args(statement, count, types, values,
+											   nulls, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s",
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+Datum
+pge_bytea_datum(const uint8 *bytes, size_t len)
+{
+	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes,
+													(int) len));
+}
+
+/* Nothing that follows may be undone by a lost commit or a standby. */
+void
+pge_require_writable(const char *function)
+{
+	pge_require_preload();
+	PreventCommandIfReadOnly(function);
+	PreventCommandDuringRecovery(function);
+	pge_catalog_begin();
+}
+
+/*
+ * Has whoever would create or change a key of this name wait for the end of
+ * this transaction, and whoever would drop the tables.  Not the whole table: a
+ * right can be revoked while somebody waits for a provider with another key.
+ */
+void
+pge_lock_key_name(envl_view name)
+{
+	Oid			table = pge_table("key");
+
+	LockRelationOid(table, RowExclusiveLock);
+	LockDatabaseObject(table, hash_bytes(name.data, (int) name.len), 0,
+					   ExclusiveLock);
+	pge_catalog_begin();
+}
+
+/*
+ * A key by name, locked against everybody else who would change it, for
+ * somebody who administers it.  Superusers may administer any key,
+ * or nobody could after a restore into other roles.
+ */
+PgeKey *
+pge_key_to_administer(text *name)
+{
+	envl_view	wanted = pge_varlena_view(name);
+	PgeKey	   *key;
+	PgeProblem	problem;
+
+	pge_lock_key_name(wanted);
+	key = pge_key_by_name((const char *) wanted.data, wanted.len);
+	if (key == NULL)
+	{
+		pge_problem(&problem, PGE_KEY_NOT_FOUND,
+					"The view pgenvelope.keys lists the keys.",
+					"key \"%.*s\" does not exist",
+					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
+					(const char *) wanted.data);
+		pge_raise(&problem);
+	}
+	if (!superuser() && !pge_require_privilege(key, PGE_ADMIN, &problem))
+		pge_raise(&problem);
+	return key;
+}
+
+/*
+ * Keys are found as they are now, but written as this transaction sees them,
+ * which under REPEATABLE READ may be as they were.
+ */
+void
+pge_snapshot_is_older(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to a concurrent change of keys")));
+}
+
+/* Refuses to write to a key that this transaction's snapshot does not have. */
+void
+pge_require_visible(uint64 key_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum((int64) key_id)};
+
+	if (pge_write_run("SELECT FROM pgenvelope.key WHERE key_id = $1", 1, types, values,
+					  NULL) == 0)
+		pge_snapshot_is_older();
+}

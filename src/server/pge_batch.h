@@ -14,8 +14,11 @@
 #ifndef PGE_BATCH_H
 #define PGE_BATCH_H
 
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
 #include "storage/block.h"
 #include "storage/itemptr.h"
+#include "utils/relcache.h"
 
 #include "pge_rewrap.h"
 

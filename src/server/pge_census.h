@@ -8,6 +8,7 @@
 #ifndef PGE_CENSUS_H
 #define PGE_CENSUS_H
 
+#include "access/attnum.h"
 #include "nodes/pg_list.h"
 #include "utils/snapshot.h"
 

@@ -53,6 +53,9 @@ typedef struct PgeBatch
 	BlockNumber block_count;	/* at most so many blocks in this batch */
 	int			value_count;	/* end the batch after about so many values
 								 * written */
+	bool		update_busy;	/* pge_inplace only: what is on a page that is
+								 * always in use goes through UPDATE; set from
+								 * a job's third pass on */
 
 	/* What came of it. */
 	PgeBatchEnd end;

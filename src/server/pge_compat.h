@@ -12,6 +12,8 @@
 
 #include <time.h>
 
+#include "access/heapam_xlog.h"
+#include "access/xloginsert.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
@@ -94,6 +96,30 @@ pge_wait_event(void)
 #else
 	return PG_WAIT_EXTENSION;
 #endif
+}
+
+/*
+ * Logs the pruning of nothing on a page, with an image of the page: whoever
+ * replays it takes a cleanup lock, then puts back the image (pge_page.c).  17
+ * made the cleanup lock a flag of the record.
+ */
+static inline XLogRecPtr
+pge_log_page(Buffer buffer)
+{
+	xl_heap_prune record;
+	uint8		info;
+
+	memset(&record, 0, sizeof(record));
+#if PG_VERSION_NUM >= 170000
+	record.flags = XLHP_CLEANUP_LOCK;
+	info = XLOG_HEAP2_PRUNE_ON_ACCESS;
+#else
+	info = XLOG_HEAP2_PRUNE;
+#endif
+	XLogBeginInsert();
+	XLogRegisterData((char *) &record, SizeOfHeapPrune);
+	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | REGBUF_FORCE_IMAGE);
+	return XLogInsert(RM_HEAP2_ID, info);
 }
 
 /* Linux has a clock that costs 5 ns; it is asked for every value. */

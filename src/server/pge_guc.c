@@ -28,6 +28,18 @@ int			pge_format;
 char	   *pge_default_key;
 int			pge_padding;
 int			pge_key_timeout;
+int			pge_rewrap_workers;
+int			pge_rewrap_naptime;
+int			pge_rewrap_rate;
+int			pge_rewrap_max_bytes_per_second;
+int			pge_rewrap_batch_blocks;
+int			pge_rewrap_lock_timeout;
+int			pge_rewrap_max_lag;
+int			pge_rewrap_max_lag_bytes;
+int			pge_rewrap_max_failures;
+bool		pge_rewrap_log_batches;
+int			pge_proof_max_age;
+int			pge_destroy_after;
 
 /*
  * Refuses a list with an entry that is not understood or a name given twice:
@@ -180,10 +192,76 @@ define_value_settings(void)
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+/* Settings that say how rewrap jobs are run, and how fast. */
+static void
+define_rewrap_settings(void)
+{
+	DefineCustomIntVariable("pgenvelope.rewrap_workers",
+							"Sets how many databases are rewrapped at a time; 0 has no workers.",
+							NULL, &pge_rewrap_workers, 2, 0,
+							PGE_REWRAP_WORKERS_MAX, PGC_SIGHUP, 0, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_naptime",
+							"Sets how often each database is looked at for jobs that are due.",
+							NULL, &pge_rewrap_naptime, 60000, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_rate",
+							"Sets how many rows a second a worker reads at most; 0 sets no limit.",
+							NULL, &pge_rewrap_rate, 10000, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_max_bytes_per_second",
+							"Sets how many bytes of rows and pages a second a worker writes at most; 0 sets no limit.",
+							NULL, &pge_rewrap_max_bytes_per_second, 0, 0,
+							INT_MAX, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_batch_blocks",
+							"Sets how many blocks of a table are rewrapped in one transaction.",
+							NULL, &pge_rewrap_batch_blocks, 128, 1, 65536,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_lock_timeout",
+							"Sets how long a job waits for the lock on a table before it does something else.",
+							NULL, &pge_rewrap_lock_timeout, 100, 0, 60000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pgenvelope.rewrap_log_batches",
+							 "Logs a line for each batch of a job.",
+							 "Off, it is logged as DEBUG1.",
+							 &pge_rewrap_log_batches, false, PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+}
+
+/* Settings that say when a job waits or stops. */
+static void
+define_brake_settings(void)
+{
+	DefineCustomIntVariable("pgenvelope.rewrap_max_lag",
+							"Sets the replay lag of a standby beyond which jobs wait for it; 0 sets no limit.",
+							NULL, &pge_rewrap_max_lag, 10000, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_max_lag_bytes",
+							"Sets how much WAL a standby may have yet to replay before jobs wait for it; 0 sets no limit.",
+							NULL, &pge_rewrap_max_lag_bytes, 64 * 1024 * 1024,
+							0, INT_MAX, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_max_failures",
+							"Sets how many values of a job may have failed before it pauses.",
+							NULL, &pge_rewrap_max_failures, 1000, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.proof_max_age",
+							"Sets how old the proof that no value needs a key version may be when the version is retired.",
+							NULL, &pge_proof_max_age, 86400, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.destroy_after",
+							"Sets how long a key version must have been retired before it may be destroyed.",
+							NULL, &pge_destroy_after, 30 * 86400, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
 void
 pge_guc_init(void)
 {
 	define_key_settings();
 	define_value_settings();
+	define_rewrap_settings();
+	define_brake_settings();
 	pge_reserve_prefix("pgenvelope");
 }

@@ -10,6 +10,9 @@
 
 #include "../providers/prov.h"
 
+/* The most that pgenvelope.rewrap_workers can say. */
+#define PGE_REWRAP_WORKERS_MAX 32
+
 /* Configuration file only. */
 extern char *pge_providers;
 extern char *pge_key_provider;
@@ -17,12 +20,24 @@ extern int	pge_key_cache_size; /* entries */
 extern int	pge_key_cache_ttl;	/* seconds */
 extern int	pge_key_cache_grace;	/* seconds */
 extern int	pge_provider_timeout;	/* milliseconds */
+extern int	pge_rewrap_workers; /* at a time, in all databases */
+extern int	pge_rewrap_naptime; /* milliseconds */
 
 /* Superusers. */
 extern char *pge_required_context;
 extern bool pge_store_context;
 extern bool pge_allow_maintenance_decrypt;
 extern int	pge_format;
+extern int	pge_rewrap_rate;	/* rows a second, 0 for any */
+extern int	pge_rewrap_max_bytes_per_second;	/* 0 for any */
+extern int	pge_rewrap_batch_blocks;
+extern int	pge_rewrap_lock_timeout;	/* milliseconds */
+extern int	pge_rewrap_max_lag; /* milliseconds, 0 for any */
+extern int	pge_rewrap_max_lag_bytes;	/* 0 for any */
+extern int	pge_rewrap_max_failures;
+extern bool pge_rewrap_log_batches;
+extern int	pge_proof_max_age;	/* seconds */
+extern int	pge_destroy_after;	/* seconds */
 
 /* Anybody. */
 extern char *pge_default_key;

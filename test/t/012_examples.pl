@@ -3,7 +3,10 @@
 # The blocks marked "sql" are run in order, a file in one session, in a fresh
 # database of a server that has pgenvelope preloaded and a provider "main".
 # A statement that a line "-- fails: SQLSTATE" follows has to fail so, every
-# other one has to succeed.  docs/examples/helper.sh is run elsewhere.
+# other one has to succeed; one that a line "-- repeat until: RESULT" follows
+# is repeated until that is its result.  A block marked "text" right after one
+# marked "sql" shows what that one prints: its lines are found there, in that
+# order, "..." standing for anything.  docs/examples/helper.sh is run elsewhere.
 #
 # SPDX-License-Identifier: PostgreSQL
 # Copyright (c) 2026, pgenvelope contributors
@@ -18,30 +21,82 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# The blocks of a file: [ line, text ].
+# The blocks of a file: { line, sql, shown }.
 sub blocks_of
 {
 	my ($path) = @_;
-	my ($number, $block, @blocks) = (0);
+	my ($number, $kind, $last, @blocks) = (0);
 
 	for my $line (split /^/, slurp_file($path))
 	{
 		$number++;
-		if (defined $block)
+		if (defined $kind)
 		{
-			$block = undef, next if $line =~ /^```\s*$/;
-			$block->[1] .= $line;
+			$kind = undef, next if $line =~ /^```\s*$/;
+			$last->{$kind} .= $line if $last;
 		}
-		elsif ($line =~ /^```sql\s*$/)
+		elsif ($line =~ /^```(\w*)\s*$/)
 		{
-			push @blocks, $block = [ $number, '' ];
+			$kind = $1 eq 'text' ? 'shown' : $1;
+			$last = undef if $kind ne 'shown';
+			push @blocks, $last = { line => $number, sql => '', shown => '' }
+			  if $kind eq 'sql';
+		}
+		elsif ($line =~ /\S/)
+		{
+			$last = undef;
 		}
 	}
-	die "$path: a block does not end" if defined $block;
+	die "$path: a block does not end" if defined $kind;
 	return @blocks;
 }
 
-# The statements of a block: [ text, expected SQLSTATE ].
+# What a table of psql's, or an error, has in its lines, without the headings.
+sub lines_shown
+{
+	my ($text) = @_;
+	my @lines;
+
+	for my $line (split /\n/, $text)
+	{
+		if ($line =~ /^-[-+]*$/)
+		{
+			pop @lines;
+			next;
+		}
+		push @lines, trimmed($line) if $line =~ /\S/;
+	}
+	return @lines;
+}
+
+# A line, without what psql puts between columns for the eye.
+sub trimmed
+{
+	my ($line) = @_;
+
+	return join '|', map { s/^\s+|\s+$//gr } split /\|/, $line, -1;
+}
+
+# The first of the lines shown that was not printed in its turn.
+sub not_printed
+{
+	my ($shown, $printed) = @_;
+	my @printed = map { trimmed($_) } split /\n/, $printed;
+
+	for my $line (lines_shown($shown))
+	{
+		my $wanted = join '.*', map { quotemeta } split /\.\.\./, $line, -1;
+
+		while (1)
+		{
+			return $line unless @printed;
+			last if shift(@printed) =~ /^$wanted$/;
+		}
+	}
+	return;
+}
+
+# The statements of a block: [ text, expected SQLSTATE, expected result ].
 sub statements_of
 {
 	my ($text) = @_;
@@ -57,12 +112,14 @@ sub statements_of
 
 		if (defined(my $comment = $token{comment}))
 		{
-			next unless $comment =~ /\bfails\b/;
+			next unless $comment =~ /\b(?:fails|repeat)\b/;
 			die "nothing before: $comment"
 			  if $statement =~ /\S/ || !@statements;
-			$comment =~ /^-- fails: ([0-9A-Z]{5})$/
+			$comment =~
+			  /^-- (?:fails: ([0-9A-Z]{5})|repeat until: (\w+))$/
 			  or die "not understood: $comment";
-			$statements[-1][1] = $1;
+			$statements[-1][1] = $1 if defined $1;
+			$statements[-1][2] = $2 if defined $2;
 		}
 		elsif (defined $token{end})
 		{
@@ -83,12 +140,24 @@ is_deeply(
 	[
 		statements_of(
 			"SELECT ';' -- a;\n, \$a\$;\$a\$;\n-- fails: PE004\n-- b\nSELECT 1;"
+			  . "\n-- repeat until: t\n"
 		)
 	],
-	[ [ "SELECT ';' \n, \$a\$;\$a\$", 'PE004' ], [ 'SELECT 1', '00000' ] ],
+	[
+		[ "SELECT ';' \n, \$a\$;\$a\$", 'PE004' ],
+		[ 'SELECT 1', '00000', 't' ]
+	],
 	'blocks are taken apart');
+is(not_printed(" a | b\n---+---\n 1 | x...z\n\n", "0|0\n1|xyz\n"),
+	undef, 'what is shown is found');
+is(not_printed(" a | b\n---+---\n 1 | x\n", "1|xy\n"),
+	'1|x', 'what is not printed is not found');
 
-my $node = new_node('main', extension => 0);
+my $node = new_node(
+	'main',
+	extension => 0,
+	providers => 'main=file://' . new_key_file() . ', next=file://'
+	  . new_key_file());
 my $top = source_directory();
 my $databases = 0;
 
@@ -102,18 +171,31 @@ for my $path ("$top/README.md", sort glob "$top/docs/*.md")
 	my $session = session($node, $database);
 	for my $block (@blocks)
 	{
-		my ($line, $text) = @$block;
-		my @wrong;
+		my ($printed, @wrong) = ('');
 
-		for my $statement (statements_of($text))
+		for my $statement (statements_of($block->{sql}))
 		{
-			my ($sql, $expected) = @$statement;
-			my (undef, $sqlstate, $message) = $session->run($sql);
+			my ($sql, $expected, $result) = @$statement;
+			my ($out, $sqlstate, $message);
 
+			wait_until(
+				sub {
+					($out, $sqlstate, $message) = $session->run($sql);
+					return !defined $result
+					  || $sqlstate ne $expected
+					  || $out eq $result;
+				},
+				"it is so: $sql");
 			push @wrong, "$sqlstate instead of $expected: $sql\n$message"
 			  if $sqlstate ne $expected;
+			$printed .= "$out\n";
+			$printed .= "ERROR:  $message\n" if $sqlstate ne '00000';
 		}
-		is_deeply(\@wrong, [], "$name, line $line");
+		if (defined(my $line = not_printed($block->{shown}, $printed)))
+		{
+			push @wrong, "not printed: $line\nbut:\n$printed";
+		}
+		is_deeply(\@wrong, [], "$name, line $block->{line}");
 	}
 	$session->quit;
 }

@@ -55,7 +55,7 @@ envl_random_take(envl_random *random, const envl_engine *engine,
 {
 	uint8_t    *bytes;
 
-	if (engine->approved_wrap != NULL || len > ENVL_RANDOM_POOL_LEN)
+	if (engine->approved_only || len > ENVL_RANDOM_POOL_LEN)
 		return generate(out, len);
 	if (len > random->left)
 	{

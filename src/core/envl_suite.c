@@ -38,43 +38,36 @@ envl_suite_find(uint8_t id)
 envl_status
 envl_engine_init(envl_engine *engine)
 {
+	const char *wrap = "AES-256-ECB";
+
 	memset(engine, 0, sizeof(*engine));
-	engine->ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
-	engine->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	if (engine->ecb == NULL || engine->gcm == NULL)
-		goto failed;
 	if (EVP_default_properties_is_fips_enabled(NULL))
 	{
-		engine->approved_wrap = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
-		if (engine->approved_wrap == NULL)
-			goto failed;
+		engine->approved_only = true;
+		wrap = "AES-256-WRAP";
 	}
-	return ENVL_OK;
-
-failed:
+	if (envl_cipher_fetch(&engine->gcm, "AES-256-GCM") == ENVL_OK &&
+		envl_cipher_fetch(&engine->wrap, wrap) == ENVL_OK)
+		return ENVL_OK;
 	envl_engine_clear(engine);
-	ERR_clear_error();
 	return ENVL_CRYPTO_FAILED;
+}
+
+/* The next operation makes a new one. */
+static void
+gcm_forget(envl_engine *engine)
+{
+	envl_cipher_free(&engine->gcm, engine->gcm_context);
+	engine->gcm_context = NULL;
 }
 
 void
 envl_engine_clear(envl_engine *engine)
 {
-	/* All of these take NULL. */
-	EVP_CIPHER_CTX_free(engine->gcm_context);
-	EVP_CIPHER_free(engine->approved_wrap);
-	EVP_CIPHER_free(engine->gcm);
-	EVP_CIPHER_free(engine->ecb);
+	gcm_forget(engine);
+	envl_cipher_release(&engine->wrap);
+	envl_cipher_release(&engine->gcm);
 	memset(engine, 0, sizeof(*engine));
-}
-
-/* The context failed: the next operation makes a new one. */
-static void
-gcm_forget(envl_engine *engine)
-{
-	EVP_CIPHER_CTX_free(engine->gcm_context);
-	engine->gcm_context = NULL;
-	ERR_clear_error();
 }
 
 /* The tag as a parameter of libcrypto's, to be read or written. */
@@ -85,17 +78,21 @@ gcm_tag_parameter(uint8_t *tag)
 											 ENVL_TAG_LEN);
 }
 
-/* Runs bytes through the context; out is NULL for AAD. */
+/*
+ * Runs bytes through the context; out is NULL for AAD.  EVP takes no more
+ * than INT_MAX, so that no provider has been tried with more.
+ */
 static bool
-gcm_update(EVP_CIPHER_CTX *context, envl_view in, uint8_t *out)
+gcm_update(envl_engine *engine, envl_view in, uint8_t *out)
 {
-	int			written;
+	size_t		written;
 
 	if (in.len == 0)
 		return true;
 	return in.len <= INT_MAX &&
-		EVP_CipherUpdate(context, out, &written, in.data,
-						 (int) in.len) == 1;
+		engine->gcm.update(engine->gcm_context, out, &written, in.len,
+						   in.data, in.len) == 1 &&
+		(out == NULL || written == in.len);
 }
 
 /*
@@ -111,14 +108,14 @@ gcm_bind(envl_engine *engine, const envl_gcm *gcm)
 	envl_view	tail = gcm->aad[1];
 
 	if (head.len > sizeof(joined) || tail.len > sizeof(joined) - head.len)
-		return gcm_update(engine->gcm_context, head, NULL) &&
-			gcm_update(engine->gcm_context, tail, NULL);
+		return gcm_update(engine, head, NULL) &&
+			gcm_update(engine, tail, NULL);
 	if (head.len > 0)
 		memcpy(joined, head.data, head.len);
 	if (tail.len > 0)
 		memcpy(joined + head.len, tail.data, tail.len);
-	return gcm_update(engine->gcm_context,
-					  (envl_view) {joined, head.len + tail.len}, NULL);
+	return gcm_update(engine, (envl_view) {joined, head.len + tail.len},
+					  NULL);
 }
 
 /*
@@ -128,20 +125,29 @@ gcm_bind(envl_engine *engine, const envl_gcm *gcm)
 static bool
 gcm_start(envl_engine *engine, const envl_gcm *gcm, const uint8_t *tag)
 {
-	const EVP_CIPHER *cipher = NULL;
+	OSSL_FUNC_cipher_encrypt_init_fn *init = engine->gcm.encrypt_init;
 	OSSL_PARAM	expected[] = {gcm_tag_parameter((uint8_t *) tag),
 							  OSSL_PARAM_END};
 
+	if (tag != NULL)
+		init = engine->gcm.decrypt_init;
 	if (engine->gcm_context == NULL)
-	{
-		engine->gcm_context = EVP_CIPHER_CTX_new();
-		cipher = engine->gcm;
-	}
+		engine->gcm_context = envl_cipher_context(&engine->gcm);
 	return engine->gcm_context != NULL &&
-		EVP_CipherInit_ex2(engine->gcm_context, cipher, gcm->key->bytes,
-						   gcm->nonce, tag == NULL,
-						   tag != NULL ? expected : NULL) == 1 &&
+		init(engine->gcm_context, gcm->key->bytes, ENVL_KEY_LEN, gcm->nonce,
+			 ENVL_NONCE_LEN, tag != NULL ? expected : NULL) == 1 &&
 		gcm_bind(engine, gcm);
+}
+
+/* Ends the operation.  All that there was to write has been written. */
+static bool
+gcm_end(envl_engine *engine)
+{
+	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
+	size_t		unused_len;
+
+	return engine->gcm.final(engine->gcm_context, unused, &unused_len,
+							 sizeof(unused)) == 1;
 }
 
 envl_status
@@ -149,18 +155,15 @@ envl_gcm_seal(envl_engine *engine, const envl_gcm *gcm, envl_view head,
 			  envl_view tail, uint8_t *out, uint8_t *tag)
 {
 	uint8_t    *tail_out = head.len > 0 ? out + head.len : out;
-	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
-	int			unused_len;
 	OSSL_PARAM	result[] = {gcm_tag_parameter(tag), OSSL_PARAM_END};
 
-	if (gcm_start(engine, gcm, NULL) &&
-		gcm_update(engine->gcm_context, head, out) &&
-		gcm_update(engine->gcm_context, tail, tail_out) &&
-		EVP_CipherFinal_ex(engine->gcm_context, unused, &unused_len) == 1 &&
-		EVP_CIPHER_CTX_get_params(engine->gcm_context, result) == 1)
+	if (gcm_start(engine, gcm, NULL) && gcm_update(engine, head, out) &&
+		gcm_update(engine, tail, tail_out) && gcm_end(engine) &&
+		engine->gcm.get_params(engine->gcm_context, result) == 1)
 		return ENVL_OK;
 
 	gcm_forget(engine);
+	ERR_clear_error();
 	envl_wipe(out, head.len + tail.len);
 	envl_wipe(tag, ENVL_TAG_LEN);
 	return ENVL_CRYPTO_FAILED;
@@ -171,19 +174,16 @@ envl_gcm_open(envl_engine *engine, const envl_gcm *gcm,
 			  envl_view ciphertext, const uint8_t *tag, uint8_t *out)
 {
 	envl_status status = ENVL_CRYPTO_FAILED;
-	uint8_t		unused[EVP_MAX_BLOCK_LENGTH];
-	int			unused_len;
 
-	if (gcm_start(engine, gcm, tag) &&
-		gcm_update(engine->gcm_context, ciphertext, out))
+	if (gcm_start(engine, gcm, tag) && gcm_update(engine, ciphertext, out))
 	{
-		if (EVP_CipherFinal_ex(engine->gcm_context, unused,
-							   &unused_len) == 1)
+		if (gcm_end(engine))
 			return ENVL_OK;
 		status = ENVL_AUTHENTICATION;
 	}
 
 	gcm_forget(engine);
+	ERR_clear_error();
 	envl_wipe(out, ciphertext.len);
 	return status;
 }

@@ -12,9 +12,7 @@
 #ifndef ENVL_SUITE_H
 #define ENVL_SUITE_H
 
-#include <openssl/evp.h>
-
-#include "envl_bytes.h"
+#include "envl_cipher.h"
 #include "envl_secret.h"
 
 #define ENVL_SUITE_A256KW_A256GCM 1
@@ -41,11 +39,12 @@ extern const envl_suite *envl_suite_find(uint8_t id);
  */
 typedef struct envl_engine
 {
-	EVP_CIPHER *ecb;			/* AES-256-ECB, the body of RFC 3394 */
-	EVP_CIPHER *gcm;			/* AES-256-GCM */
-	EVP_CIPHER *approved_wrap;	/* AES-256-WRAP where FIPS is asked for,
-								 * else NULL: it runs table AES */
-	EVP_CIPHER_CTX *gcm_context;	/* reused; thrown away on any failure */
+	bool		approved_only;	/* FIPS is asked for */
+	envl_cipher gcm;			/* AES-256-GCM */
+	envl_cipher wrap;			/* AES-256-WRAP where FIPS is asked for, else
+								 * AES-256-ECB, the body of RFC 3394: the
+								 * former runs table AES */
+	void	   *gcm_context;	/* reused; thrown away on any failure */
 } envl_engine;
 
 /* On failure the engine is left empty, and clearing it again is harmless. */

@@ -35,35 +35,19 @@ typedef struct block
 
 _Static_assert(sizeof(block) == BLOCK_LEN, "a block has no holes");
 
-static EVP_CIPHER_CTX *
-kek_context(const EVP_CIPHER *cipher, const envl_key *key, bool encrypt)
-{
-	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-
-	if (context == NULL)
-		return NULL;
-
-	/* libcrypto wants to be told that key wrap is meant; ECB ignores it. */
-	EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-	if (EVP_CipherInit_ex2(context, cipher, key->bytes, NULL, encrypt,
-						   NULL) == 1 &&
-		EVP_CIPHER_CTX_set_padding(context, 0) == 1)
-		return context;
-	EVP_CIPHER_CTX_free(context);
-	return NULL;
-}
-
 envl_status
 envl_kek_init(envl_kek *kek, const envl_engine *engine, const envl_key *key)
 {
-	const EVP_CIPHER *cipher = engine->ecb;
+	const envl_cipher *cipher = &engine->wrap;
 
-	kek->approved = engine->approved_wrap != NULL;
-	if (kek->approved)
-		cipher = engine->approved_wrap;
-	kek->wrap = kek_context(cipher, key, true);
-	kek->unwrap = kek_context(cipher, key, false);
-	if (kek->wrap != NULL && kek->unwrap != NULL)
+	kek->engine = engine;
+	kek->wrap = envl_cipher_context(cipher);
+	kek->unwrap = envl_cipher_context(cipher);
+	if (kek->wrap != NULL && kek->unwrap != NULL &&
+		cipher->encrypt_init(kek->wrap, key->bytes, ENVL_KEY_LEN, NULL, 0,
+							 NULL) == 1 &&
+		cipher->decrypt_init(kek->unwrap, key->bytes, ENVL_KEY_LEN, NULL, 0,
+							 NULL) == 1)
 		return ENVL_OK;
 	envl_kek_clear(kek);
 	ERR_clear_error();
@@ -73,8 +57,11 @@ envl_kek_init(envl_kek *kek, const envl_engine *engine, const envl_key *key)
 void
 envl_kek_clear(envl_kek *kek)
 {
-	EVP_CIPHER_CTX_free(kek->wrap);
-	EVP_CIPHER_CTX_free(kek->unwrap);
+	if (kek->engine != NULL)
+	{
+		envl_cipher_free(&kek->engine->wrap, kek->wrap);
+		envl_cipher_free(&kek->engine->wrap, kek->unwrap);
+	}
 	memset(kek, 0, sizeof(*kek));
 }
 
@@ -82,12 +69,13 @@ static bool
 wrap_approved(const envl_kek *kek, size_t count, const envl_key *deks,
 			  envl_wrapped *out)
 {
-	int			written;
+	size_t		written;
 
 	for (size_t i = 0; i < count; i++)
 	{
-		if (EVP_EncryptUpdate(kek->wrap, out[i], &written, deks[i].bytes,
-							  ENVL_KEY_LEN) != 1 ||
+		if (kek->engine->wrap.update(kek->wrap, out[i], &written,
+									 sizeof(out[i]), deks[i].bytes,
+									 ENVL_KEY_LEN) != 1 ||
 			written != ENVL_WRAP_LEN)
 			return false;
 	}
@@ -117,23 +105,23 @@ make_block(uint64_t a, uint64_t mask, const uint8_t *r)
 	return made;
 }
 
-/*
- * Runs the blocks through the cipher.  They are whole ones, so that the
- * buffering of EVP_CipherUpdate, a tenth of the cost, has no part in it.
- */
 static bool
-cipher_blocks(EVP_CIPHER_CTX *context, block *blocks, size_t count)
+cipher_blocks(const envl_cipher *cipher, void *context, block *blocks,
+			  size_t count)
 {
-	unsigned int len = (unsigned int) (count * BLOCK_LEN);
+	size_t		len = count * BLOCK_LEN;
+	size_t		written;
 
-	return EVP_Cipher(context, (uint8_t *) blocks,
-					  (const uint8_t *) blocks, len) == (int) len;
+	return cipher->whole_blocks(context, (uint8_t *) blocks, &written, len,
+								(const uint8_t *) blocks, len) == 1 &&
+		written == len;
 }
 
 static bool
 wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 				  envl_wrapped *out)
 {
+	const envl_cipher *cipher = &kek->engine->wrap;
 	block		blocks[ENVL_WRAP_BATCH];
 	bool		good = true;
 
@@ -149,7 +137,7 @@ wrap_side_by_side(const envl_kek *kek, size_t count, const envl_key *deks,
 
 		for (size_t i = 0; i < count; i++)
 			blocks[i] = make_block(blocks[i].a, mask, out[i] + half);
-		good = cipher_blocks(kek->wrap, blocks, count);
+		good = cipher_blocks(cipher, kek->wrap, blocks, count);
 		for (size_t i = 0; i < count; i++)
 			memcpy(out[i] + half, &blocks[i].r, HALF_LEN);
 	}
@@ -170,7 +158,7 @@ envl_kek_wrap(const envl_kek *kek, size_t count, const envl_key *deks,
 
 	if (count < 1 || count > ENVL_WRAP_BATCH)
 		return ENVL_LIMIT;
-	if (kek->approved)
+	if (kek->engine->approved_only)
 		wrapped = wrap_approved(kek, count, deks, out);
 	else
 		wrapped = wrap_side_by_side(kek, count, deks, out);
@@ -190,12 +178,13 @@ unwrap_approved(const envl_kek *kek, size_t count, const envl_wrapped *in,
 				envl_key *deks, bool *opened)
 {
 	uint8_t		out[ENVL_WRAP_LEN];
-	int			written;
+	size_t		written;
 
 	for (size_t i = 0; i < count; i++)
 	{
-		opened[i] = EVP_DecryptUpdate(kek->unwrap, out, &written, in[i],
-									  ENVL_WRAP_LEN) == 1 &&
+		opened[i] = kek->engine->wrap.update(kek->unwrap, out, &written,
+											 sizeof(out), in[i],
+											 ENVL_WRAP_LEN) == 1 &&
 			written == ENVL_KEY_LEN;
 		memcpy(deks[i].bytes, out, ENVL_KEY_LEN);
 	}
@@ -206,6 +195,7 @@ static bool
 unwrap_side_by_side(const envl_kek *kek, size_t count,
 					const envl_wrapped *in, envl_key *deks, bool *opened)
 {
+	const envl_cipher *cipher = &kek->engine->wrap;
 	block		blocks[ENVL_WRAP_BATCH];
 	bool		good = true;
 	uint64_t	initial;
@@ -222,7 +212,7 @@ unwrap_side_by_side(const envl_kek *kek, size_t count,
 
 		for (size_t i = 0; i < count; i++)
 			blocks[i] = make_block(blocks[i].a, mask, deks[i].bytes + half);
-		good = cipher_blocks(kek->unwrap, blocks, count);
+		good = cipher_blocks(cipher, kek->unwrap, blocks, count);
 		for (size_t i = 0; i < count; i++)
 			memcpy(deks[i].bytes + half, &blocks[i].r, HALF_LEN);
 	}
@@ -244,7 +234,7 @@ envl_kek_unwrap(const envl_kek *kek, size_t count, const envl_wrapped *in,
 
 	if (count < 1 || count > ENVL_WRAP_BATCH)
 		return ENVL_LIMIT;
-	if (kek->approved)
+	if (kek->engine->approved_only)
 		unwrap_approved(kek, count, in, deks, open);
 	else if (!unwrap_side_by_side(kek, count, in, deks, open))
 	{
@@ -316,7 +306,7 @@ envl_dek_take(envl_dek_pool *pool, const envl_kek *kek,
 {
 	size_t		i;
 
-	if (kek->approved)
+	if (kek->engine->approved_only)
 		return dek_make(kek, engine, random, dek, wrapped);
 	if (pool->left == 0)
 	{

@@ -21,12 +21,15 @@
 
 typedef uint8_t envl_wrapped[ENVL_WRAP_LEN];
 
-/* A KEK, keyed once.  The key itself is only in libcrypto's contexts. */
+/*
+ * A KEK, keyed once.  The key itself is only in libcrypto's contexts.  The
+ * engine that it was made with outlives it.
+ */
 typedef struct envl_kek
 {
-	EVP_CIPHER_CTX *wrap;
-	EVP_CIPHER_CTX *unwrap;
-	bool		approved;		/* contexts are the provider's AES-256-WRAP */
+	const envl_engine *engine;	/* NULL: an empty KEK */
+	void	   *wrap;			/* contexts of the engine's wrap */
+	void	   *unwrap;
 } envl_kek;
 
 /* On failure the KEK is left empty; clearing an empty one is harmless. */

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/core_dispatch.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 
 #include "inject.h"
@@ -20,10 +22,15 @@
 /* The function that would have been called without this file. */
 #define REAL(function) ((__typeof__(function) *) real_function(#function))
 
+#define CIPHERS_MAX 1000		/* that a provider has */
+#define WATCHED_FUNCTIONS 9
+
 static unsigned int failure_countdown;
 static unsigned int short_countdown;
 static const char *injected_into;
 static bool fips_asked_for;
+static int	missing_function;
+static bool listed_twice;
 
 /* Calls that libcrypto makes of itself may arrive here too: not counted. */
 static unsigned int depth;
@@ -54,6 +61,18 @@ void
 inject_fips(bool asked_for)
 {
 	fips_asked_for = asked_for;
+}
+
+void
+inject_missing(int function)
+{
+	missing_function = function;
+}
+
+void
+inject_twice(bool twice)
+{
+	listed_twice = twice;
 }
 
 static void *
@@ -116,104 +135,245 @@ EVP_default_properties_is_fips_enabled(OSSL_LIB_CTX *library)
 	return fips_asked_for;
 }
 
-EVP_CIPHER_CTX *
-EVP_CIPHER_CTX_new(void)
+/* ---------------------------------------------------------------- */
+/* The functions of a provider's ciphers                            */
+/* ---------------------------------------------------------------- */
+
+/* A cipher that the core uses, and the functions that it really has. */
+typedef struct watched_cipher
 {
-	EVP_CIPHER_CTX *result;
+	const char *name;
+	OSSL_FUNC_cipher_newctx_fn *new_context;	/* what the core calls */
+	const OSSL_DISPATCH *functions;
+} watched_cipher;
+
+/* What the core takes for a provider's context. */
+typedef struct watched_context
+{
+	const watched_cipher *cipher;
+	void	   *real;
+} watched_context;
+
+static OSSL_FUNC_cipher_newctx_fn new_gcm;
+static OSSL_FUNC_cipher_newctx_fn new_ecb;
+static OSSL_FUNC_cipher_newctx_fn new_wrap;
+
+static watched_cipher watched[] = {
+	{"AES-256-GCM:", new_gcm, NULL},
+	{"AES-256-ECB:", new_ecb, NULL},
+	{"AES-256-WRAP:", new_wrap, NULL},
+};
+
+static const OSSL_DISPATCH *
+real_entry(const watched_cipher *cipher, int id)
+{
+	const OSSL_DISPATCH *entry = cipher->functions;
+
+	while (entry->function_id != id)
+		entry++;
+	return entry;
+}
+
+static void *
+new_context(const watched_cipher *cipher, void *provider)
+{
+	watched_context *made;
+
+	if (fails("cipher_newctx"))
+		return NULL;
+	made = malloc(sizeof(*made));
+	if (made == NULL)
+		abort();
+	made->cipher = cipher;
+	made->real = OSSL_FUNC_cipher_newctx(
+		real_entry(cipher, OSSL_FUNC_CIPHER_NEWCTX))(provider);
+	return made;
+}
+
+static void *
+new_gcm(void *provider)
+{
+	return new_context(&watched[0], provider);
+}
+
+static void *
+new_ecb(void *provider)
+{
+	return new_context(&watched[1], provider);
+}
+
+static void *
+new_wrap(void *provider)
+{
+	return new_context(&watched[2], provider);
+}
+
+static void
+cipher_freectx(void *context)
+{
+	watched_context *own = context;
+
+	OSSL_FUNC_cipher_freectx(
+		real_entry(own->cipher, OSSL_FUNC_CIPHER_FREECTX))(own->real);
+	free(own);
+}
+
+static int
+cipher_encrypt_init(void *context, const unsigned char *key, size_t key_len,
+					const unsigned char *iv, size_t iv_len,
+					const OSSL_PARAM parameters[])
+{
+	watched_context *own = context;
+
+	depth++;
+	return outcome(OSSL_FUNC_cipher_encrypt_init(
+					   real_entry(own->cipher, OSSL_FUNC_CIPHER_ENCRYPT_INIT))(
+					   own->real, key, key_len, iv, iv_len, parameters),
+				   __func__);
+}
+
+static int
+cipher_decrypt_init(void *context, const unsigned char *key, size_t key_len,
+					const unsigned char *iv, size_t iv_len,
+					const OSSL_PARAM parameters[])
+{
+	watched_context *own = context;
+
+	depth++;
+	return outcome(OSSL_FUNC_cipher_decrypt_init(
+					   real_entry(own->cipher, OSSL_FUNC_CIPHER_DECRYPT_INIT))(
+					   own->real, key, key_len, iv, iv_len, parameters),
+				   __func__);
+}
+
+static int
+cipher_update(void *context, unsigned char *out, size_t *out_len,
+			  size_t out_size, const unsigned char *in, size_t in_len)
+{
+	watched_context *own = context;
+	int			result;
+
+	depth++;
+	result = OSSL_FUNC_cipher_update(
+		real_entry(own->cipher, OSSL_FUNC_CIPHER_UPDATE))(
+		own->real, out, out_len, out_size, in, in_len);
+	result = outcome(result, __func__);
+
+	/* AAD has no output, and the core asks for no length of it. */
+	if (out != NULL && counts_down(&short_countdown, __func__))
+		(*out_len)--;
+	return result;
+}
+
+static int
+cipher_final(void *context, unsigned char *out, size_t *out_len,
+			 size_t out_size)
+{
+	watched_context *own = context;
+
+	depth++;
+	return outcome(OSSL_FUNC_cipher_final(
+					   real_entry(own->cipher, OSSL_FUNC_CIPHER_FINAL))(
+					   own->real, out, out_len, out_size),
+				   __func__);
+}
+
+static int
+cipher_cipher(void *context, unsigned char *out, size_t *out_len,
+			  size_t out_size, const unsigned char *in, size_t in_len)
+{
+	watched_context *own = context;
+	int			result;
+
+	depth++;
+	result = OSSL_FUNC_cipher_cipher(
+		real_entry(own->cipher, OSSL_FUNC_CIPHER_CIPHER))(
+		own->real, out, out_len, out_size, in, in_len);
+	result = outcome(result, __func__);
+	if (counts_down(&short_countdown, __func__))
+		(*out_len)--;
+	return result;
+}
+
+static int
+cipher_get_ctx_params(void *context, OSSL_PARAM parameters[])
+{
+	watched_context *own = context;
+
+	depth++;
+	return outcome(OSSL_FUNC_cipher_get_ctx_params(
+					   real_entry(own->cipher,
+								  OSSL_FUNC_CIPHER_GET_CTX_PARAMS))(
+					   own->real, parameters),
+				   __func__);
+}
+
+/* The functions above, but for the one that is to be missing. */
+static void
+watch(watched_cipher *cipher, const OSSL_DISPATCH *real, OSSL_DISPATCH *out)
+{
+	const OSSL_DISPATCH functions[WATCHED_FUNCTIONS] = {
+		{OSSL_FUNC_CIPHER_NEWCTX, (void (*)(void)) cipher->new_context},
+		{OSSL_FUNC_CIPHER_FREECTX, (void (*)(void)) cipher_freectx},
+		{OSSL_FUNC_CIPHER_ENCRYPT_INIT,
+		 (void (*)(void)) cipher_encrypt_init},
+		{OSSL_FUNC_CIPHER_DECRYPT_INIT,
+		 (void (*)(void)) cipher_decrypt_init},
+		{OSSL_FUNC_CIPHER_UPDATE, (void (*)(void)) cipher_update},
+		{OSSL_FUNC_CIPHER_FINAL, (void (*)(void)) cipher_final},
+		{OSSL_FUNC_CIPHER_CIPHER, (void (*)(void)) cipher_cipher},
+		{OSSL_FUNC_CIPHER_GET_CTX_PARAMS,
+		 (void (*)(void)) cipher_get_ctx_params},
+		{OSSL_FUNC_CIPHER_DUPCTX, NULL},	/* which the core does not want */
+	};
+
+	cipher->functions = real;
+	for (size_t i = 0; i < WATCHED_FUNCTIONS; i++)
+	{
+		if (functions[i].function_id != missing_function)
+			*out++ = functions[i];
+	}
+	*out = (OSSL_DISPATCH) {0, NULL};
+}
+
+const OSSL_ALGORITHM *
+OSSL_PROVIDER_query_operation(const OSSL_PROVIDER *provider, int operation,
+							  int *no_store)
+{
+	static OSSL_ALGORITHM out[CIPHERS_MAX];
+	static OSSL_DISPATCH functions[3][WATCHED_FUNCTIONS + 1];
+	const OSSL_ALGORITHM *real;
+	size_t		count = 0;
 
 	if (fails(__func__))
 		return NULL;
-	depth++;
-	result = REAL(EVP_CIPHER_CTX_new)();
-	depth--;
-	return result;
+	real = REAL(OSSL_PROVIDER_query_operation)(provider, operation, no_store);
+	for (; real->algorithm_names != NULL; real++)
+	{
+		if (count + 2 >= CIPHERS_MAX)
+			abort();
+		out[count++] = *real;
+		for (size_t i = 0; i < 3; i++)
+		{
+			if (strncmp(real->algorithm_names, watched[i].name,
+						strlen(watched[i].name)) != 0)
+				continue;
+			watch(&watched[i], real->implementation, functions[i]);
+			out[count - 1].implementation = functions[i];
+			if (listed_twice)
+			{
+				out[count] = out[count - 1];
+				count++;
+			}
+		}
+	}
+	out[count].algorithm_names = NULL;
+	return out;
 }
 
-int
-EVP_CipherInit_ex2(EVP_CIPHER_CTX *context, const EVP_CIPHER *cipher,
-				   const unsigned char *key, const unsigned char *iv,
-				   int encrypt, const OSSL_PARAM parameters[])
-{
-	depth++;
-	return outcome(REAL(EVP_CipherInit_ex2)(context, cipher, key, iv,
-											encrypt, parameters),
-				   __func__);
-}
-
-int
-EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *context, int padding)
-{
-	depth++;
-	return outcome(REAL(EVP_CIPHER_CTX_set_padding)(context, padding),
-				   __func__);
-}
-
-int
-EVP_CipherUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
-				 const unsigned char *in, int in_len)
-{
-	depth++;
-	return outcome(REAL(EVP_CipherUpdate)(context, out, out_len, in,
-										  in_len),
-				   __func__);
-}
-
-int
-EVP_EncryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
-				  const unsigned char *in, int in_len)
-{
-	int			result;
-
-	depth++;
-	result = REAL(EVP_EncryptUpdate)(context, out, out_len, in, in_len);
-	result = outcome(result, __func__);
-	if (counts_down(&short_countdown, __func__))
-		(*out_len)--;
-	return result;
-}
-
-int
-EVP_DecryptUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len,
-				  const unsigned char *in, int in_len)
-{
-	int			result;
-
-	depth++;
-	result = REAL(EVP_DecryptUpdate)(context, out, out_len, in, in_len);
-	result = outcome(result, __func__);
-	if (counts_down(&short_countdown, __func__))
-		(*out_len)--;
-	return result;
-}
-
-int
-EVP_Cipher(EVP_CIPHER_CTX *context, unsigned char *out,
-		   const unsigned char *in, unsigned int in_len)
-{
-	int			written;
-
-	depth++;
-	written = REAL(EVP_Cipher)(context, out, in, in_len);
-	if (outcome(written == (int) in_len, __func__) != 1)
-		return -1;
-	return counts_down(&short_countdown, __func__) ? written - 1 : written;
-}
-
-int
-EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_len)
-{
-	depth++;
-	return outcome(REAL(EVP_CipherFinal_ex)(context, out, out_len),
-				   __func__);
-}
-
-int
-EVP_CIPHER_CTX_get_params(EVP_CIPHER_CTX *context, OSSL_PARAM params[])
-{
-	depth++;
-	return outcome(REAL(EVP_CIPHER_CTX_get_params)(context, params),
-				   __func__);
-}
+/* ---------------------------------------------------------------- */
+/* Digests and random bytes                                         */
+/* ---------------------------------------------------------------- */
 
 EVP_MD_CTX *
 EVP_MD_CTX_new(void)

@@ -12,6 +12,8 @@
  * transactional: it reaches other backends when the change commits, and is
  * undone here when a savepoint is.
  *
+ * Reading is pge_row.c's, privileges are pge_privilege.c's.
+ *
  * Pointers handed out live until the next pge_catalog_begin, which every
  * SQL-callable function calls first and once.
  *
@@ -53,6 +55,7 @@ typedef struct PgeKeyVersion
 	uint64		version;
 	struct PgeKey *key;
 	PgeState	state;
+	int			canary_percent; /* share of new values, if pre_active */
 	char		provider[PROV_NAME_SIZE];
 	char		root_key[PROV_ROOT_KEY_MAX];
 	uint8		kcv[ENVL_KCV_LEN];
@@ -66,6 +69,8 @@ typedef struct PgeKey
 	char		name[ENVL_KEY_NAME_MAX + 1];
 	envl_view	policy;			/* canonical required context */
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
+	PgeKeyVersion *pre_active;	/* found with active; NULL: none */
+	uint64		weyl;			/* place in the canary's sequence; 0: none */
 	PgeKeyVersion *last;		/* what pge_key_version last found */
 	int			grant_count;
 	PgeGrant   *grants;
@@ -86,9 +91,18 @@ extern uint64 pge_catalog_epoch;
 extern PgeKey *pge_key_by_id(uint64 key_id);
 extern PgeKey *pge_key_by_name(const char *name, size_t len);
 
-/* A version of it, or the one that encrypts; NULL if there is none. */
+/* A version of it, by number or state; NULL if there is none. */
 extern PgeKeyVersion *pge_key_version(PgeKey *key, uint16 version);
 extern PgeKeyVersion *pge_key_active(PgeKey *key);
+extern PgeKeyVersion *pge_key_pre_active(PgeKey *key);
+
+/*
+ * The version that the next new value gets: the active one, or for its share
+ * of the calls the pre_active one.  The share is that of a Weyl sequence, a
+ * key's own in each session, which starts at random: it holds for a session
+ * of many values as for many of one.  NULL if none is active.
+ */
+extern PgeKeyVersion *pge_key_writer(PgeKey *key);
 
 /*
  * Whether the current user holds a privilege on the key.  Superusers need a
@@ -97,6 +111,9 @@ extern PgeKeyVersion *pge_key_active(PgeKey *key);
 extern bool pge_key_permits(PgeKey *key, uint32 privilege);
 extern bool pge_require_privilege(PgeKey *key, uint32 privilege,
 								  PgeProblem *problem);
+
+/* A state's name, as in the table. */
+extern const char *pge_state_name(PgeState state);
 
 /* The bit of a privilege's name; 0 if there is no such. */
 extern uint32 pge_privilege_parse(const char *name);

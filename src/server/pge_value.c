@@ -38,15 +38,15 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 /* Sealing                                                          */
 /* ---------------------------------------------------------------- */
 
-/* The active version of a key that the current user may encrypt with. */
+/* The version for a new value of a key, if the current user may make one. */
 static PgeKeyVersion *
-active_version(PgeKey *key, PgeProblem *problem)
+writing_version(PgeKey *key, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
 	if (!pge_require_privilege(key, PGE_ENCRYPT, problem))
 		return NULL;
-	version = pge_key_active(key);
+	version = pge_key_writer(key);
 	if (version == NULL)
 		pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
 					"key \"%s\" has no active version", key->name);
@@ -69,7 +69,7 @@ pge_encrypting_version(const text *name, PgeProblem *problem)
 	}
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (likely(key != NULL))
-		return active_version(key, problem);
+		return writing_version(key, problem);
 
 	/* An argument is not quoted: somebody gives the plaintext last. */
 	if (name != NULL)
@@ -394,7 +394,7 @@ seal_anew(const struct varlena *value, const struct varlena *old_context,
 	pge_catalog_begin();
 	if (!pge_open(value, old_context, NULL, &opened, &problem))
 		pge_raise(&problem);
-	version = active_version(opened.key, &problem);
+	version = writing_version(opened.key, &problem);
 	if (version != NULL &&
 		pge_context_bind(new_context, version->key, &bound, &problem))
 		sealed = pge_seal(version, opened.flags & ENVL_FLAG_TEXT,

@@ -18,6 +18,8 @@
 #include "nodes/pg_list.h"
 #include "storage/block.h"
 #include "storage/itemptr.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
 #include "utils/relcache.h"
 
 #include "pge_rewrap.h"
@@ -89,11 +91,59 @@ extern void pge_update_batch(PgeBatch *batch);
  */
 extern void pge_inplace_batch(PgeBatch *batch);
 
-/* Like pge_update_batch, for rows at these places only; adds to batch. */
+/*
+ * Like pge_update_batch, for rows at these places only; adds to batch what was
+ * written, failed or busy.  Rows that were seen and values that were found
+ * are the caller's to count, the cursor stays, and end is only set if
+ * something is in the way.
+ */
 extern void pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count);
 
 /* The columns of a table that are of type envelope or a domain over it. */
 extern int	pge_envelope_columns(Relation relation, AttrNumber *columns,
 								 int room);
+
+/* ---------------------------------------------------------------- */
+/* What both methods begin and end with                             */
+/* ---------------------------------------------------------------- */
+
+/* A table that a batch is done of. */
+typedef struct PgeTable
+{
+	Relation	relation;		/* locked until the transaction ends */
+	int			column_count;
+	AttrNumber *columns;		/* palloc'd, pge_envelope_columns */
+	Oid			user;			/* who we were */
+	int			security_context;
+	int			nest_level;
+} PgeTable;
+
+/*
+ * Locks and opens the batch's table, becomes its owner in a
+ * security-restricted operation with settings pinned, and fills in what the
+ * batch says of the table; pge_catalog_begin is called.  False: batch->end
+ * says why, and nothing is left to be closed.
+ */
+extern bool pge_table_open(PgeBatch *batch, LOCKMODE mode, PgeTable *table);
+extern void pge_table_close(PgeTable *table);
+
+/*
+ * Runs some work in a subtransaction.  On an error that is rolled back, and
+ * the error, without its details, is in batch->problem; but what concerns the
+ * whole session (a cancel, a shutdown, no memory, no disk) is raised again.
+ */
+typedef enum PgeAttempt
+{
+	PGE_ATTEMPT_DONE,
+	PGE_ATTEMPT_BUSY,			/* a lock, a deadlock, a serialization */
+	PGE_ATTEMPT_FAILED
+} PgeAttempt;
+
+extern PgeAttempt pge_attempt(void (*work)(void *), void *argument,
+							  PgeProblem *problem);
+
+/* Notes a value that failed. */
+extern void pge_batch_failure(PgeBatch *batch, AttrNumber attribute,
+							  ItemPointer tid, PgeOutcome outcome);
 
 #endif							/* PGE_BATCH_H */

@@ -100,6 +100,12 @@ pge_catalog_changed(Oid relation)
 	changed_here = true;
 }
 
+bool
+pge_catalog_changed_here(void)
+{
+	return changed_here;
+}
+
 static HTAB *
 create_table(const char *name, Size key_size, Size entry_size)
 {

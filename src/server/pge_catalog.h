@@ -124,4 +124,10 @@ extern Oid	pge_table(const char *name);
 /* Announces a change to the key tables, to take effect at commit. */
 extern void pge_catalog_changed(Oid relation);
 
+/*
+ * Whether this transaction has announced such a change, so that what it finds
+ * may yet be undone.
+ */
+extern bool pge_catalog_changed_here(void);
+
 #endif							/* PGE_CATALOG_H */

@@ -16,11 +16,13 @@
 #include "access/xloginsert.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
@@ -32,6 +34,7 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
 #include "varatt.h"
 #endif
 
@@ -137,6 +140,67 @@ pge_random_fraction(void)
 	return pg_prng_double(&pg_global_prng_state);
 #else
 	return (double) random() / ((double) MAX_RANDOM_VALUE + 1);
+#endif
+}
+
+/* 16 renamed the file of a relation. */
+static inline Oid
+pge_relfilenode(Relation relation)
+{
+#if PG_VERSION_NUM >= 160000
+	return relation->rd_locator.relNumber;
+#else
+	return relation->rd_node.relNode;
+#endif
+}
+
+/*
+ * Gives an executor state one table of which some columns (attribute numbers
+ * less FirstLowInvalidHeapAttributeNumber) are updated.  16 took the columns
+ * out of the range table, 18 wants to know what was not pruned.
+ */
+static inline void
+pge_init_range_table(EState *estate, RangeTblEntry *entry, Bitmapset *updated)
+{
+#if PG_VERSION_NUM >= 160000
+	List	   *permissions = NIL;
+
+	addRTEPermissionInfo(&permissions, entry)->updatedCols = updated;
+#if PG_VERSION_NUM >= 180000
+	ExecInitRangeTable(estate, list_make1(entry), permissions,
+					   bms_make_singleton(1));
+#else
+	ExecInitRangeTable(estate, list_make1(entry), permissions);
+#endif
+#else
+	entry->updatedCols = updated;
+	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
+/* 16 lets an update say that only summarizing indexes need entries. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes PgeUpdateIndexes;
+#else
+typedef bool PgeUpdateIndexes;
+#endif
+
+/* Makes the index entries of an updated row; returns what is to be checked
+ * again later, as for ExecInsertIndexTuples. */
+static inline List *
+pge_insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot,
+						 EState *estate, PgeUpdateIndexes which)
+{
+#if PG_VERSION_NUM >= 160000
+	if (which == TU_None)
+		return NIL;
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL,
+								 which == TU_Summarizing);
+#else
+	if (!which)
+		return NIL;
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL,
+								 NIL);
 #endif
 }
 

@@ -38,6 +38,7 @@ typedef enum PgeOutcome
 	PGE_NOT_SUPPORTED,			/* 0A000 */
 	PGE_LIMIT,					/* 54000 */
 	PGE_NOT_READY,				/* 55000: the library is not preloaded */
+	PGE_ROW_REFUSED,			/* 23000: a table would not take a row */
 	PGE_INTERNAL				/* XX000: libcrypto failed */
 } PgeOutcome;
 

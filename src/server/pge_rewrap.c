@@ -162,7 +162,9 @@ move_group(const Group *group, PgeProblem *problem)
 		return true;
 
 	/* That what was just wrapped does not open is not the item's fault. */
-	/* What was just wrapped does not open: that is not the item's fault. */
+	if (status == ENVL_AUTHENTICATION)
+		status = ENVL_CRYPTO_FAILED;
+	return pge_problem_core(problem, status);
 }
 
 /* The version of the values that a group moves; else their outcome. */

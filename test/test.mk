@@ -51,14 +51,14 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: help test test-asan unit fuzz-replay fuzz fuzzers soak bench lint \
-	format coverage quickstart quickstart-stop quickstart-remove
+.PHONY: help test test-asan unit fuzz-replay fuzz fuzzers soak bench \
+	bench-beside lint format coverage quickstart quickstart-stop quickstart-remove
 
 help:
 	@echo 'make                builds the extension'
 	@echo 'make install        installs it'
-	@echo 'make quickstart     a private server with 10,000 encrypted customers;'
-	@echo '                    DATA=file.csv takes your own rows'
+	@echo 'make quickstart     a private server with 10,000 encrypted customers,'
+	@echo '                    whose key is rotated; DATA=file.csv takes your own'
 	@echo 'make quickstart-stop    stops it'
 	@echo 'make quickstart-remove  removes it with its key'
 	@echo 'make test           sets up and runs every test'
@@ -67,9 +67,10 @@ help:
 	@echo 'make installcheck   the tests that need a running server, as PGXS does'
 	@echo 'make unit           the unit tests of core and providers'
 	@echo 'make fuzz           fuzzes each parser for FUZZ_SECONDS (60)'
-	@echo 'make soak           the long forms: fuzzing, kills, many connections;'
-	@echo '                    SOAK_SECONDS (600) a part'
+	@echo 'make soak           the long forms: fuzzing, kills, many connections,'
+	@echo '                    rotation; SOAK_SECONDS (600) a part of the first three'
 	@echo 'make bench          compares speed with pgcrypto'
+	@echo 'make bench-beside   pgbench beside a rewrap'
 	@echo 'make coverage       branch coverage of src/core'
 	@echo 'make lint           format, warnings, layering, documentation'
 	@echo 'make format         formats the C sources'
@@ -100,6 +101,9 @@ soak:
 
 bench:
 	@test/bench/bench.sh
+
+bench-beside:
+	@test/bench/beside.sh
 
 coverage:
 	@test/setup/coverage.sh

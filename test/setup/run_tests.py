@@ -414,6 +414,8 @@ def tap_tests():
     }
     out = Outcome()
     wanted = os.environ.get("PROVE_TESTS", made("PROVE_TESTS")).split()
+    # A test that is made long by PGENVELOPE_SOAK needs its time.
+    timeout = int(os.environ.get("PGENVELOPE_TEST_TIMEOUT", "300"))
     files = sorted(path for pattern in wanted for path in glob.glob(pattern))
     if not files:
         out.failed.append("there is no " + " ".join(wanted))
@@ -423,7 +425,7 @@ def tap_tests():
             name = os.path.basename(path)
             waiting.append((name, pool.submit(
                 tap, name, GROUND.as_user(["perl", path]),
-                f"{LOG}/{name}.log", 300, env, GROUND.dir)))
+                f"{LOG}/{name}.log", timeout, env, GROUND.dir)))
         for name, future in waiting:
             out.add(future.result(), f"{name}: ")
     shutil.rmtree(f"{LOG}/tap", ignore_errors=True)

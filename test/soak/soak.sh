@@ -2,7 +2,8 @@
 # The long forms of what make test does briefly; one line of TAP each.
 #
 #   soak.sh            SOAK_SECONDS=600 a part
-#   soak.sh PART...    fuzz kills connections
+#   soak.sh PART...    some: fuzz kills connections rewrap-kills rewrap-reads
+#                      rewrap-concurrent create-kills subscriber
 #
 # fuzz         every parser, under ASan and UBSan
 # kills        sessions encrypt, decrypt, rotate and roll back while the
@@ -11,6 +12,14 @@
 #              wrong answer, every value must decrypt afterwards
 # connections  many sessions want one key at once, right after a restart:
 #              one provider call
+#
+# The others are tests of test/t at length:
+#
+# rewrap-kills       016_worker.pl, 20 kills of each process by each method
+# rewrap-reads       015_inplace.pl, 120 s of reads on primary and standby
+# rewrap-concurrent  017_concurrent.pl, 120 s of writes and DDL by each method
+# create-kills       014_life.pl, 50 kills while keys are made
+# subscriber         018_subscriber.pl, 120 s of changes
 #
 # The parts are called by a name that is put together.
 # shellcheck disable=SC2317
@@ -229,9 +238,44 @@ SQL
         "$rounds restarts, $clients connections each, one provider call"
 }
 
-[ $# -gt 0 ] || set -- fuzz kills connections
+# A test of test/t with a server of its own, made long by PGENVELOPE_SOAK, which
+# counts rounds or seconds.  Its checks count as one.
+long_test() {
+    local file=$1 length=$2 what=$3 code=0
+    PROVE_TESTS=test/t/$file PGENVELOPE_SOAK=$length \
+        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run_tests.py tap |
+        sed 's/^ *#* */# /' || code=1
+    tap $code "$what"
+}
+
+part_rewrap_kills() {
+    long_test 016_worker.pl 20 \
+        "jobs survive 20 kills of each process"
+}
+
+part_rewrap_reads() {
+    long_test 015_inplace.pl 120 \
+        "120 s of reads by each method, none torn"
+}
+
+part_rewrap_concurrent() {
+    long_test 017_concurrent.pl 120 \
+        "120 s of writes and DDL by each method"
+}
+
+part_create_kills() {
+    long_test 014_life.pl 50 "50 kills while keys are made"
+}
+
+part_subscriber() {
+    long_test 018_subscriber.pl 120 \
+        "120 s of changes reach a subscriber"
+}
+
+[ $# -gt 0 ] || set -- fuzz kills connections rewrap-kills rewrap-reads \
+    rewrap-concurrent create-kills subscriber
 for part in "$@"; do
-    "part_$part"
+    "part_${part//-/_}"
 done
 echo "1..$number"
 exit $failed

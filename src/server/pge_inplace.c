@@ -1,0 +1,512 @@
+/*
+ * pge_inplace.c
+ *	  A batch by the method "inplace": wraps are overwritten on their pages.
+ *
+ * The table is locked as any writer locks it, RowExclusive, and only if that
+ * is to be had at once: it keeps out whoever builds an index or changes the
+ * table, and lets VACUUM work.  The pages are safe by the lock on each of them
+ * (pge_page.c).  The lock is given up at the end of the batch, a tenth of a
+ * second later at most, for what was written does not depend on the end of
+ * the transaction.
+ *
+ * A group of pages is read first, one by one, then the data keys of all its
+ * values are unwrapped and wrapped, with no page locked or pinned, and then
+ * each page is written, where it still says what was read.  So a page has at
+ * most one image in the log for each pass, and is locked for no longer than
+ * it takes to copy some bytes and insert the record.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "portability/instr_time.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/fmgroids.h"
+#include "utils/relcache.h"
+
+#include "pge_batch.h"
+#include "pge_compat.h"
+#include "pge_inplace.h"
+
+/* How long the table stays locked. */
+#define BATCH_MS 100
+
+/* Read together: four calls of the wrap's cipher, half of a BULKREAD ring. */
+#define GROUP_VALUES (4 * ENVL_WRAP_BATCH)
+#define GROUP_PAGES 16
+
+/* How often a page that is in use is tried, a millisecond apart. */
+#define ATTEMPTS 5
+
+/* End the batch when so many rows wait to be updated. */
+#define ROWS_MAX 1000
+
+typedef struct GroupPage
+{
+	BlockNumber block;
+	int			first;			/* of its values in the group */
+	int			count;
+	bool		done;
+} GroupPage;
+
+typedef struct Walk
+{
+	PgeBatch   *batch;
+	Relation	relation;
+	BufferAccessStrategy strategy;
+	instr_time	start;
+	BlockNumber end;			/* of this batch's range */
+	int			column_count;
+	AttrNumber *columns;
+	bool	   *missing_wanted; /* by column: tuples without it count, for
+								 * their value is of another version */
+
+	/* The group of pages that is being worked on. */
+	int			page_count;
+	GroupPage	pages[GROUP_PAGES];
+	int			value_count;
+	PgeSpot    *spots;
+	PgeRewrapItem *items;
+
+	/* Rows that are to be updated. */
+	int			row_count;
+	int			row_room;
+	ItemPointerData *rows;
+} Walk;
+
+/* ---------------------------------------------------------------- */
+/* Reading                                                          */
+/* ---------------------------------------------------------------- */
+
+/* By what is known without looking anything up: aborted or deleted. */
+static bool
+is_surely_dead(HeapTupleHeader header)
+{
+	uint16		infomask = header->t_infomask;
+
+	return HeapTupleHeaderXminInvalid(header) ||
+		((infomask & HEAP_XMAX_COMMITTED) &&
+		 !HEAP_XMAX_IS_LOCKED_ONLY(infomask));
+}
+
+static void
+add_row(Walk *walk, ItemPointer tid)
+{
+	if (walk->row_count == walk->row_room)
+	{
+		walk->row_room *= 2;
+		walk->rows = repalloc(walk->rows,
+							  walk->row_room * sizeof(ItemPointerData));
+	}
+	walk->rows[walk->row_count++] = *tid;
+}
+
+/* Notes the values of a tuple that are to be moved. */
+static void
+read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
+{
+	TupleDesc	descriptor = RelationGetDescr(walk->relation);
+	bool		update = false;
+
+	for (int i = 0; i < walk->column_count; i++)
+	{
+		AttrNumber	attribute = walk->columns[i];
+		bool		elsewhere;
+		Size		len;
+		uint8	   *value = pge_page_value(tuple, attribute, descriptor, &len,
+										   &elsewhere);
+
+		if (elsewhere)
+			update |= attribute <= HeapTupleHeaderGetNatts(tuple->t_data) ||
+				walk->missing_wanted[i];
+		if (value == NULL ||
+			!pge_rewrap_wanted(&walk->batch->rewrap, value, len) ||
+			page->count == PGE_PAGE_VALUES)
+			continue;
+		walk->spots[walk->value_count].offset = ItemPointerGetOffsetNumber(
+			&tuple->t_self);
+		walk->spots[walk->value_count].attribute = attribute;
+		memcpy(walk->items[walk->value_count].old_prefix, value,
+			   PGE_WRAP_PREFIX);
+		walk->value_count++;
+		page->count++;
+	}
+	if (update)
+		add_row(walk, &tuple->t_self);
+}
+
+static Buffer
+open_page(Walk *walk, BlockNumber block)
+{
+	return ReadBufferExtended(walk->relation, MAIN_FORKNUM, block, RBM_NORMAL,
+							  walk->strategy);
+}
+
+static void
+read_page(Walk *walk, BlockNumber block)
+{
+	GroupPage  *page = &walk->pages[walk->page_count];
+	Buffer		buffer = open_page(walk, block);
+	HeapTupleData tuple;
+	OffsetNumber last;
+
+	page->block = block;
+	page->first = walk->value_count;
+	page->count = 0;
+	page->done = false;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	last = PageGetMaxOffsetNumber(BufferGetPage(buffer));
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
+	{
+		if (!pge_page_tuple(walk->relation, buffer, offset, &tuple) ||
+			is_surely_dead(tuple.t_data))
+			continue;
+		walk->batch->rows_seen++;
+		read_tuple(walk, page, &tuple);
+	}
+	UnlockReleaseBuffer(buffer);
+	if (page->count > 0)
+		walk->page_count++;
+}
+
+/* Reads pages until they make a group, or the range ends. */
+static void
+read_group(Walk *walk)
+{
+	walk->page_count = 0;
+	walk->value_count = 0;
+	while (walk->batch->next_block < walk->end &&
+		   walk->page_count < GROUP_PAGES &&
+		   walk->value_count < GROUP_VALUES && walk->row_count < ROWS_MAX)
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_page(walk, walk->batch->next_block++);
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* Writing                                                          */
+/* ---------------------------------------------------------------- */
+
+/*
+ * Reports the values of a page that cannot be moved, but not those of tuples
+ * that nobody will see again.
+ */
+static void
+report_failures(Walk *walk, const GroupPage *page)
+{
+	Buffer		buffer = open_page(walk, page->block);
+	TransactionId oldest = GetOldestNonRemovableTransactionId(walk->relation);
+	HeapTupleData tuple;
+	PgeFailure *failure;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	for (int i = page->first; i < page->first + page->count; i++)
+	{
+		if (walk->items[i].outcome == PGE_OK)
+			continue;
+		if (!pge_page_tuple(walk->relation, buffer, walk->spots[i].offset,
+							&tuple) ||
+			HeapTupleSatisfiesVacuum(&tuple, oldest, buffer) !=
+				HEAPTUPLE_LIVE)
+		{
+			walk->batch->found--;
+			continue;
+		}
+		failure = palloc(sizeof(PgeFailure));
+		failure->attribute = walk->spots[i].attribute;
+		failure->tid = tuple.t_self;
+		failure->outcome = walk->items[i].outcome;
+		walk->batch->failures = lappend(walk->batch->failures, failure);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* False if the page is in use. */
+static bool
+write_page(Walk *walk, const GroupPage *page)
+{
+	Buffer		buffer = open_page(walk, page->block);
+	PgeWritten	written = {0, 0};
+	bool		done = pge_page_write(walk->relation, buffer,
+									  walk->spots + page->first,
+									  walk->items + page->first, page->count,
+									  &written);
+
+	ReleaseBuffer(buffer);
+	walk->batch->rewrapped += written.values;
+	walk->batch->in_place += written.values;
+	walk->batch->bytes += written.bytes;
+	return done;
+}
+
+/* What is to become of the values of a page that stays in use. */
+static void
+pass_over(Walk *walk, const GroupPage *page)
+{
+	ItemPointerData tid;
+	OffsetNumber last = InvalidOffsetNumber;
+
+	if (!walk->batch->update_busy)
+	{
+		walk->batch->busy += page->count;
+		return;
+	}
+	for (int i = page->first; i < page->first + page->count; i++)
+	{
+		if (walk->spots[i].offset == last ||
+			walk->items[i].outcome != PGE_OK)
+			continue;
+		last = walk->spots[i].offset;
+		ItemPointerSet(&tid, page->block, last);
+		add_row(walk, &tid);
+	}
+	/* pge_update_rows finds them. */
+	walk->batch->found -= page->count;
+}
+
+static void
+write_group(Walk *walk)
+{
+	int			left = walk->page_count;
+
+	for (int attempt = 0; attempt < ATTEMPTS && left > 0; attempt++)
+	{
+		if (attempt > 0)
+			pg_usleep(1000);
+		for (int i = 0; i < walk->page_count; i++)
+		{
+			GroupPage  *page = &walk->pages[i];
+
+			if (page->done || !write_page(walk, page))
+				continue;
+			page->done = true;
+			left--;
+		}
+	}
+	for (int i = 0; i < walk->page_count; i++)
+	{
+		const GroupPage *page = &walk->pages[i];
+		bool		failed = false;
+
+		if (!page->done)
+			pass_over(walk, page);
+		for (int j = page->first; j < page->first + page->count; j++)
+			failed |= walk->items[j].outcome != PGE_OK;
+		if (failed)
+			report_failures(walk, page);
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* The batch                                                        */
+/* ---------------------------------------------------------------- */
+
+/*
+ * What is written here stays if the transaction is rolled back.  So the
+ * version must not be one of this transaction.
+ */
+static bool
+is_target_committed(PgeBatch *batch)
+{
+	Relation	table = table_open(pge_table("key_version"), AccessShareLock);
+	ScanKeyData condition[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		committed = true;
+
+	ScanKeyInit(&condition[0], 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum((int64) batch->rewrap.key_id));
+	ScanKeyInit(&condition[1], 2, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(batch->rewrap.target));
+	scan = systable_beginscan(table, RelationGetPrimaryKeyIndex(table), true,
+							  NULL, lengthof(condition), condition);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		committed = !TransactionIdIsCurrentTransactionId(
+			HeapTupleHeaderGetXmin(tuple->t_data));
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	if (!committed)
+		pge_problem(&batch->problem, PGE_NOT_SUPPORTED, NULL,
+					"version %u was made or changed in this transaction",
+					batch->rewrap.target);
+	return committed;
+}
+
+/* Opens and locks the table, or says in batch->end why not. */
+static Relation
+open_table(PgeBatch *batch)
+{
+	Relation	relation;
+
+	batch->end = PGE_BATCH_LOCKED;
+	if (!ConditionalLockRelationOid(batch->relation, RowExclusiveLock))
+		return NULL;
+	relation = try_relation_open(batch->relation, NoLock);
+	batch->end = PGE_BATCH_GONE;
+	if (relation == NULL)
+	{
+		UnlockRelationOid(batch->relation, RowExclusiveLock);
+		return NULL;
+	}
+	if (relation->rd_rel->relkind == RELKIND_RELATION)
+	{
+		if (batch->relfilenode == InvalidOid)
+			batch->relfilenode = relation->rd_rel->relfilenode;
+		if (batch->relfilenode == relation->rd_rel->relfilenode)
+			return relation;
+		batch->relfilenode = relation->rd_rel->relfilenode;
+		batch->end = PGE_BATCH_REWRITTEN;
+	}
+	relation_close(relation, RowExclusiveLock);
+	return NULL;
+}
+
+/* Whether the values that rows older than a column have are to be moved. */
+static bool
+is_missing_wanted(const Walk *walk, AttrNumber attribute)
+{
+	bool		isnull;
+	Datum		value = getmissingattr(RelationGetDescr(walk->relation),
+									   attribute, &isnull);
+	struct varlena *bytes;
+
+	if (isnull)
+		return false;
+	bytes = PG_DETOAST_DATUM_PACKED(value);
+	return pge_rewrap_wanted(&walk->batch->rewrap,
+							 (uint8 *) VARDATA_ANY(bytes),
+							 VARSIZE_ANY_EXHDR(bytes));
+}
+
+/* False if there is nothing to walk; batch->end says why. */
+static bool
+begin_walk(Walk *walk)
+{
+	PgeBatch   *batch = walk->batch;
+	int			room = RelationGetDescr(walk->relation)->natts;
+
+	walk->columns = palloc((room + 1) * sizeof(AttrNumber));
+	walk->column_count = pge_envelope_columns(walk->relation, walk->columns,
+											  room);
+	batch->end = PGE_BATCH_GONE;
+	if (walk->column_count == 0)
+		return false;
+	batch->end = PGE_BATCH_REFUSED;
+	if (!pge_inplace_allowed(walk->relation, walk->columns,
+							 walk->column_count, &batch->problem) ||
+		!is_target_committed(batch))
+		return false;
+
+	walk->missing_wanted = palloc(walk->column_count * sizeof(bool));
+	for (int i = 0; i < walk->column_count; i++)
+		walk->missing_wanted[i] = is_missing_wanted(walk, walk->columns[i]);
+	walk->spots = palloc((GROUP_VALUES + PGE_PAGE_VALUES) * sizeof(PgeSpot));
+	walk->items = palloc((GROUP_VALUES + PGE_PAGE_VALUES) *
+						 sizeof(PgeRewrapItem));
+	walk->row_count = 0;
+	walk->row_room = ROWS_MAX;
+	walk->rows = palloc(walk->row_room * sizeof(ItemPointerData));
+	walk->strategy = GetAccessStrategy(BAS_BULKREAD);
+	INSTR_TIME_SET_CURRENT(walk->start);
+
+	batch->total_blocks = RelationGetNumberOfBlocks(walk->relation);
+	walk->end = Min(batch->total_blocks,
+					batch->next_block + Max(batch->block_count, 1));
+	return true;
+}
+
+/* Whether the batch has had its share. */
+static bool
+is_enough(const Walk *walk)
+{
+	const PgeBatch *batch = walk->batch;
+	instr_time	now;
+
+	if (batch->next_block >= walk->end || walk->row_count >= ROWS_MAX ||
+		(batch->value_count > 0 &&
+		 batch->rewrapped >= (uint64) batch->value_count))
+		return true;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, walk->start);
+	return INSTR_TIME_GET_MILLISEC(now) >= BATCH_MS;
+}
+
+static void
+walk_range(Walk *walk)
+{
+	PgeBatch   *batch = walk->batch;
+	BlockNumber from;
+
+	do
+	{
+		from = batch->next_block;
+		read_group(walk);
+		batch->found += walk->value_count;
+		if (walk->value_count > 0)
+		{
+			if (!pge_rewrap_items(&batch->rewrap, walk->items,
+								  walk->value_count, &batch->problem))
+			{
+				batch->found -= walk->value_count;
+				batch->next_block = from;
+				batch->end = PGE_BATCH_UNAVAILABLE;
+				return;
+			}
+			write_group(walk);
+		}
+	} while (!is_enough(walk));
+	batch->end = batch->next_block < batch->total_blocks ? PGE_BATCH_MORE :
+														   PGE_BATCH_DONE;
+}
+
+/* What could not be done in place, with the walk's own results kept. */
+static void
+update_rows(Walk *walk)
+{
+	PgeBatch   *batch = walk->batch;
+	PgeBatchEnd end = batch->end;
+	BlockNumber next_block = batch->next_block;
+	BlockNumber total_blocks = batch->total_blocks;
+	uint64		rows_seen = batch->rows_seen;
+
+	pge_update_rows(batch, walk->rows, walk->row_count);
+	batch->next_block = next_block;
+	batch->total_blocks = total_blocks;
+	batch->rows_seen = rows_seen;
+	if (batch->end == PGE_BATCH_MORE || batch->end == PGE_BATCH_DONE)
+		batch->end = end;
+	else if (batch->end == PGE_BATCH_LOCKED)
+	{
+		/* The next pass meets them again. */
+		batch->busy += walk->row_count;
+		batch->end = end;
+	}
+}
+
+void
+pge_inplace_batch(PgeBatch *batch)
+{
+	Walk		walk = {.batch = batch};
+
+	walk.relation = open_table(batch);
+	if (walk.relation == NULL)
+		return;
+	if (begin_walk(&walk))
+	{
+		walk_range(&walk);
+		FreeAccessStrategy(walk.strategy);
+	}
+	relation_close(walk.relation, RowExclusiveLock);
+	if (walk.row_count > 0 && batch->end != PGE_BATCH_UNAVAILABLE)
+		update_rows(&walk);
+}

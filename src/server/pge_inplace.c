@@ -2,12 +2,11 @@
  * pge_inplace.c
  *	  A batch by the method "inplace": wraps are overwritten on their pages.
  *
- * The table is locked as any writer locks it, RowExclusive, and only if that
- * is to be had at once: it keeps out whoever builds an index or changes the
- * table, and lets VACUUM work.  The pages are safe by the lock on each of them
- * (pge_page.c).  The lock is given up at the end of the batch, a tenth of a
- * second later at most, for what was written does not depend on the end of
- * the transaction.
+ * The table is locked as any writer locks it, and only if that is to be had
+ * without standing in a queue: it keeps out whoever builds an index or changes
+ * the table, and lets VACUUM work.  The pages are safe by the lock on each of
+ * them (pge_page.c).  A batch ends after a tenth of a second, and so should
+ * its transaction, that nobody waits longer for the table.
  *
  * A group of pages is read first, one by one, then the data keys of all its
  * values are unwrapped and wrapped, with no page locked or pinned, and then
@@ -46,8 +45,9 @@
 /* How often a page that is in use is tried, a millisecond apart. */
 #define ATTEMPTS 5
 
-/* End the batch when so many rows wait to be updated. */
+/* End the batch when so many rows, or values so long, wait to be updated. */
 #define ROWS_MAX 1000
+#define ROW_BYTES_MAX (16 * 1024 * 1024)
 
 typedef struct GroupPage
 {
@@ -60,12 +60,10 @@ typedef struct GroupPage
 typedef struct Walk
 {
 	PgeBatch   *batch;
-	Relation	relation;
 	BufferAccessStrategy strategy;
 	instr_time	start;
 	BlockNumber end;			/* of this batch's range */
-	int			column_count;
-	AttrNumber *columns;
+	PgeTable	table;
 	bool	   *missing_wanted; /* by column: tuples without it count, for
 								 * their value is of another version */
 
@@ -80,6 +78,7 @@ typedef struct Walk
 	int			row_count;
 	int			row_room;
 	ItemPointerData *rows;
+	Size		row_bytes;
 } Walk;
 
 /* ---------------------------------------------------------------- */
@@ -113,20 +112,22 @@ add_row(Walk *walk, ItemPointer tid)
 static void
 read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 {
-	TupleDesc	descriptor = RelationGetDescr(walk->relation);
+	TupleDesc	descriptor = RelationGetDescr(walk->table.relation);
 	bool		update = false;
 
-	for (int i = 0; i < walk->column_count; i++)
+	for (int i = 0; i < walk->table.column_count; i++)
 	{
-		AttrNumber	attribute = walk->columns[i];
+		AttrNumber	attribute = walk->table.columns[i];
 		bool		elsewhere;
 		Size		len;
 		uint8	   *value = pge_page_value(tuple, attribute, descriptor, &len,
 										   &elsewhere);
 
-		if (elsewhere)
-			update |= attribute <= HeapTupleHeaderGetNatts(tuple->t_data) ||
-				walk->missing_wanted[i];
+		if (elsewhere && (len > 0 || walk->missing_wanted[i]))
+		{
+			update = true;
+			walk->row_bytes += len;
+		}
 		if (value == NULL ||
 			!pge_rewrap_wanted(&walk->batch->rewrap, value, len) ||
 			page->count == PGE_PAGE_VALUES)
@@ -146,8 +147,15 @@ read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 static Buffer
 open_page(Walk *walk, BlockNumber block)
 {
-	return ReadBufferExtended(walk->relation, MAIN_FORKNUM, block, RBM_NORMAL,
-							  walk->strategy);
+	return ReadBufferExtended(walk->table.relation, MAIN_FORKNUM, block,
+							  RBM_NORMAL, walk->strategy);
+}
+
+/* Whether enough rows wait to be updated. */
+static bool
+are_rows_enough(const Walk *walk)
+{
+	return walk->row_count >= ROWS_MAX || walk->row_bytes >= ROW_BYTES_MAX;
 }
 
 static void
@@ -166,7 +174,7 @@ read_page(Walk *walk, BlockNumber block)
 	last = PageGetMaxOffsetNumber(BufferGetPage(buffer));
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
 	{
-		if (!pge_page_tuple(walk->relation, buffer, offset, &tuple) ||
+		if (!pge_page_tuple(walk->table.relation, buffer, offset, &tuple) ||
 			is_surely_dead(tuple.t_data))
 			continue;
 		walk->batch->rows_seen++;
@@ -185,7 +193,7 @@ read_group(Walk *walk)
 	walk->value_count = 0;
 	while (walk->batch->next_block < walk->end &&
 		   walk->page_count < GROUP_PAGES &&
-		   walk->value_count < GROUP_VALUES && walk->row_count < ROWS_MAX)
+		   walk->value_count < GROUP_VALUES && !are_rows_enough(walk))
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_page(walk, walk->batch->next_block++);
@@ -203,29 +211,25 @@ read_group(Walk *walk)
 static void
 report_failures(Walk *walk, const GroupPage *page)
 {
+	Relation	relation = walk->table.relation;
 	Buffer		buffer = open_page(walk, page->block);
-	TransactionId oldest = GetOldestNonRemovableTransactionId(walk->relation);
+	TransactionId oldest = GetOldestNonRemovableTransactionId(relation);
 	HeapTupleData tuple;
-	PgeFailure *failure;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	for (int i = page->first; i < page->first + page->count; i++)
 	{
 		if (walk->items[i].outcome == PGE_OK)
 			continue;
-		if (!pge_page_tuple(walk->relation, buffer, walk->spots[i].offset,
-							&tuple) ||
+		if (!pge_page_tuple(relation, buffer, walk->spots[i].offset, &tuple) ||
 			HeapTupleSatisfiesVacuum(&tuple, oldest, buffer) !=
 				HEAPTUPLE_LIVE)
 		{
 			walk->batch->found--;
 			continue;
 		}
-		failure = palloc(sizeof(PgeFailure));
-		failure->attribute = walk->spots[i].attribute;
-		failure->tid = tuple.t_self;
-		failure->outcome = walk->items[i].outcome;
-		walk->batch->failures = lappend(walk->batch->failures, failure);
+		pge_batch_failure(walk->batch, walk->spots[i].attribute,
+						  &tuple.t_self, walk->items[i].outcome);
 	}
 	UnlockReleaseBuffer(buffer);
 }
@@ -236,7 +240,7 @@ write_page(Walk *walk, const GroupPage *page)
 {
 	Buffer		buffer = open_page(walk, page->block);
 	PgeWritten	written = {0, 0};
-	bool		done = pge_page_write(walk->relation, buffer,
+	bool		done = pge_page_write(walk->table.relation, buffer,
 									  walk->spots + page->first,
 									  walk->items + page->first, page->count,
 									  &written);
@@ -342,41 +346,12 @@ is_target_committed(PgeBatch *batch)
 	return committed;
 }
 
-/* Opens and locks the table, or says in batch->end why not. */
-static Relation
-open_table(PgeBatch *batch)
-{
-	Relation	relation;
-
-	batch->end = PGE_BATCH_LOCKED;
-	if (!ConditionalLockRelationOid(batch->relation, RowExclusiveLock))
-		return NULL;
-	relation = try_relation_open(batch->relation, NoLock);
-	batch->end = PGE_BATCH_GONE;
-	if (relation == NULL)
-	{
-		UnlockRelationOid(batch->relation, RowExclusiveLock);
-		return NULL;
-	}
-	if (relation->rd_rel->relkind == RELKIND_RELATION)
-	{
-		if (batch->relfilenode == InvalidOid)
-			batch->relfilenode = relation->rd_rel->relfilenode;
-		if (batch->relfilenode == relation->rd_rel->relfilenode)
-			return relation;
-		batch->relfilenode = relation->rd_rel->relfilenode;
-		batch->end = PGE_BATCH_REWRITTEN;
-	}
-	relation_close(relation, RowExclusiveLock);
-	return NULL;
-}
-
 /* Whether the values that rows older than a column have are to be moved. */
 static bool
 is_missing_wanted(const Walk *walk, AttrNumber attribute)
 {
 	bool		isnull;
-	Datum		value = getmissingattr(RelationGetDescr(walk->relation),
+	Datum		value = getmissingattr(RelationGetDescr(walk->table.relation),
 									   attribute, &isnull);
 	struct varlena *bytes;
 
@@ -388,40 +363,35 @@ is_missing_wanted(const Walk *walk, AttrNumber attribute)
 							 VARSIZE_ANY_EXHDR(bytes));
 }
 
-/* False if there is nothing to walk; batch->end says why. */
+/* False if this is not the method for the table; batch->problem says why. */
 static bool
 begin_walk(Walk *walk)
 {
 	PgeBatch   *batch = walk->batch;
-	int			room = RelationGetDescr(walk->relation)->natts;
+	int			columns = walk->table.column_count;
 
-	walk->columns = palloc((room + 1) * sizeof(AttrNumber));
-	walk->column_count = pge_envelope_columns(walk->relation, walk->columns,
-											  room);
-	batch->end = PGE_BATCH_GONE;
-	if (walk->column_count == 0)
-		return false;
 	batch->end = PGE_BATCH_REFUSED;
-	if (!pge_inplace_allowed(walk->relation, walk->columns,
-							 walk->column_count, &batch->problem) ||
+	if (!pge_inplace_allowed(walk->table.relation, walk->table.columns,
+							 columns, &batch->problem) ||
 		!is_target_committed(batch))
 		return false;
 
-	walk->missing_wanted = palloc(walk->column_count * sizeof(bool));
-	for (int i = 0; i < walk->column_count; i++)
-		walk->missing_wanted[i] = is_missing_wanted(walk, walk->columns[i]);
+	walk->missing_wanted = palloc(columns * sizeof(bool));
+	for (int i = 0; i < columns; i++)
+		walk->missing_wanted[i] = is_missing_wanted(walk,
+													walk->table.columns[i]);
 	walk->spots = palloc((GROUP_VALUES + PGE_PAGE_VALUES) * sizeof(PgeSpot));
 	walk->items = palloc((GROUP_VALUES + PGE_PAGE_VALUES) *
 						 sizeof(PgeRewrapItem));
-	walk->row_count = 0;
 	walk->row_room = ROWS_MAX;
 	walk->rows = palloc(walk->row_room * sizeof(ItemPointerData));
 	walk->strategy = GetAccessStrategy(BAS_BULKREAD);
 	INSTR_TIME_SET_CURRENT(walk->start);
 
-	batch->total_blocks = RelationGetNumberOfBlocks(walk->relation);
-	walk->end = Min(batch->total_blocks,
-					batch->next_block + Max(batch->block_count, 1));
+	walk->end = batch->total_blocks;
+	if (batch->next_block < walk->end &&
+		batch->block_count < walk->end - batch->next_block)
+		walk->end = batch->next_block + Max(batch->block_count, 1);
 	return true;
 }
 
@@ -432,7 +402,7 @@ is_enough(const Walk *walk)
 	const PgeBatch *batch = walk->batch;
 	instr_time	now;
 
-	if (batch->next_block >= walk->end || walk->row_count >= ROWS_MAX ||
+	if (batch->next_block >= walk->end || are_rows_enough(walk) ||
 		(batch->value_count > 0 &&
 		 batch->rewrapped >= (uint64) batch->value_count))
 		return true;
@@ -452,61 +422,67 @@ walk_range(Walk *walk)
 		from = batch->next_block;
 		read_group(walk);
 		batch->found += walk->value_count;
-		if (walk->value_count > 0)
+		if (walk->value_count == 0)
+			continue;
+		if (!pge_rewrap_items(&batch->rewrap, walk->items, walk->value_count,
+							  &batch->problem))
 		{
-			if (!pge_rewrap_items(&batch->rewrap, walk->items,
-								  walk->value_count, &batch->problem))
-			{
-				batch->found -= walk->value_count;
-				batch->next_block = from;
-				batch->end = PGE_BATCH_UNAVAILABLE;
-				return;
-			}
-			write_group(walk);
+			batch->found -= walk->value_count;
+			batch->next_block = from;
+			batch->end = PGE_BATCH_UNAVAILABLE;
+			return;
 		}
+		write_group(walk);
 	} while (!is_enough(walk));
 	batch->end = batch->next_block < batch->total_blocks ? PGE_BATCH_MORE :
 														   PGE_BATCH_DONE;
 }
 
-/* What could not be done in place, with the walk's own results kept. */
+/*
+ * What could not be done in place.  Every value that is written so, fails or
+ * is busy, has been found.  Rows that are not reached, because something is in
+ * the way, are met again by the next pass.
+ */
 static void
 update_rows(Walk *walk)
 {
 	PgeBatch   *batch = walk->batch;
 	PgeBatchEnd end = batch->end;
-	BlockNumber next_block = batch->next_block;
-	BlockNumber total_blocks = batch->total_blocks;
-	uint64		rows_seen = batch->rows_seen;
+	uint64		before = batch->rewrapped + batch->busy;
+	int			failures = list_length(batch->failures);
 
-	pge_update_rows(batch, walk->rows, walk->row_count);
-	batch->next_block = next_block;
-	batch->total_blocks = total_blocks;
-	batch->rows_seen = rows_seen;
-	if (batch->end == PGE_BATCH_MORE || batch->end == PGE_BATCH_DONE)
-		batch->end = end;
-	else if (batch->end == PGE_BATCH_LOCKED)
-	{
-		/* The next pass meets them again. */
+	if (end != PGE_BATCH_UNAVAILABLE)
+		pge_update_rows(batch, walk->rows, walk->row_count);
+	if (batch->end != end || end == PGE_BATCH_UNAVAILABLE)
 		batch->busy += walk->row_count;
+	if (batch->end == PGE_BATCH_LOCKED)
 		batch->end = end;
-	}
+	batch->found += batch->rewrapped + batch->busy - before +
+		list_length(batch->failures) - failures;
 }
 
 void
 pge_inplace_batch(PgeBatch *batch)
 {
 	Walk		walk = {.batch = batch};
+	bool		walked;
 
-	walk.relation = open_table(batch);
-	if (walk.relation == NULL)
+	if (!pge_table_open(batch, RowExclusiveLock, &walk.table))
 		return;
-	if (begin_walk(&walk))
+	walked = begin_walk(&walk);
+	if (walked)
 	{
 		walk_range(&walk);
 		FreeAccessStrategy(walk.strategy);
 	}
-	relation_close(walk.relation, RowExclusiveLock);
-	if (walk.row_count > 0 && batch->end != PGE_BATCH_UNAVAILABLE)
+	pge_table_close(&walk.table);
+	if (walk.row_count > 0)
 		update_rows(&walk);
+	if (walked)
+	{
+		pfree(walk.missing_wanted);
+		pfree(walk.spots);
+		pfree(walk.items);
+		pfree(walk.rows);
+	}
 }

@@ -34,9 +34,10 @@ typedef struct PgeSpot
 #define PGE_PAGE_VALUES (BLCKSZ / PGE_WRAP_PREFIX)
 
 /*
- * The bytes of a value within a tuple on a page.  NULL if it is NULL, or if it
- * is not there as it is: *elsewhere is then true (out of line, compressed, or
- * the tuple is older than the column).  The caller has the page locked.
+ * The bytes of a value within a tuple on a page, and how many they are.  NULL
+ * if it is NULL, or if it is not there as it is: *elsewhere is then true, and
+ * *len says how long it is out of line or compressed, or is 0 where the tuple
+ * is older than the column.  The caller has the page locked.
  */
 extern uint8 *pge_page_value(HeapTuple tuple, AttrNumber attribute,
 							 TupleDesc descriptor, Size *len,

@@ -32,6 +32,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
@@ -46,12 +47,10 @@ pge_page_value(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor,
 	struct varlena *value;
 	bool		isnull;
 
-	*elsewhere = false;
-	if (attribute > HeapTupleHeaderGetNatts(tuple->t_data))
-	{
-		*elsewhere = true;
+	*len = 0;
+	*elsewhere = attribute > HeapTupleHeaderGetNatts(tuple->t_data);
+	if (*elsewhere)
 		return NULL;
-	}
 	value = (struct varlena *) DatumGetPointer(
 		heap_getattr(tuple, attribute, descriptor, &isnull));
 	if (isnull)
@@ -59,6 +58,7 @@ pge_page_value(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor,
 	if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
 	{
 		*elsewhere = true;
+		*len = toast_datum_size(PointerGetDatum(value));
 		return NULL;
 	}
 	*len = VARSIZE_ANY_EXHDR(value);

@@ -806,6 +806,46 @@ SELECT pg_catalog.pg_extension_config_dump('pgenvelope.rewrap_table',
     'WHERE relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 
+-- A publication of all tables sends jobs, too.  A subscriber has its own.
+
+CREATE FUNCTION pgenvelope.keep_local()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'pgenvelope_keep_local'
+LANGUAGE C VOLATILE;
+
+REVOKE ALL ON FUNCTION pgenvelope.keep_local() FROM PUBLIC;
+
+COMMENT ON FUNCTION pgenvelope.keep_local() IS
+    'has logical replication pass over rows that concern another server';
+
+CREATE TRIGGER keep_local
+    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.key_proof
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
+CREATE TRIGGER keep_local
+    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_job
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
+CREATE TRIGGER keep_local
+    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_target
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
+CREATE TRIGGER keep_local
+    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_failure
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
+
+ALTER TABLE pgenvelope.key_proof ENABLE REPLICA TRIGGER keep_local;
+ALTER TABLE pgenvelope.rewrap_job ENABLE REPLICA TRIGGER keep_local;
+ALTER TABLE pgenvelope.rewrap_target ENABLE REPLICA TRIGGER keep_local;
+ALTER TABLE pgenvelope.rewrap_failure ENABLE REPLICA TRIGGER keep_local;
+
+COMMENT ON TRIGGER keep_local ON pgenvelope.key_proof IS
+    'passes over what another server has done';
+COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_job IS
+    'passes over what another server has done';
+COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_target IS
+    'passes over what another server has done';
+COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_failure IS
+    'passes over what another server has done';
+
+
 -- ---------------------------------------------------------------------------
 -- Views
 -- ---------------------------------------------------------------------------

@@ -13,6 +13,11 @@
  * of those nothing is kept in any session.  That must work without preload,
  * since the tables are restored there too.
  *
+ * Tables that say where this server's own files were read to, and what was
+ * found there, are no business of a subscriber's, who has jobs of its own.  A
+ * publication of all tables sends them; a row trigger has the subscriber pass
+ * them over.
+ *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
@@ -20,12 +25,14 @@
 
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "replication/logicalworker.h"
 #include "utils/rel.h"
 
 #include "pge_catalog.h"
 #include "pge_compat.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_guard);
+PG_FUNCTION_INFO_V1(pgenvelope_keep_local);
 
 Datum
 pgenvelope_guard(PG_FUNCTION_ARGS)
@@ -49,4 +56,22 @@ pgenvelope_guard(PG_FUNCTION_ARGS)
 	if (trigger->tg_trigger->tgnargs == 0)
 		pge_catalog_changed(RelationGetRelid(table));
 	PG_RETURN_POINTER(NULL);
+}
+
+Datum
+pgenvelope_keep_local(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("keep_local must be fired before a row")));
+	if (IsLogicalWorker())
+		PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+						  trigger->tg_newtuple :
+						  trigger->tg_trigtuple);
 }

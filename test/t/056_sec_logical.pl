@@ -52,6 +52,21 @@ $node->wait_for_catchup('keys');
 is( $app->value(q(SELECT env_key_version(env_encrypt('x', '{}', 'one')))),
 	2, 'a session hears of a rotation');
 
+# Jobs and proofs of the publisher are no business of the subscriber's.
+$node->safe_psql('postgres', <<'END');
+INSERT INTO pgenvelope.rewrap_job (kind, key_id, target_version, state)
+SELECT 'rewrap', key_id, 1, 'cancelled' FROM pgenvelope.key;
+INSERT INTO pgenvelope.key_proof
+SELECT key_id, 1, now(), '0/1', 0, 0 FROM pgenvelope.key
+ON CONFLICT DO NOTHING;
+END
+$node->wait_for_catchup('keys');
+is( $node->safe_psql(
+		'subscriber',
+		'SELECT (SELECT count(*) FROM pgenvelope.rewrap_job),
+			(SELECT count(*) FROM pgenvelope.key_proof)'),
+	'0|0', 'jobs and proofs of another server are passed over');
+
 # Who applies must own the tables, as everybody else who writes.  Only row
 # triggers that fire always are left, as if an apply worker wrote.
 $node->safe_psql('subscriber', 'ALTER SUBSCRIPTION keys DISABLE');

@@ -216,7 +216,7 @@ COMMENT ON COLUMN pgenvelope.key_version.root_key IS
     'fingerprint or version of the root key, as the provider names it';
 COMMENT ON COLUMN pgenvelope.key_version.created_at IS 'when it was made';
 COMMENT ON COLUMN pgenvelope.key_version.activated_at IS
-    'when it began to encrypt';
+    'when it last became active; null: never';
 COMMENT ON COLUMN pgenvelope.key_version.deactivated_at IS
     'when it ceased to encrypt';
 COMMENT ON COLUMN pgenvelope.key_version.retired_at IS
@@ -538,10 +538,52 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_create_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_rotate_key(name text)
+CREATE FUNCTION @extschema@.env_rotate_key(name text,
+                                           canary_percent integer
+                                               DEFAULT NULL,
+                                           rewrap boolean DEFAULT true)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_rotate_key'
-LANGUAGE C VOLATILE STRICT;
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_activate_key(name text,
+                                             version integer DEFAULT NULL,
+                                             canary_percent integer
+                                                 DEFAULT NULL,
+                                             rewrap boolean DEFAULT true)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_activate_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_rollback_key(name text)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_rollback_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_retire_key(name text, version integer,
+                                           force boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_retire_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_restore_key(name text, version integer)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_restore_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_destroy_key(name text, version integer,
+                                            confirm text,
+                                            shred boolean DEFAULT false,
+                                            OUT holder text,
+                                            OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgenvelope_destroy_key'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_schedule_rotation(name text, every interval)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_schedule_rotation'
+LANGUAGE C VOLATILE;
 
 CREATE FUNCTION @extschema@.env_grant(key text, privilege text,
                                       role regrole,
@@ -563,7 +605,20 @@ LANGUAGE C VOLATILE;
 
 REVOKE ALL ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rotate_key(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_activate_key(text, integer, integer,
+                                                    boolean)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rollback_key(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_retire_key(text, integer, boolean)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_restore_key(text, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
+                                                   boolean)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_schedule_rotation(text, interval)
+    FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
@@ -572,8 +627,22 @@ REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
     'creates a key, sealed by a provider; returns its id';
-COMMENT ON FUNCTION @extschema@.env_rotate_key(text) IS
-    'makes and activates a new version of a key; returns its number';
+COMMENT ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean) IS
+    'makes a new version of a key, active at once or on trial with a share of new values; returns its number';
+COMMENT ON FUNCTION @extschema@.env_activate_key(text, integer, integer,
+                                                 boolean) IS
+    'activates a version of a key, or changes its share of new values; returns the active version';
+COMMENT ON FUNCTION @extschema@.env_rollback_key(text) IS
+    'ends the trial of a pre_active version, or returns to the version before the active one; returns the active version';
+COMMENT ON FUNCTION @extschema@.env_retire_key(text, integer, boolean) IS
+    'has a version decrypt no longer, once it is proved that no value needs it';
+COMMENT ON FUNCTION @extschema@.env_restore_key(text, integer) IS
+    'has a retired version decrypt again';
+COMMENT ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
+                                                boolean) IS
+    'erases every seal of a version, for good; returns what may still hold a copy';
+COMMENT ON FUNCTION @extschema@.env_schedule_rotation(text, interval) IS
+    'has a key rotated this long after its active version was activated; null: no longer';
 COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
     'grants a role a privilege on a key; false if it had it';
 COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
@@ -860,7 +929,11 @@ SELECT k.name,
        pg_catalog.lpad(pg_catalog.to_hex(k.key_id), 12, '0') AS key_id,
        v.created_at,
        v.activated_at,
-       v.deactivated_at
+       v.deactivated_at,
+       v.retired_at,
+       v.destroyed_at,
+       v.canary_percent,
+       k.rotate_every
 FROM pgenvelope.key k
 JOIN pgenvelope.key_version v USING (key_id);
 

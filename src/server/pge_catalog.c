@@ -42,7 +42,7 @@ static bool stale = true;		/* set by invalidation callbacks */
 static bool rights_stale;
 static bool changed_here;		/* this transaction changed the tables */
 static TimestampTz heard_in_statement;
-static uint64 heard_in_generation;
+static uint64 heard_destructions;
 
 /* ---------------------------------------------------------------- */
 /* Invalidation                                                     */
@@ -133,22 +133,22 @@ forget_rights(void)
 /*
  * What others have committed counts from the next statement on.  A statement
  * within a transaction may well take no lock that the transaction lacks, and
- * so would not hear of it until the next transaction.  A change of keys and
- * an eviction count within a statement, too: the KEK that was dropped must
- * not be unsealed again from a row that has been erased.
+ * so would not hear of it until the next transaction.  That a version was
+ * destroyed counts at once: its KEK must not be unsealed again from the row as
+ * it was.
  */
 static void
 hear_of_changes(void)
 {
 	TimestampTz statement = GetCurrentStatementStartTimestamp();
-	uint64		generation = pge_shared != NULL ? pge_generation() : 0;
+	uint64		destructions = pge_shared != NULL ? pge_destructions() : 0;
 
 	if (likely(statement == heard_in_statement &&
-			   generation == heard_in_generation))
+			   destructions == heard_destructions))
 		return;
 	AcceptInvalidationMessages();
 	heard_in_statement = statement;
-	heard_in_generation = generation;
+	heard_destructions = destructions;
 }
 
 void

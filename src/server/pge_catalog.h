@@ -112,8 +112,9 @@ extern bool pge_key_permits(PgeKey *key, uint32 privilege);
 extern bool pge_require_privilege(PgeKey *key, uint32 privilege,
 								  PgeProblem *problem);
 
-/* A state's name, as in the table. */
+/* A state's name, as in the table, and back; raises XX001. */
 extern const char *pge_state_name(PgeState state);
+extern PgeState pge_state_parse(const char *name);
 
 /* The bit of a privilege's name; 0 if there is no such. */
 extern uint32 pge_privilege_parse(const char *name);

@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -74,6 +75,30 @@ pge_owns_relation(Oid relation, Oid role)
 #else
 #define vacuum_delay_point_compat() vacuum_delay_point()
 #endif
+
+/* 15 brought a function that begins a result of many rows. */
+static inline void
+pge_init_materialized(FunctionCallInfo fcinfo)
+{
+#if PG_VERSION_NUM >= 150000
+	InitMaterializedSRF(fcinfo, 0);
+#else
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old_context;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		!(result->allowedModes & SFRM_Materialize))
+		elog(ERROR, "set-valued function called in a context that cannot accept a set");
+	old_context =
+		MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &result->setDesc) !=
+		TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	result->setResult = tuplestore_begin_heap(true, false, work_mem);
+	result->returnMode = SFRM_Materialize;
+	MemoryContextSwitchTo(old_context);
+#endif
+}
 
 /* 17 lets a resource owner remember the set instead of a memory context. */
 static inline WaitEventSet *

@@ -136,7 +136,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 					  " created_by) VALUES ($1, $2, $3, $4)",
 					  lengthof(types), types, values, NULL);
 	}
-	pge_insert_version(key_id, 1, provider, &made);
+	pge_insert_version(key_id, 1, provider, &made, PGE_NO_CANARY);
 	pge_insert_grant(key_id, "admin", creator_id, creator);
 	if (PG_ARGISNULL(3) || PG_GETARG_BOOL(3))
 	{

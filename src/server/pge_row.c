@@ -249,8 +249,8 @@ pge_state_name(PgeState state)
 	return state_names[state];
 }
 
-static PgeState
-parse_state(const char *name)
+PgeState
+pge_state_parse(const char *name)
 {
 	for (int i = 0; i < (int) lengthof(state_names); i++)
 	{
@@ -296,8 +296,8 @@ copy_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor,
 	version->key_id = key->key_id;
 	version->version = DatumGetInt32(heap_getattr(tuple, VERSION_VERSION,
 												  descriptor, &isnull));
-	version->state = parse_state(text_column(tuple, descriptor, VERSION_STATE,
-											 &isnull));
+	text = text_column(tuple, descriptor, VERSION_STATE, &isnull);
+	version->state = pge_state_parse(text);
 	value = heap_getattr(tuple, VERSION_CANARY_PERCENT, descriptor, &isnull);
 	version->canary_percent = isnull ? 0 : DatumGetInt32(value);
 	text = text_column(tuple, descriptor, VERSION_PROVIDER, &isnull);

@@ -60,6 +60,7 @@ initialize_shared(void)
 	memset(pge_shared, 0, shared_size());
 	pge_shared->lock = &GetNamedLWLockTranche("pgenvelope")->lock;
 	pg_atomic_init_u64(&pge_shared->generation, 1);
+	pg_atomic_init_u64(&pge_shared->destructions, 0);
 	pg_atomic_init_u64(&pge_shared->clock_offset_ms, 0);
 	for (int i = 0; i < PGE_POINTS; i++)
 		pg_atomic_init_u32(&pge_shared->points[i], PGE_POINT_PASS);
@@ -163,6 +164,18 @@ void
 pge_generation_bump(void)
 {
 	pg_atomic_fetch_add_u64(&pge_shared->generation, 1);
+}
+
+uint64
+pge_destructions(void)
+{
+	return pg_atomic_read_u64(&pge_shared->destructions);
+}
+
+void
+pge_destructions_bump(void)
+{
+	pg_atomic_fetch_add_u64(&pge_shared->destructions, 1);
 }
 
 /* Takes the action if it still stands, so that it happens once. */

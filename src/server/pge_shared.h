@@ -98,6 +98,8 @@ typedef struct PgeShared
 	LWLock	   *lock;
 	pg_atomic_uint64 generation;	/* atomic: a backend drops its KEKs and
 									 * DEKs when it moves */
+	pg_atomic_uint64 destructions;	/* atomic: moves when a version of a key
+									 * has been destroyed */
 	pid_t		keeper_pid;		/* 0 if there is none; under lock */
 	Latch	   *keeper_latch;	/* under lock */
 	bool		memory_locked;	/* set at start: mlock worked */
@@ -133,6 +135,13 @@ extern int64 pge_clock_ms(void);
 /* The current generation, and a new one. */
 extern uint64 pge_generation(void);
 extern void pge_generation_bump(void);
+
+/*
+ * How many versions of keys have been destroyed: what a session hears of
+ * even within a statement.
+ */
+extern uint64 pge_destructions(void);
+extern void pge_destructions_bump(void);
 
 /* Stops here if a test says so. */
 extern void pge_point(PgePoint point);

@@ -1,6 +1,6 @@
 /*
  * pge_version.c
- *	  Making key versions: a KEK sealed by a provider, and its row.
+ *	  Making key versions, and moving them from state to state.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -12,6 +12,7 @@
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "pge_compat.h"
 #include "pge_encoding.h"
@@ -82,24 +83,174 @@ refuse_other_root(const char *provider, const PgeNewKek *made)
 
 void
 pge_insert_version(uint64 key_id, uint16 version, const char *provider,
-				   const PgeNewKek *made)
+				   const PgeNewKek *made, int canary_percent)
 {
+	bool		canary = canary_percent != PGE_NO_CANARY;
 	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
-						   TEXTOID};
+						   TEXTOID, TEXTOID, INT4OID};
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), Int32GetDatum(version),
 		CStringGetTextDatum(provider),
 		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
 		pge_bytea_datum(made->kcv, ENVL_KCV_LEN),
-		CStringGetTextDatum(made->sealed.root_key)};
+		CStringGetTextDatum(made->sealed.root_key),
+		CStringGetTextDatum(canary ? "pre_active" : "active"),
+		Int32GetDatum(canary_percent)};
+	const char *nulls = canary ? "        " : "       n";
 
 	refuse_other_root(provider, made);
 	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
-				  " sealed_kek, kcv, root_key, activated_at)"
-				  " VALUES ($1, $2, 'active', $3, $4, $5, NULLIF($6, ''),"
-				  " CURRENT_TIMESTAMP)",
-				  lengthof(types), types, values, NULL);
+				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
+				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
+				  " CASE $7 WHEN 'active' THEN clock_timestamp() END)",
+				  lengthof(types), types, values, nulls);
 
 	/* No value may outlive its key: not even with synchronous_commit off. */
+	ForceSyncCommit();
+}
+
+/* ---------------------------------------------------------------- */
+/* Changing versions                                                */
+/* ---------------------------------------------------------------- */
+
+/* Which rows of a key's versions a snapshot has. */
+static char *
+versions_in(uint64 key_id, Snapshot snapshot)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum((int64) key_id);
+	SPIPlanPtr	plan;
+	char	   *rows;
+
+	plan = SPI_prepare("SELECT coalesce(string_agg(ctid || ':' || xmin, ' '"
+					   " ORDER BY version), '')"
+					   " FROM pgenvelope.key_version WHERE key_id = $1",
+					   1, &type);
+	if (plan == NULL ||
+		SPI_execute_snapshot(plan, &value, NULL, snapshot, InvalidSnapshot,
+							 true, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the versions of a key");
+	rows = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	SPI_freeplan(plan);
+	return rows;
+}
+
+/*
+ * A transaction that keeps its snapshot would decide by what was, and give a
+ * version's number away that another has taken since.
+ */
+static void
+require_current(uint64 key_id)
+{
+	pge_require_visible(key_id);
+	if (IsolationUsesXactSnapshot() &&
+		strcmp(versions_in(key_id, GetTransactionSnapshot()),
+			   versions_in(key_id, GetLatestSnapshot())) != 0)
+		pge_snapshot_is_older();
+}
+
+void
+pge_change_begin(const char *function, text *name, PgeChange *change)
+{
+	PgeKey	   *key;
+	PgeKeyVersion *active;
+	PgeKeyVersion *pre_active;
+
+	pge_require_writable(function);
+	if (name == NULL)
+	{
+		PgeProblem	problem;
+
+		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+					"the name of a key must not be null");
+		pge_raise(&problem);
+	}
+	key = pge_key_to_administer(name);
+	active = pge_key_active(key);
+	pre_active = pge_key_pre_active(key);
+	memset(change, 0, sizeof(*change));
+	change->key_id = key->key_id;
+	strlcpy(change->name, key->name, sizeof(change->name));
+	change->role = GetUserNameFromId(GetUserId(), false);
+	if (active != NULL)
+	{
+		change->active = (int) active->version;
+		strlcpy(change->provider, active->provider, PROV_NAME_SIZE);
+	}
+	if (pre_active != NULL)
+		change->pre_active = (int) pre_active->version;
+	change->writer = pge_write_begin();
+	require_current(change->key_id);
+}
+
+void
+pge_change_end(const PgeChange *change)
+{
+	pge_write_end(&change->writer);
+}
+
+PgeState
+pge_change_state(const PgeChange *change, int version)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) change->key_id),
+							Int32GetDatum(version)};
+	PgeProblem	problem;
+
+	if (pge_write_run("SELECT state FROM pgenvelope.key_version"
+					  " WHERE key_id = $1 AND version = $2",
+					  lengthof(types), types, values, NULL) == 0)
+	{
+		pge_problem(&problem, PGE_KEY_NOT_FOUND,
+					"The view pgenvelope.keys lists the versions.",
+					"key \"%s\" has no version %d", change->name, version);
+		pge_raise(&problem);
+	}
+	return pge_state_parse(SPI_getvalue(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1));
+}
+
+void
+pge_refuse_state(const PgeChange *change, int version, PgeState state,
+				 const char *hint)
+{
+	PgeProblem	problem;
+
+	pge_problem(&problem, PGE_NOT_READY, hint, "version %d of key \"%s\" is %s",
+				version, change->name, pge_state_name(state));
+	pge_raise(&problem);
+}
+
+void
+pge_change_move(const PgeChange *change, int version, PgeState state,
+				int canary_percent)
+{
+	Oid			types[] = {INT8OID, INT4OID, TEXTOID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) change->key_id),
+							Int32GetDatum(version),
+							CStringGetTextDatum(pge_state_name(state)),
+							Int32GetDatum(canary_percent)};
+	const char *nulls = state == PGE_STATE_PRE_ACTIVE ? "    " : "   n";
+
+	if (pge_write_run("UPDATE pgenvelope.key_version"
+					  " SET state = $3, canary_percent = $4,"
+					  " activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
+					  "  ELSE activated_at END,"
+					  " deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
+					  "  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
+					  "  ELSE deactivated_at END,"
+					  " retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
+					  "  WHEN 'destroyed' THEN retired_at END,"
+					  " destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
+					  " sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
+					  " WHERE key_id = $1 AND version = $2",
+					  lengthof(types), types, values, nulls) != 1)
+		pge_snapshot_is_older();
+
+	/* What encrypts again is needed again, whatever was proved before. */
+	if (state == PGE_STATE_ACTIVE)
+		pge_write_run("DELETE FROM pgenvelope.key_proof"
+					  " WHERE key_id = $1 AND version = $2",
+					  2, types, values, NULL);
 	ForceSyncCommit();
 }

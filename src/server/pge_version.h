@@ -1,6 +1,10 @@
 /*
  * pge_version.h
- *	  Making key versions: a KEK sealed by a provider, and its row.
+ *	  Making key versions, and moving them from state to state.
+ *
+ * Whoever changes the versions of a key does it between pge_change_begin and
+ * pge_change_end: the key's name is locked until the transaction ends, so
+ * that what is known of its versions stays true.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -9,6 +13,44 @@
 #define PGE_VERSION_H
 
 #include "pge_cache.h"
+#include "pge_write.h"
+
+/* A key that is being changed, as it was before. */
+typedef struct PgeChange
+{
+	uint64		key_id;
+	char		name[ENVL_KEY_NAME_MAX + 1];
+	int			active;			/* version; 0: none */
+	int			pre_active;		/* version; 0: none */
+	char		provider[PROV_NAME_SIZE];	/* of the active one; or "" */
+	char	   *role;			/* who changes it */
+	PgeWriter	writer;
+} PgeChange;
+
+/*
+ * Locks the key and becomes the tables' owner.  Raises unless the current
+ * user administers the key and this transaction's snapshot has its versions as
+ * they are now.  The function's name is for errors; the key's may be null,
+ * which is one.
+ */
+extern void pge_change_begin(const char *function, text *name,
+							 PgeChange *change);
+extern void pge_change_end(const PgeChange *change);
+
+/* The state of a version; raises PE001 if there is none. */
+extern PgeState pge_change_state(const PgeChange *change, int version);
+
+/* Raises 55000: the version's state does not allow what is wanted. */
+extern void pge_refuse_state(const PgeChange *change, int version,
+							 PgeState state,
+							 const char *hint) pg_attribute_noreturn();
+
+/*
+ * Moves a version to a state, with its times.  canary_percent counts for
+ * pre_active only.  Destroying erases the sealed KEK.  Commits synchronously.
+ */
+extern void pge_change_move(const PgeChange *change, int version,
+							PgeState state, int canary_percent);
 
 /*
  * The provider asked for, or the default one if asked is NULL, into provider
@@ -16,11 +58,15 @@
  */
 extern void pge_choose_provider(const char *asked, char *provider);
 
+/* The canary_percent of a version that is active at once. */
+#define PGE_NO_CANARY (-1)
+
 /*
  * Inserts a version's row, by the writer's rights (pge_write.h), and forces a
  * synchronous commit.
  */
 extern void pge_insert_version(uint64 key_id, uint16 version,
-							   const char *provider, const PgeNewKek *made);
+							   const char *provider, const PgeNewKek *made,
+							   int canary_percent);
 
 #endif							/* PGE_VERSION_H */

@@ -20,6 +20,7 @@
 #include "pge_guc.h"
 #include "pge_keeper.h"
 #include "pge_report.h"
+#include "pge_retire.h"
 #include "pge_shared.h"
 
 PG_MODULE_MAGIC;
@@ -40,5 +41,6 @@ _PG_init(void)
 		pge_activity_init();
 	}
 	pge_catalog_init();
+	pge_destroy_init();
 	pge_report_init();
 }

@@ -107,6 +107,7 @@ SELECT env_evict('states') >= 0 AS evicted;
 SELECT * FROM pg_temp.outcomes(:'one', :'two');
 
 -- Rows that are missing
+DELETE FROM pgenvelope.rewrap_job WHERE key_id = :id;
 DELETE FROM pgenvelope.key WHERE key_id = :id;
 DELETE FROM pgenvelope.key_version WHERE key_id = :id AND version = 1;
 SELECT * FROM pg_temp.outcomes(:'one', :'two');

@@ -11,7 +11,7 @@ SELECT id BETWEEN 1 AND 281474976710655 AS created
 FROM env_create_key('keys') AS id;
 SELECT name, version, state, provider, root_key ~ '^[0-9a-f]{16}$' AS root_key,
     required_context, key_id ~ '^[0-9a-f]{12}$' AS key_id,
-    created_at = activated_at AS activated, deactivated_at
+    created_at <= activated_at AS activated, deactivated_at
 FROM pgenvelope.keys WHERE name = 'keys';
 SELECT name, created_at > now() - interval '1 hour' AS now,
     created_by = current_user AS by_me
@@ -153,6 +153,7 @@ SELECT version, provider FROM pgenvelope.keys WHERE name = 'keys spare'
 ORDER BY 1;
 
 -- The last version number
+DELETE FROM pgenvelope.rewrap_job;
 UPDATE pgenvelope.key_version SET version = 65534
 WHERE version = 3 AND key_id = (SELECT key_id FROM pgenvelope.key
                                 WHERE name = 'keys');

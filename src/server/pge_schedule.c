@@ -1,0 +1,162 @@
+/*
+ * pge_schedule.c
+ *	  Rotation by the calendar: env_schedule_rotation, and what a worker does
+ *	  about it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "pge_compat.h"
+#include "pge_job.h"
+#include "pge_rotate.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
+
+/* Keys whose time has come, and which nobody is busy with. */
+#define DUE_KEYS \
+	"SELECT k.name FROM pgenvelope.key k" \
+	" JOIN pgenvelope.key_version v USING (key_id)" \
+	" WHERE v.state = 'active'" \
+	" AND v.activated_at + k.rotate_every <= clock_timestamp()" \
+	" AND NOT EXISTS (SELECT FROM pgenvelope.key_version p" \
+	"  WHERE p.key_id = k.key_id AND p.state = 'pre_active')" \
+	" AND NOT EXISTS (SELECT FROM pgenvelope.rewrap_job j" \
+	"  WHERE j.key_id = k.key_id" \
+	"  AND j.state NOT IN ('complete', 'cancelled'))"
+
+Datum
+pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
+{
+	Interval	zero = {0};
+	Oid			types[] = {INT8OID, INTERVALOID};
+	Datum		values[2] = {0};
+	PgeChange	change;
+	PgeProblem	problem;
+
+	if (!PG_ARGISNULL(1) &&
+		!DatumGetBool(DirectFunctionCall2(interval_gt, PG_GETARG_DATUM(1),
+										  IntervalPGetDatum(&zero))))
+	{
+		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+					"the interval of a rotation must be positive");
+		pge_raise(&problem);
+	}
+	pge_change_begin("env_schedule_rotation()",
+					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
+	values[0] = Int64GetDatum((int64) change.key_id);
+	if (!PG_ARGISNULL(1))
+		values[1] = PG_GETARG_DATUM(1);
+	pge_write_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
+				  lengthof(types), types, values,
+				  PG_ARGISNULL(1) ? " n" : "  ");
+	pge_change_end(&change);
+	PG_RETURN_VOID();
+}
+
+/* Names, allocated in the caller's context. */
+static List *
+due_keys(void)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	PgeWriter	writer = pge_write_begin();
+	List	   *names = NIL;
+	uint64		count = pge_write_run(DUE_KEYS " ORDER BY k.name", 0, NULL,
+									  NULL, NULL);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		char	   *name = SPI_getvalue(SPI_tuptable->vals[i],
+										SPI_tuptable->tupdesc, 1);
+		MemoryContext inner = MemoryContextSwitchTo(outer);
+
+		names = lappend(names, pstrdup(name));
+		MemoryContextSwitchTo(inner);
+	}
+	pge_write_end(&writer);
+	return names;
+}
+
+/* Rotates a key unless somebody else has in the meantime. */
+static bool
+rotate_if_due(const char *name)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[1];
+	int			nest_level = NewGUCNestLevel();
+	PgeChange	change;
+	bool		due;
+
+	/* Whoever has the key locked now is changing it. */
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	pge_change_begin("env_rotate_key()", cstring_to_text(name), &change);
+	values[0] = Int64GetDatum((int64) change.key_id);
+	due = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types, values,
+						NULL) > 0;
+	if (due)
+		(void) pge_rotate(&change, PGE_NO_CANARY, true);
+	pge_change_end(&change);
+	AtEOXact_GUC(true, nest_level);
+	return due;
+}
+
+/* The same, in a subtransaction; a failure is told. */
+static bool
+try_to_rotate(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool rotated = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		rotated = rotate_if_due(name);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		rotated = false;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ereport(WARNING,
+					(errcode(error->sqlerrcode),
+					 errmsg("could not rotate key \"%s\", which is due", name),
+					 errdetail_internal("%s", error->message)));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return rotated;
+}
+
+int
+pge_rotate_due(void)
+{
+	List	   *names = due_keys();
+	ListCell   *cell;
+	int			rotated = 0;
+
+	foreach(cell, names)
+		rotated += try_to_rotate(lfirst(cell));
+	list_free_deep(names);
+	return rotated;
+}

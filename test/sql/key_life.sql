@@ -1,0 +1,206 @@
+--
+-- key_life: every way that a version of a key goes from state to state, and
+-- every way that is refused, by SQLSTATE.  Retiring and destroying have tests
+-- of their own.
+--
+\i test/sql/include/prepare.sql
+SET pgenvelope.default_key = 'life';
+SELECT env_create_key('life', required_context => '{}') > 0 AS created;
+SELECT key_id AS id FROM pgenvelope.key WHERE name = 'life' \gset
+
+-- A version's state, with its times as far as they go, and the live job.
+CREATE VIEW pg_temp.versions AS
+SELECT version, state, canary_percent AS canary,
+    activated_at IS NOT NULL AS activated,
+    deactivated_at IS NOT NULL AS deactivated,
+    retired_at IS NOT NULL AS retired, destroyed_at IS NOT NULL AS destroyed
+FROM pgenvelope.keys WHERE name = 'life' ORDER BY version;
+CREATE VIEW pg_temp.jobs AS
+SELECT kind, target_version AS target, state FROM pgenvelope.rewrap_job
+JOIN pgenvelope.key USING (key_id) WHERE name = 'life' ORDER BY job_id;
+
+SELECT * FROM pg_temp.versions;
+SELECT env_encrypt('one', '{}') AS one \gset
+
+-- Rotated: the old version decrypts, the new one encrypts, a job is filed
+SELECT env_rotate_key('life');
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs;
+SELECT env_decrypt(:'one', '{}'), env_key_version(env_encrypt('x', '{}'));
+
+-- Without a job; one with another target ends
+SELECT env_rotate_key('life', rewrap => false);
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs;
+
+-- There is nothing on trial
+SELECT env_activate_key('life');
+SELECT env_activate_key('life', canary_percent => 10);
+SELECT env_activate_key('life', 3);
+SELECT env_activate_key('life', 1, 10);
+SELECT env_activate_key('life', 9);
+SELECT env_activate_key('life', 0);
+SELECT env_activate_key('life', -1);
+SELECT env_rotate_key('life', 101);
+SELECT env_rotate_key('life', -1);
+SELECT env_activate_key('life', canary_percent => 101);
+SELECT env_activate_key(NULL);
+SELECT env_rollback_key(NULL);
+SELECT env_rollback_key('nowhere');
+SELECT env_activate_key('nowhere');
+
+-- Rolled back, twice, until there is nothing to roll back to
+SELECT env_rollback_key('life');
+SELECT * FROM pg_temp.versions;
+SELECT env_decrypt(:'one', '{}'), env_key_version(env_encrypt('x', '{}'));
+SELECT env_rollback_key('life');
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs;
+\set VERBOSITY default
+SELECT env_rollback_key('life');
+\set VERBOSITY sqlstate
+
+-- Any deactivated version can be activated
+SELECT env_activate_key('life', 3, rewrap => false);
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs WHERE state NOT IN ('complete', 'cancelled');
+
+-- On trial: no second one, no rotation, no other activation
+SELECT env_rotate_key('life', 0);
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs WHERE state NOT IN ('complete', 'cancelled');
+SELECT env_key_version(env_encrypt('x', '{}'));
+\set VERBOSITY default
+SELECT env_rotate_key('life');
+\set VERBOSITY sqlstate
+SELECT env_rotate_key('life', 5);
+SELECT env_activate_key('life', 1);
+SELECT env_activate_key('life', 3);
+SELECT env_activate_key('life', 2, 50);
+SELECT env_activate_key('life', 4, 100);
+SELECT * FROM pg_temp.versions;
+SELECT env_encrypt('four', '{}') AS four \gset
+SELECT env_key_version(:'four');
+
+-- The trial ends: its values are read, and moved back
+SELECT env_rollback_key('life');
+SELECT * FROM pg_temp.versions;
+SELECT * FROM pg_temp.jobs WHERE state NOT IN ('complete', 'cancelled');
+SELECT env_key_version(env_encrypt('x', '{}')), env_decrypt(:'four', '{}');
+
+-- A version that was only on trial is not rolled back to
+SELECT env_rotate_key('life');
+SELECT env_rollback_key('life');
+SELECT * FROM pg_temp.versions;
+
+-- On trial, then active
+SELECT env_rotate_key('life', 10);
+SELECT env_activate_key('life', canary_percent => 20);
+SELECT * FROM pg_temp.versions WHERE version > 4;
+SELECT env_activate_key('life');
+SELECT * FROM pg_temp.versions WHERE version IN (3, 6);
+SELECT * FROM pg_temp.jobs WHERE state NOT IN ('complete', 'cancelled');
+
+-- Not back to a version that is retired or destroyed
+UPDATE pgenvelope.key_version SET state = 'retired', retired_at = now()
+WHERE key_id = :id AND version = 5;
+SELECT env_rollback_key('life');
+SELECT env_activate_key('life', 5);
+SELECT env_restore_key('life', 6);
+SELECT env_restore_key('life', 4);
+SELECT env_restore_key('life', 9);
+SELECT env_restore_key('life', NULL);
+SELECT env_restore_key('life', 5);
+SELECT * FROM pg_temp.versions WHERE version = 5;
+SELECT env_rollback_key('life');
+UPDATE pgenvelope.key_version SET state = 'destroyed', sealed_kek = NULL
+WHERE key_id = :id AND version = 3;
+SELECT env_rollback_key('life');
+SELECT env_activate_key('life', 3);
+SELECT env_restore_key('life', 3);
+
+-- A number is never given away again
+SELECT env_rotate_key('life');
+
+-- No active version: nothing to roll back, but any can be activated
+UPDATE pgenvelope.key_version SET state = 'deactivated'
+WHERE key_id = :id AND state = 'active';
+SELECT env_rollback_key('life');
+SELECT env_encrypt('x', '{}');
+SELECT env_activate_key('life', 7);
+SELECT env_key_version(env_encrypt('x', '{}'));
+
+-- Undone by a savepoint: the right key each time
+BEGIN;
+SAVEPOINT s;
+SELECT env_rotate_key('life', 100);
+SELECT env_encrypt('lost', '{}') AS lost \gset
+SELECT env_key_version(:'lost'), env_decrypt(:'lost', '{}');
+ROLLBACK TO s;
+SELECT env_key_version(env_encrypt('x', '{}')), env_verify(:'lost', '{}');
+SELECT env_rotate_key('life', 100);
+SELECT env_encrypt('eight', '{}') AS eight \gset
+SELECT env_key_version(:'eight'), env_verify(:'lost', '{}');
+COMMIT;
+SELECT env_verify(:'lost', '{}'), env_decrypt(:'eight', '{}');
+BEGIN;
+SELECT env_rollback_key('life');
+SELECT env_key_version(env_encrypt('x', '{}'));
+ROLLBACK;
+SELECT env_key_version(env_encrypt('x', '{}')), env_decrypt(:'eight', '{}');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT env_activate_key('life');
+SELECT env_rotate_key('life');
+SELECT env_encrypt('nine', '{}') AS nine \gset
+SELECT env_key_version(:'nine'), env_decrypt(:'eight', '{}');
+COMMIT;
+SELECT env_decrypt(:'one', '{}'), env_decrypt(:'eight', '{}'),
+    env_decrypt(:'nine', '{}');
+
+-- By the calendar
+SELECT env_schedule_rotation('life', '1 month');
+SELECT DISTINCT rotate_every FROM pgenvelope.keys WHERE name = 'life';
+SELECT env_schedule_rotation('life', '0');
+SELECT env_schedule_rotation('life', '-1 day');
+SELECT env_schedule_rotation('nowhere', '1 day');
+SELECT env_schedule_rotation('life', NULL);
+SELECT DISTINCT rotate_every FROM pgenvelope.keys WHERE name = 'life';
+
+-- Not without the privilege, nor read-only, whoever may execute
+CREATE ROLE regress_life;
+GRANT EXECUTE ON FUNCTION env_rotate_key, env_activate_key, env_rollback_key,
+    env_retire_key, env_restore_key, env_destroy_key, env_schedule_rotation
+TO regress_life;
+SET ROLE regress_life;
+SELECT env_rotate_key('life', 10);
+SELECT env_activate_key('life', 1);
+SELECT env_rollback_key('life');
+SELECT env_retire_key('life', 1);
+SELECT env_restore_key('life', 1);
+SELECT * FROM env_destroy_key('life', 1, 'life/1', true);
+SELECT env_schedule_rotation('life', '1 day');
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION env_rotate_key, env_activate_key, env_rollback_key,
+    env_retire_key, env_restore_key, env_destroy_key, env_schedule_rotation
+FROM regress_life;
+SELECT env_grant('life', 'admin', 'regress_life');
+SET ROLE regress_life;
+SELECT env_rotate_key('life');
+SELECT env_activate_key('life', 1);
+SELECT env_rollback_key('life');
+SELECT env_retire_key('life', 1);
+SELECT env_restore_key('life', 1);
+SELECT * FROM env_destroy_key('life', 1, 'life/1', true);
+SELECT env_schedule_rotation('life', '1 day');
+RESET ROLE;
+SELECT env_revoke('life', 'admin', 'regress_life');
+DROP ROLE regress_life;
+SET default_transaction_read_only = on;
+SELECT env_activate_key('life', 1);
+SELECT env_rollback_key('life');
+SELECT env_retire_key('life', 1);
+SELECT env_restore_key('life', 1);
+SELECT * FROM env_destroy_key('life', 1, 'life/1', true);
+SELECT env_schedule_rotation('life', '1 day');
+RESET default_transaction_read_only;
+DELETE FROM pgenvelope.rewrap_job WHERE key_id = :id;

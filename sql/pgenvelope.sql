@@ -955,21 +955,50 @@ CREATE FUNCTION pgenvelope.stat(
     OUT failed_not_found bigint,
     OUT failed_disabled bigint,
     OUT failed_integrity bigint,
-    OUT failed_misconfigured bigint)
+    OUT failed_misconfigured bigint,
+    OUT launcher_pid integer,
+    OUT worker_starts bigint,
+    OUT rewrap_batches bigint,
+    OUT rewrap_rows bigint,
+    OUT rewrapped bigint,
+    OUT rewrapped_in_place bigint,
+    OUT rewrap_failed bigint,
+    OUT rewrap_busy bigint,
+    OUT rewrap_bytes bigint,
+    OUT rewrap_paced_ms bigint,
+    OUT rewrap_lag_waits bigint)
 RETURNS record
 AS 'MODULE_PATHNAME', 'pgenvelope_stat'
 LANGUAGE C VOLATILE;
 
 CREATE VIEW pgenvelope.stat AS SELECT * FROM pgenvelope.stat();
 
+CREATE FUNCTION pgenvelope.rewrap_activity(
+    OUT pid integer,
+    OUT database oid,
+    OUT job_id bigint,
+    OUT phase text,
+    OUT relation text,
+    OUT done bigint,
+    OUT total bigint,
+    OUT rows_seen bigint,
+    OUT rewrapped bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_activity'
+LANGUAGE C VOLATILE;
+
 REVOKE ALL ON FUNCTION pgenvelope.stat() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.rewrap_activity() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgenvelope.stat() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgenvelope.rewrap_activity() TO pg_monitor;
 GRANT USAGE ON SCHEMA pgenvelope TO PUBLIC;
 GRANT SELECT ON pgenvelope.keys, pgenvelope.stat TO pg_monitor;
 
 COMMENT ON VIEW pgenvelope.keys IS
     'keys and their versions, without the sealed keys';
 COMMENT ON FUNCTION pgenvelope.stat() IS
-    'counters of the key cache and the keeper since the server started';
+    'counters of the key cache, the keeper and the rewrap workers since the server started';
 COMMENT ON VIEW pgenvelope.stat IS
-    'counters of the key cache and the keeper since the server started';
+    'counters of the key cache, the keeper and the rewrap workers since the server started';
+COMMENT ON FUNCTION pgenvelope.rewrap_activity() IS
+    'what rewrap workers, and sessions that count values, do now, in all databases';

@@ -113,17 +113,42 @@ pge_create_wait_event_set(int nevents)
 
 /* 17 lets an extension name what it waits for. */
 static inline uint32
-pge_wait_event(void)
+pge_named_wait_event(uint32 *event, const char *name)
 {
 #if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("PgenvelopeKey");
-	return event;
+	if (*event == 0)
+		*event = WaitEventExtensionNew(name);
+	return *event;
 #else
 	return PG_WAIT_EXTENSION;
 #endif
+}
+
+/* A key that is being unsealed; the keeper: anything to do. */
+static inline uint32
+pge_wait_event(void)
+{
+	static uint32 event = 0;
+
+	return pge_named_wait_event(&event, "PgenvelopeKey");
+}
+
+/* The launcher: anything to do. */
+static inline uint32
+pge_wait_event_launcher(void)
+{
+	static uint32 event = 0;
+
+	return pge_named_wait_event(&event, "PgenvelopeLauncher");
+}
+
+/* A rewrap worker: a rate limit, a standby, or something that falls due. */
+static inline uint32
+pge_wait_event_pace(void)
+{
+	static uint32 event = 0;
+
+	return pge_named_wait_event(&event, "PgenvelopeRewrapPace");
 }
 
 /*

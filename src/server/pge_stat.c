@@ -1,6 +1,6 @@
 /*
  * pge_stat.c
- *	  The counters of the key cache and the keeper.
+ *	  The counters of the key cache, the keeper and the rewrap workers.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -11,12 +11,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "pge_activity.h"
 #include "pge_cache.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat);
 
-/* Columns before the failures, as sql/pgenvelope.sql has them. */
-#define STAT_COLUMNS (11 + PROV_CATEGORIES - 1)
+/* Columns as sql/pgenvelope.sql has them: keys, failures, rewrapping. */
+#define STAT_COLUMNS (11 + PROV_CATEGORIES - 1 + 11)
 
 static int
 count_ready(pid_t *keeper_pid)
@@ -35,6 +36,33 @@ static Datum
 counter(pg_atomic_uint64 *value)
 {
 	return Int64GetDatum((int64) pg_atomic_read_u64(value));
+}
+
+/* The launcher and its workers; returns how many columns. */
+static int
+rewrap_columns(Datum *values, bool *nulls)
+{
+	PgeRewrapCounters *counters = &pge_rewrap_shared->counters;
+	uint64		paced_us = pg_atomic_read_u64(&counters->paced_us);
+	pid_t		launcher_pid;
+	int			n = 0;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	launcher_pid = pge_rewrap_shared->launcher_pid;
+	LWLockRelease(pge_rewrap_shared->lock);
+	values[n] = Int32GetDatum(launcher_pid);
+	nulls[n++] = launcher_pid == 0;
+	values[n++] = counter(&counters->worker_starts);
+	values[n++] = counter(&counters->batches);
+	values[n++] = counter(&counters->rows_seen);
+	values[n++] = counter(&counters->rewrapped);
+	values[n++] = counter(&counters->in_place);
+	values[n++] = counter(&counters->failed);
+	values[n++] = counter(&counters->busy);
+	values[n++] = counter(&counters->bytes);
+	values[n++] = Int64GetDatum((int64) (paced_us / 1000));
+	values[n++] = counter(&counters->lag_waits);
+	return n;
 }
 
 Datum
@@ -67,6 +95,7 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	values[n++] = counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
 		values[n++] = counter(&counters->failures[category]);
+	n += rewrap_columns(values + n, nulls + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor),
 											 values, nulls));

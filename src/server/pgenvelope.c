@@ -19,6 +19,7 @@
 #include "pge_catalog.h"
 #include "pge_guc.h"
 #include "pge_keeper.h"
+#include "pge_launcher.h"
 #include "pge_report.h"
 #include "pge_retire.h"
 #include "pge_shared.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 		pge_shared_init();
 		pge_keeper_init();
 		pge_activity_init();
+		pge_launcher_init();
 	}
 	pge_catalog_init();
 	pge_destroy_init();

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "../../../src/server/pge_activity.h"
 #include "../../../src/server/pge_shared.h"
 
 PG_MODULE_MAGIC;
@@ -60,6 +61,27 @@ shared(void)
 	return at;
 }
 
+/* Who sleeps by the clock is to look at it. */
+static void
+wake_launcher(void)
+{
+	bool		found;
+	PgeRewrapShared *at;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	at = ShmemInitStruct("pgenvelope rewrap", sizeof(PgeRewrapShared), &found);
+	LWLockRelease(AddinShmemInitLock);
+	LWLockAcquire(at->lock, LW_SHARED);
+	if (at->launcher_latch != NULL)
+		SetLatch(at->launcher_latch);
+	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	{
+		if (at->workers[i].latch != NULL)
+			SetLatch(at->workers[i].latch);
+	}
+	LWLockRelease(at->lock);
+}
+
 static void
 wake_keeper(PgeShared *at)
 {
@@ -77,6 +99,7 @@ pgenvelope_test_advance_clock(PG_FUNCTION_ARGS)
 
 	pg_atomic_fetch_add_u64(&at->clock_offset_ms, PG_GETARG_INT64(0));
 	wake_keeper(at);
+	wake_launcher();
 	PG_RETURN_VOID();
 }
 

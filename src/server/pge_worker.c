@@ -1,0 +1,572 @@
+/*
+ * pge_worker.c
+ *	  A rewrap worker: does what is due in one database, and ends.
+ *
+ * A loop around pge_job_step.  Each step is a transaction of its own; between
+ * two of them the worker holds no lock and no snapshot, and looks whether it
+ * is to stop: terminated, too many by pgenvelope.rewrap_workers, other
+ * databases waiting for their turn, or somebody who wants the database for
+ * himself.  What it waits for, it waits for in slices, for the same reason;
+ * if that takes longer, it ends and has the launcher start another in time.
+ *
+ * Steps commit asynchronously: if a server crash undoes the last of them, it
+ * undoes the job's cursor with them, and they are done again.  The versions
+ * that they rely on are durable before (ForceSyncCommit).
+ *
+ * An error concerns one job: it is logged once, and the job is put off, ever
+ * longer.  If even that fails, the worker ends and the launcher waits.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "pge_activity.h"
+#include "pge_compat.h"
+#include "pge_job.h"
+#include "pge_launcher.h"
+#include "pge_pace.h"
+#include "pge_shared.h"
+#include "pge_write.h"
+
+/* Sleep no longer than this without a look at what else there is. */
+#define SLICE_MS 500
+
+/* What is not due within this time is another worker's. */
+#define LINGER_MS 2000
+
+/* A job that fails is put off by 1 s, 2 s, 4 s, ... */
+#define LONGEST_BACKOFF_S 300
+
+static PgeWorkerSlot *slot;
+static uint32 serial;
+static int64 turn_over_ms;		/* others may have our place from then on */
+static int64 next_care_ms;		/* when pge_rotate_due is called again */
+static MemoryContext step_context;
+
+/* ---------------------------------------------------------------- */
+/* Beginning and ending                                             */
+/* ---------------------------------------------------------------- */
+
+/* Leaves word for the launcher, who takes us for lost if there is none. */
+static void
+detach(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	if (slot->serial == serial)
+	{
+		slot->state = PGE_WORKER_ENDED;
+		slot->latch = NULL;
+	}
+	if (pge_rewrap_shared->launcher_latch != NULL)
+		SetLatch(pge_rewrap_shared->launcher_latch);
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/* Takes the slot that the launcher prepared, if it still expects us. */
+static void
+attach(int i)
+{
+	bool		is_expected;
+
+	slot = &pge_rewrap_shared->workers[i];
+	memcpy(&serial, MyBgworkerEntry->bgw_extra, sizeof(serial));
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	is_expected = slot->serial == serial && slot->state == PGE_WORKER_STARTING;
+	if (is_expected)
+	{
+		slot->state = PGE_WORKER_RUNNING;
+		slot->latch = MyLatch;
+	}
+	LWLockRelease(pge_rewrap_shared->lock);
+	if (!is_expected)
+		proc_exit(0);
+	before_shmem_exit(detach, (Datum) 0);
+	pg_atomic_fetch_add_u64(&pge_rewrap_shared->counters.worker_starts, 1);
+}
+
+/* Ends the worker, unless somebody has asked it meanwhile to look again. */
+static void
+end_worker(PgeWorkerEnd end, int64 again_ms)
+{
+	bool		is_wanted;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	is_wanted = slot->is_wanted && end == PGE_END_IDLE;
+	slot->is_wanted = false;
+	if (!is_wanted)
+	{
+		slot->end = end;
+		slot->again_ms = again_ms;
+		slot->state = PGE_WORKER_ENDED;
+	}
+	LWLockRelease(pge_rewrap_shared->lock);
+	if (!is_wanted)
+		proc_exit(0);
+}
+
+/* Nothing that a role, a database or a file says may stop or slow a worker. */
+static void
+pin_settings(void)
+{
+	static const char *const pinned[][2] = {
+		{"application_name", "pgenvelope rewrap worker"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"session_replication_role", "origin"},
+		{"zero_damaged_pages", "off"},
+		{"synchronous_commit", "off"},
+	};
+
+	for (int i = 0; i < (int) lengthof(pinned); i++)
+		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* ---------------------------------------------------------------- */
+/* Between steps                                                    */
+/* ---------------------------------------------------------------- */
+
+/*
+ * Whether the setting allows fewer workers than run, and this is one too many;
+ * or other databases wait for a worker, and this one has had its turn.
+ */
+static bool
+must_make_room(void)
+{
+	bool		is_turn_over = pge_clock_ms() >= turn_over_ms;
+	int			before_us = 0;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	is_turn_over = is_turn_over && pge_rewrap_shared->waiting_count > 0;
+	for (PgeWorkerSlot *other = pge_rewrap_shared->workers; other < slot;
+		 other++)
+		before_us += other->state == PGE_WORKER_STARTING ||
+			other->state == PGE_WORKER_RUNNING;
+	LWLockRelease(pge_rewrap_shared->lock);
+	return is_turn_over || before_us >= pge_rewrap_workers;
+}
+
+/* Heeds signals; returns only if the worker is to go on. */
+static void
+look_around(void)
+{
+	if (ProcDiePending)
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	if (must_make_room() || pge_database_is_locked(MyDatabaseId))
+		end_worker(PGE_END_YIELDED, 0);
+}
+
+static bool
+is_wanted(void)
+{
+	bool		result;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	result = slot->is_wanted;
+	LWLockRelease(pge_rewrap_shared->lock);
+	return result;
+}
+
+/* Sleeps for a slice of the time that is left. */
+static void
+nap(int64 until)
+{
+	int64		left = Min(until - pge_clock_ms(), SLICE_MS);
+
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 (long) Max(left, 0), pge_wait_event_pace());
+	ResetLatch(MyLatch);
+	look_around();
+}
+
+static void
+sleep_until(int64 when)
+{
+	while (pge_clock_ms() < when)
+		nap(when);
+}
+
+/* The same, unless there is something new to look at. */
+static void
+idle_until(int64 when)
+{
+	while (!is_wanted() && pge_clock_ms() < when)
+		nap(when);
+}
+
+/* ---------------------------------------------------------------- */
+/* Transactions                                                     */
+/* ---------------------------------------------------------------- */
+
+/* One transaction's worth of work. */
+typedef struct Work
+{
+	void (*run)(struct Work *work);
+	int64		job_id;
+	int			wait_ms;		/* out: until there may be more, or -1 */
+	const char *message;		/* to be noted for the job; NULL: none */
+	PgeStepResult result;		/* out */
+} Work;
+
+static void
+describe(void *arg)
+{
+	Work	   *work = arg;
+
+	if (work->job_id != 0)
+		errcontext("rewrap job " INT64_FORMAT, work->job_id);
+}
+
+static void
+run_in_transaction(Work *work)
+{
+	ErrorContextCallback callback = {
+		.callback = describe, .arg = work, .previous = error_context_stack};
+
+	error_context_stack = &callback;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!OidIsValid(get_extension_oid("pgenvelope", true)))
+		end_worker(PGE_END_ABSENT, -1);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	work->run(work);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	error_context_stack = callback.previous;
+}
+
+/* Logs the current error, unless it is what the last one was. */
+static void
+log_error_once(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(step_context);
+	ErrorData  *error = CopyErrorData();
+	uint32		hash = hash_bytes((const unsigned char *) error->message,
+								  (int) strlen(error->message)) ^
+		(uint32) error->sqlerrcode;
+
+	MemoryContextSwitchTo(old_context);
+	if (hash != slot->memory.logged_error)
+		EmitErrorReport();
+	slot->memory.logged_error = hash;
+}
+
+/* Runs a transaction; false if it failed. */
+static bool
+run(Work *work)
+{
+	volatile bool succeeded = false;
+
+	PG_TRY();
+	{
+		run_in_transaction(work);
+		succeeded = true;
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		error_context_stack = NULL;
+
+		/* An error that was raised to get us out of the way is none. */
+		if (geterrcode() != ERRCODE_OBJECT_IN_USE ||
+			!pge_database_is_locked(MyDatabaseId))
+		{
+			log_error_once();
+			slot->memory.failures++;
+		}
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(step_context);
+	MemoryContextReset(step_context);
+	(void) pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return succeeded;
+}
+
+static void
+run_care(Work *work)
+{
+	pgstat_report_activity(STATE_RUNNING,
+						   "pgenvelope: looking for keys to be rotated");
+	(void) pge_rotate_due();
+}
+
+static void
+run_next(Work *work)
+{
+	work->job_id = pge_job_next(&work->wait_ms);
+}
+
+static void
+run_step(Work *work)
+{
+	pge_job_step(work->job_id, &work->result);
+}
+
+/* Notes why nothing happens on a job, and puts it off for wait_ms. */
+static void
+run_note(Work *work)
+{
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID};
+	Datum		values[3];
+	char		nulls[] = "   ";
+	PgeWriter	writer = pge_write_begin();
+
+	values[0] = Int64GetDatum(work->job_id);
+	values[1] = (Datum) 0;
+	nulls[1] = work->message == NULL ? 'n' : ' ';
+	if (work->message != NULL)
+		values[1] = CStringGetTextDatum(work->message);
+	values[2] = Int32GetDatum(work->wait_ms);
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
+				  " not_before = greatest(not_before,"
+				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval)"
+				  " WHERE job_id = $1 AND state IN ('waiting', 'running', 'proving')",
+				  lengthof(types), types, values, nulls);
+	pge_write_end(&writer);
+}
+
+static bool
+note(int64 job_id, const char *message, int wait_ms)
+{
+	Work		work = {.run = run_note, .job_id = job_id};
+
+	work.message = message;
+	work.wait_ms = wait_ms;
+
+	return run(&work);
+}
+
+/* ---------------------------------------------------------------- */
+/* Jobs                                                             */
+/* ---------------------------------------------------------------- */
+
+/* The server's log has the error; its text may not be for everybody. */
+static void
+put_off(int64 job_id)
+{
+	int			wait_s = Min(1 << Max(Min(slot->memory.failures - 1, 20), 0),
+							 LONGEST_BACKOFF_S);
+
+	if (pge_database_is_locked(MyDatabaseId))
+		return;
+	if (!note(job_id, "put off after an error: see the server log",
+			  wait_s * 1000))
+		end_worker(PGE_END_FAILED, -1);
+}
+
+static void
+count_step(const PgeStepResult *result)
+{
+	PgeRewrapCounters *counters = &pge_rewrap_shared->counters;
+
+	pg_atomic_fetch_add_u64(&counters->rows_seen, result->rows_seen);
+	pg_atomic_fetch_add_u64(&counters->rewrapped, result->rewrapped);
+	pg_atomic_fetch_add_u64(&counters->in_place, result->in_place);
+	pg_atomic_fetch_add_u64(&counters->failed, result->failed);
+	pg_atomic_fetch_add_u64(&counters->busy, result->busy);
+	pg_atomic_fetch_add_u64(&counters->bytes, result->bytes);
+	pg_atomic_fetch_add_u64(&counters->batches, 1);
+}
+
+/* Says what is of interest, in one line; key=value, for programs. */
+static void
+log_batch(int64 job_id, const PgeStepResult *result, int64 ms)
+{
+	ereport(pge_rewrap_log_batches ? LOG : DEBUG1,
+			(errmsg("rewrap batch: job=" INT64_FORMAT
+					" table=%s blocks=%u/%u rows=" UINT64_FORMAT
+					" rewrapped=" UINT64_FORMAT " in_place=" UINT64_FORMAT
+					" failed=" UINT64_FORMAT " busy=" UINT64_FORMAT
+					" bytes=" UINT64_FORMAT " ms=" INT64_FORMAT,
+					job_id, result->relation, result->next_block,
+					result->total_blocks, result->rows_seen, result->rewrapped,
+					result->in_place, result->failed, result->busy,
+					result->bytes, ms),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* Says when a job begins, and when it is complete, paused or cancelled. */
+static void
+log_job(int64 job_id, const PgeStepResult *result)
+{
+	if (result->end == PGE_STEP_OVER && result->state[0] != '\0')
+		ereport(LOG,
+				(errmsg("rewrap job " INT64_FORMAT " is %s", job_id,
+						result->state),
+				 result->message[0] == '\0' ?
+					 0 :
+					 errdetail_internal("%s", result->message),
+				 errhidestmt(true), errhidecontext(true)));
+	else if (result->end == PGE_STEP_MORE &&
+			 slot->memory.logged_job != job_id)
+	{
+		ereport(LOG,
+				(errmsg("rewrap job " INT64_FORMAT " is going on", job_id),
+				 errhidestmt(true), errhidecontext(true)));
+		slot->memory.logged_job = job_id;
+	}
+}
+
+static void
+show(int64 job_id, const PgeStepResult *result)
+{
+	char		line[NAMEDATALEN * 2 + 160];
+
+	pge_activity_show(job_id, result->phase, result->relation);
+	pge_activity_progress(result->next_block, result->total_blocks);
+	pge_activity_add(result->rows_seen, result->rewrapped);
+	snprintf(line, sizeof(line),
+			 "pgenvelope: %s %s, block %u of %u, job " INT64_FORMAT,
+			 result->phase, result->relation, result->next_block,
+			 result->total_blocks, job_id);
+	pgstat_report_activity(STATE_RUNNING, line);
+}
+
+/* Does not go on before the standbys have. */
+static void
+wait_for_standbys(int64 job_id)
+{
+	char		name[NAMEDATALEN];
+	char		message[NAMEDATALEN + 64];
+	bool		is_waiting = false;
+
+	while (pge_pace_is_lagging(name))
+	{
+		if (!is_waiting)
+		{
+			snprintf(message, sizeof(message), "waits for standby \"%s\"",
+					 name);
+			(void) note(job_id, message, 0);
+			pge_activity_show(job_id, "waiting for a standby", "");
+			pgstat_report_activity(STATE_RUNNING,
+								   "pgenvelope: waiting for a standby");
+		}
+		is_waiting = true;
+		sleep_until(pge_clock_ms() + SLICE_MS);
+	}
+	if (is_waiting)
+		(void) note(job_id, NULL, 0);
+}
+
+/* Does a step, and what is to be told and waited for after it. */
+static void
+do_step(int64 job_id)
+{
+	static PgeStepResult last;
+	static int64 last_job;
+	Work		work = {.run = run_step, .job_id = job_id};
+	const PgeStepResult *result = &work.result;
+	int64		next_ms;
+	int64		began_ms = pge_clock_ms();
+
+	wait_for_standbys(job_id);
+	if (last_job != job_id)
+		memset(&last, 0, sizeof(last));
+	show(job_id, &last);
+	pge_pace_begin();
+	if (!run(&work))
+	{
+		put_off(job_id);
+		return;
+	}
+	slot->memory.failures = 0;
+	last = *result;
+	last.rows_seen = last.rewrapped = 0;
+	last_job = job_id;
+	show(job_id, result);
+	if (result->rows_seen > 0)
+	{
+		count_step(result);
+		log_batch(job_id, result, pge_clock_ms() - began_ms);
+	}
+	log_job(job_id, result);
+	next_ms = pge_pace_end(result->rows_seen, result->bytes,
+						   result->in_place > 0);
+	sleep_until(next_ms);
+	if (result->end == PGE_STEP_WAIT)
+		idle_until(pge_clock_ms() + Min(result->wait_ms, SLICE_MS));
+}
+
+/* Does what the database wants done by the clock, once in a naptime. */
+static void
+take_care(void)
+{
+	Work		work = {.run = run_care};
+
+	if (pge_clock_ms() < next_care_ms)
+		return;
+	next_care_ms = pge_clock_ms() + pge_rewrap_naptime;
+	(void) run(&work);
+}
+
+/* What is to be done next; ends the worker if that is far off. */
+static void
+do_next(void)
+{
+	Work		work = {.run = run_next, .wait_ms = -1};
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	slot->is_wanted = false;
+	LWLockRelease(pge_rewrap_shared->lock);
+	if (!run(&work))
+		end_worker(PGE_END_FAILED, -1);
+	else if (work.job_id != 0)
+		do_step(work.job_id);
+	else if (work.wait_ms >= 0 && work.wait_ms <= LINGER_MS)
+		idle_until(pge_clock_ms() + work.wait_ms);
+	else
+		end_worker(PGE_END_IDLE, work.wait_ms);
+}
+
+void
+pgenvelope_worker_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	attach(DatumGetInt32(arg));
+	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
+	pge_activity_begin_worker(DatumGetInt32(arg));
+	pin_settings();
+	step_context = AllocSetContextCreate(TopMemoryContext,
+										 "pgenvelope rewrap worker",
+										 ALLOCSET_DEFAULT_SIZES);
+	turn_over_ms = pge_clock_ms() + pge_rewrap_naptime;
+	for (;;)
+	{
+		look_around();
+		take_care();
+		do_next();
+	}
+}

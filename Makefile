@@ -22,7 +22,7 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_encoding.o pge_guard.o pge_guc.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
 	pge_launcher.o pge_look.o pge_pace.o pge_page.o pge_places.o \
-	pge_privilege.o pge_replace.o pge_report.o pge_retire.o \
+	pge_privilege.o pge_replace.o pge_report.o pge_reseal.o pge_retire.o \
 	pge_rewrap.o pge_rights.o pge_rotate.o pge_row.o pge_schedule.o \
 	pge_secret.o pge_shared.o pge_stat.o pge_step.o pge_trigger.o \
 	pge_type.o pge_update.o pge_value.o pge_version.o pge_wake.o \
@@ -34,7 +34,7 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.
-REGRESS = catalog type equality storage keys key_states key_transactions \
+REGRESS = catalog type equality storage reseal keys key_states key_transactions \
 	key_life canary retire destroy rights guard context encrypt tamper \
 	reencrypt trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys sec_inspect sec_catalog \

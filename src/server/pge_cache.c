@@ -2,11 +2,11 @@
  * pge_cache.c
  *	  Getting an unsealed KEK, or a new one, from the keeper.
  *
- * A backend looks for the slot that bears the digest of what it wants.  If
- * the KEK is there it is copied out under the lock.  If nobody has asked yet,
- * the backend claims a slot and wakes the keeper.  Either way it then sleeps
- * on that slot, in steps of at most a second, because a keeper that dies
- * tells nobody.
+ * A backend looks for the slot that bears the digest of what it wants, and
+ * copies the KEK out if it is there, under the shared lock.  If nobody has
+ * asked yet, it claims a slot under the exclusive lock and wakes the keeper.
+ * Either way it then sleeps on that slot, in steps of at most a
+ * second, because a keeper that dies tells nobody.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,6 +22,15 @@
 
 /* How long a KEK that fails its check is kept.  Seconds, as any failure. */
 #define MISMATCH_MS 2000
+
+/*
+ * How long a backend waits for a keeper where there is none.  It starts again
+ * a second after it ended.
+ */
+#define KEEPER_PATIENCE_MS 3000
+
+/* How often it looks whether there is one. */
+#define LONGEST_SLEEP_MS 1000
 
 static uint64 hits;				/* not yet added to the shared counter */
 
@@ -64,9 +73,8 @@ digest_tag(const uint8 *digest)
 	return tag;
 }
 
-/* The slot with this digest in this database, or -1. */
-static int
-find_slot(const uint8 *digest)
+int
+pge_slot_find(const uint8 *digest, Oid database)
 {
 	uint64		tag = digest_tag(digest);
 
@@ -75,7 +83,7 @@ find_slot(const uint8 *digest)
 		PgeSlot    *slot = &pge_shared->slots[i];
 
 		if (pge_shared->tags[i] == tag && slot->state != PGE_SLOT_FREE &&
-			slot->database == MyDatabaseId &&
+			slot->database == database &&
 			memcmp(slot->digest, digest, ENVL_KEK_DIGEST_LEN) == 0)
 			return i;
 	}
@@ -89,51 +97,147 @@ name_slot(int i, const uint8 *digest)
 	pge_shared->tags[i] = digest_tag(digest);
 }
 
+/* ---------------------------------------------------------------- */
+/* Whose slot is taken                                              */
+/* ---------------------------------------------------------------- */
+
+/* Databases whose oids are equal modulo this have one share together. */
+#define SHARERS 64
+
+/* How the slots are shared out. */
+typedef struct Shares
+{
+	int			free;			/* a free slot, or -1 */
+	int			held[SHARERS];	/* slots of each */
+	int			busy;			/* of ours: being worked on */
+	int			fair;			/* slots for each, if all had as many */
+} Shares;
+
+static int
+sharer(Oid database)
+{
+	return database % SHARERS;
+}
+
+/* A result that nobody waits for any more, but a backend may use. */
+static bool
+is_settled(const PgeSlot *slot)
+{
+	return slot->state == PGE_SLOT_READY || slot->state == PGE_SLOT_FAILED;
+}
+
+static void
+count_shares(Shares *shares)
+{
+	int			sharers = 0;
+
+	memset(shares, 0, sizeof(*shares));
+	shares->free = -1;
+	for (int i = 0; i < pge_shared->slot_count; i++)
+	{
+		PgeSlot    *slot = &pge_shared->slots[i];
+
+		if (slot->state == PGE_SLOT_FREE)
+		{
+			shares->free = i;
+			continue;
+		}
+		sharers += shares->held[sharer(slot->database)]++ == 0;
+		shares->busy += slot->database == MyDatabaseId && !is_settled(slot);
+	}
+	sharers += shares->held[sharer(MyDatabaseId)] == 0;
+	shares->fair = pge_shared->slot_count / sharers;
+}
+
 /*
- * A free slot, made free if need be by evicting the KEK that was not used for
- * longest; -1 if every slot is being worked on.
+ * The slot to be evicted, or -1: of those of this database if it has its
+ * share, else of those of databases that have more than theirs, the one that
+ * was not used for longest.
  */
 static int
-take_slot(void)
+find_victim(const Shares *shares)
 {
+	int			mine = sharer(MyDatabaseId);
+	bool		own = shares->held[mine] >= shares->fair;
 	int			oldest = -1;
 	uint64		oldest_used_ms = 0;
 
 	for (int i = 0; i < pge_shared->slot_count; i++)
 	{
 		PgeSlot    *slot = &pge_shared->slots[i];
-		uint64		used_ms;
+		int			whose = sharer(slot->database);
+		uint64		used_ms = pg_atomic_read_u64(&slot->used_ms);
 
-		if (slot->state == PGE_SLOT_FREE)
-			return i;
-		if (slot->state != PGE_SLOT_READY && slot->state != PGE_SLOT_FAILED)
+		if (!is_settled(slot) ||
+			(own ? whose != mine : shares->held[whose] <= shares->fair))
 			continue;
-		used_ms = pg_atomic_read_u64(&slot->used_ms);
 		if (oldest < 0 || used_ms < oldest_used_ms)
 		{
 			oldest = i;
 			oldest_used_ms = used_ms;
 		}
 	}
-	if (oldest >= 0)
-	{
-		pge_slot_clear(oldest);
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
-	}
 	return oldest;
 }
 
+/*
+ * A free slot, made free if need be; -1 if there is none to be had now.  A
+ * quarter of the slots is kept from any one database that only waits, or its
+ * hanging provider would keep the others waiting as well.
+ */
+static int
+take_slot(void)
+{
+	Shares		shares;
+	int			victim;
+
+	count_shares(&shares);
+	if (shares.busy >= pge_shared->slot_count - pge_shared->slot_count / 4)
+		return -1;
+	if (shares.free >= 0)
+		return shares.free;
+	victim = find_victim(&shares);
+	if (victim >= 0)
+	{
+		pge_slot_clear(victim);
+		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+	}
+	return victim;
+}
+
+/* ---------------------------------------------------------------- */
+/* Asking, and being answered                                       */
+/* ---------------------------------------------------------------- */
+
+/* What a backend wants, and where the answer goes. */
+typedef struct Request
+{
+	PgeWant		want;
+	const PgeSealedKek *kek;
+	const uint8 *source;		/* RESEAL */
+	PgeUnsealedKek *out;		/* UNSEAL; may be NULL */
+	PgeNewKek  *made;			/* NEW, RESEAL */
+	PgeProblem *problem;
+	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* the slot's name */
+	int			slot;			/* where it was last found, or -1 */
+	bool		mismatch;		/* the KEK is there, and is not the row's */
+	bool		keeper;			/* there was a keeper */
+} Request;
+
 /* Makes a slot ask for a KEK.  Caller holds the lock exclusively. */
 static void
-fill_slot(int i, const PgeSealedKek *kek, const char *database_name)
+fill_slot(int i, const Request *request, const char *database_name)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
+	const PgeSealedKek *kek = request->kek;
 
 	slot->state = PGE_SLOT_WANTED;
-	slot->seal = kek->sealed.len == 0;
+	slot->want = request->want;
 	slot->refreshing = false;
 	slot->database = MyDatabaseId;
-	name_slot(i, kek->digest);
+	name_slot(i, request->digest);
+	if (request->source != NULL)
+		memcpy(slot->source, request->source, ENVL_KEK_DIGEST_LEN);
 	strlcpy(slot->database_name, database_name, NAMEDATALEN);
 	strlcpy(slot->provider, kek->provider, PROV_NAME_SIZE);
 	strlcpy(slot->key_name, kek->key_name, sizeof(slot->key_name));
@@ -165,111 +269,132 @@ slot_problem(const PgeSlot *slot, PgeProblem *problem)
 	pge_problem_detail(problem, "%s", slot->reason);
 }
 
-/*
- * Lets a new KEK be found under its own digest from now on, so that its first
- * use costs no provider call.  Caller holds the lock exclusively.
- */
-static void
-adopt_new_kek(int i)
+/* The state of a slot, or FREE if what is in it counts no longer. */
+static PgeSlotState
+state_of(int i)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
-	uint8		digest[ENVL_KEK_DIGEST_LEN];
+	int64		now = pge_clock_ms();
+	PgeSlot    *slot;
 
-	slot->seal = false;
-	slot->soft_ms = slot->hard_ms - (int64) pge_key_cache_grace * 1000;
-	if (envl_kek_digest(slot->key_id, slot->version,
-						(envl_view) {slot->sealed.bytes, slot->sealed.len},
-						digest) == ENVL_OK)
-		name_slot(i, digest);
-	else
-		pge_slot_clear(i);
+	if (i < 0)
+		return PGE_SLOT_FREE;
+	slot = &pge_shared->slots[i];
+	if ((slot->state == PGE_SLOT_READY && now >= slot->hard_ms) ||
+		(slot->state == PGE_SLOT_FAILED && now >= slot->retry_ms))
+		return PGE_SLOT_FREE;
+	return slot->state;
 }
 
-/*
- * Copies a KEK out if it is the catalog's.  If it is not, row or provider is
- * wrong, and the provider is asked again in a moment.  Caller holds the lock
- * exclusively.
- */
-static bool
-take_kek(int i, const PgeSealedKek *kek, PgeUnsealedKek *out)
+/* Copies a KEK out.  Caller holds the lock. */
+static void
+take_kek(int i, PgeUnsealedKek *out)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
 	int64		now = pge_clock_ms();
 
-	if (!envl_secret_equal(slot->kcv, kek->kcv, ENVL_KCV_LEN))
-	{
-		slot->hard_ms = Min(slot->hard_ms, now + MISMATCH_MS);
-		return false;
-	}
+	pg_atomic_write_u64(&slot->used_ms, now);
+	if (out == NULL)
+		return;
 	out->key = pge_shared->keys[i];
 
 	/* The slot may be somebody else's soon, and not be refreshed any more. */
 	out->hard_ms = Min(slot->hard_ms, now + (int64) pge_key_cache_ttl * 1000);
 	out->slot = i;
-	pg_atomic_write_u64(&slot->used_ms, now);
-	return true;
+}
+
+/* Copies the answer in a READY slot.  Caller holds the lock. */
+static void
+take_answer(Request *request)
+{
+	const PgeSlot *slot = &pge_shared->slots[request->slot];
+
+	request->mismatch = request->kek->kcv != NULL &&
+		!envl_secret_equal(slot->kcv, request->kek->kcv, ENVL_KCV_LEN);
+	if (request->mismatch)
+		return;
+	if (request->want == PGE_WANT_UNSEAL)
+		take_kek(request->slot, request->out);
+	else if (request->made != NULL)
+	{
+		request->made->sealed = slot->sealed;
+		memcpy(request->made->kcv, slot->kcv, ENVL_KCV_LEN);
+	}
+}
+
+/* Looks for the answer.  FREE: nobody has asked, or not lately. */
+static PgeSlotState
+look(Request *request)
+{
+	PgeSlotState state;
+
+	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	request->keeper = pge_shared->keeper_pid != 0;
+	request->slot = pge_slot_find(request->digest, MyDatabaseId);
+	state = state_of(request->slot);
+	if (state == PGE_SLOT_FAILED)
+		slot_problem(&pge_shared->slots[request->slot], request->problem);
+	else if (state == PGE_SLOT_READY)
+		take_answer(request);
+	LWLockRelease(pge_shared->lock);
+	return state;
 }
 
 /*
- * Looks at the wanted KEK, claiming a slot for it when there is none.
- * Returns the slot, or -1 when all are busy; *state is what it is in, and for
- * READY and FAILED the result has been copied.
+ * Has the keeper asked, unless somebody was faster, who is then to be looked
+ * for again.  False if there is no slot to be had.
  */
-static int
-look(const PgeSealedKek *kek, const char *database_name, PgeSlotState *state,
-	 PgeUnsealedKek *out, PgeNewKek *made, PgeProblem *problem)
+static bool
+claim(Request *request, const char *database_name)
 {
-	int64		now = pge_clock_ms();
+	int			i;
+
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	i = pge_slot_find(request->digest, MyDatabaseId);
+	if (i >= 0 && state_of(i) == PGE_SLOT_FREE)
+		pge_slot_clear(i);
+	else if (i < 0)
+		i = take_slot();
+	if (i >= 0 && pge_shared->slots[i].state == PGE_SLOT_FREE)
+	{
+		fill_slot(i, request, database_name);
+		if (pge_shared->keeper_latch != NULL)
+			SetLatch(pge_shared->keeper_latch);
+	}
+	LWLockRelease(pge_shared->lock);
+	request->slot = i;
+	return i >= 0;
+}
+
+/*
+ * Does with a slot what befits the answer that was taken from it: a new seal
+ * is found under its own digest from now on, so that its first use costs no
+ * provider call; a proof has served; and a KEK that is not the catalog's is
+ * asked for again in a moment, as row or provider is wrong.
+ */
+static void
+settle(const Request *request)
+{
 	int			i;
 	PgeSlot    *slot;
 
+	if (request->want == PGE_WANT_UNSEAL && !request->mismatch)
+		return;
 	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	i = find_slot(kek->digest);
-	if (i >= 0)
+	i = pge_slot_find(request->digest, MyDatabaseId);
+	slot = &pge_shared->slots[Max(i, 0)];
+	if (i < 0 || slot->state != PGE_SLOT_READY)
+		/* it has gone, or is asked for anew */;
+	else if (request->want == PGE_WANT_UNSEAL)
+		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
+	else if (request->want == PGE_WANT_PROOF || request->mismatch)
+		pge_slot_clear(i);
+	else
 	{
-		slot = &pge_shared->slots[i];
-		if ((slot->state == PGE_SLOT_READY && now >= slot->hard_ms) ||
-			(slot->state == PGE_SLOT_FAILED && now >= slot->retry_ms))
-		{
-			pge_slot_clear(i);
-			i = -1;
-		}
-	}
-	if (i < 0)
-	{
-		i = take_slot();
-		if (i >= 0)
-		{
-			fill_slot(i, kek, database_name);
-			if (pge_shared->keeper_latch != NULL)
-				SetLatch(pge_shared->keeper_latch);
-		}
-	}
-	if (i < 0)
-	{
-		LWLockRelease(pge_shared->lock);
-		return -1;
-	}
-	slot = &pge_shared->slots[i];
-	*state = slot->state;
-	if (slot->state == PGE_SLOT_FAILED)
-		slot_problem(slot, problem);
-	else if (slot->state == PGE_SLOT_READY && made != NULL)
-	{
-		made->sealed = slot->sealed;
-		memcpy(made->kcv, slot->kcv, ENVL_KCV_LEN);
-		adopt_new_kek(i);
-	}
-	else if (slot->state == PGE_SLOT_READY && !take_kek(i, kek, out))
-	{
-		*state = PGE_SLOT_FAILED;
-		pge_problem(problem, PGE_PROVIDER,
-					"The row of pgenvelope.key_version was altered, or restored from elsewhere.",
-					"key \"%s\" version %u does not match its key-check value",
-					kek->key_name, kek->version);
+		slot->want = PGE_WANT_UNSEAL;
+		slot->soft_ms = slot->hard_ms - (int64) pge_key_cache_grace * 1000;
+		name_slot(i, slot->new_digest);
 	}
 	LWLockRelease(pge_shared->lock);
-	return i;
 }
 
 /* The name of the database, for providers that serve only one. */
@@ -288,74 +413,162 @@ current_database(void)
 	return name;
 }
 
-/* Looks, and sleeps, until there is a result or no time is left. */
+/* Reports a KEK that is not the one that the row is about. */
 static bool
-wait_for(const PgeSealedKek *kek, PgeUnsealedKek *out, PgeNewKek *made,
-		 PgeProblem *problem)
+mismatch_problem(const Request *request)
+{
+	return pge_problem(request->problem, PGE_PROVIDER,
+					   "The row of pgenvelope.key_version was altered, or restored from elsewhere.",
+					   "key \"%s\" version %u does not match its key-check value",
+					   request->kek->key_name, request->kek->version);
+}
+
+/* Whether to give up now; then problem is filled in. */
+static bool
+is_patience_over(const Request *request, int64 deadline, int64 alone_since)
+{
+	const PgeSealedKek *kek = request->kek;
+	int64		now = pge_clock_ms();
+
+	if (!request->keeper && now - alone_since >= KEEPER_PATIENCE_MS)
+	{
+		pge_problem(request->problem, PGE_KEY_UNAVAILABLE,
+					"The server's log says why the worker \"pgenvelope keeper\" does not run; max_worker_processes must leave room for it.",
+					"key \"%s\" version %u cannot be had: the keeper is not running",
+					kek->key_name, kek->version);
+		return true;
+	}
+	if (now < deadline)
+		return false;
+	pge_problem(request->problem, PGE_KEY_UNAVAILABLE,
+				"Try again; see keeper_pid in the view pgenvelope.stat, and the server's log.",
+				"key \"%s\" version %u was not unsealed within %d ms",
+				kek->key_name, kek->version, pge_key_timeout);
+	return true;
+}
+
+/* Where to wait for a change: in the slot, or for one to be had. */
+static ConditionVariable *
+what_to_wait_for(const Request *request)
+{
+	return request->slot >= 0 ? &pge_shared->slots[request->slot].changed :
+								&pge_shared->turn;
+}
+
+/*
+ * Looks, and sleeps, until there is a result or no time is left.  The first
+ * sleep on a condition variable returns at once, so a change between the look
+ * and the sleep is not missed.
+ */
+static bool
+wait_for(Request *request)
 {
 	const char *database_name = current_database();
 	int64		deadline = pge_clock_ms() + pge_key_timeout;
+	int64		alone_since = pge_clock_ms();
+	int64		sleep_ms;
 	bool		asked = false;
+	PgeSlotState state;
 
 	for (;;)
 	{
-		PgeSlotState state = PGE_SLOT_FREE;
-		int			i = look(kek, database_name, &state, out, made, problem);
-		int64		left = deadline - pge_clock_ms();
-
+		state = look(request);
 		if (state == PGE_SLOT_READY || state == PGE_SLOT_FAILED)
-		{
-			ConditionVariableCancelSleep();
-			if (!asked)
-				pge_cache_count_hit();
-			return state == PGE_SLOT_READY;
-		}
+			break;
 		if (!asked)
 			pg_atomic_fetch_add_u64(&pge_shared->counters.misses, 1);
 		asked = true;
-		if (left <= 0)
+		if (request->keeper)
+			alone_since = pge_clock_ms();
+		if (is_patience_over(request, deadline, alone_since))
 		{
 			ConditionVariableCancelSleep();
-			return pge_problem(problem, PGE_KEY_UNAVAILABLE,
-							   "Try again; see whether the worker \"pgenvelope keeper\" runs, and the server's log.",
-							   "key \"%s\" version %u was not unsealed within %d ms",
-							   kek->key_name, kek->version, pge_key_timeout);
+			return false;
 		}
-
-		/*
-		 * The first sleep on a condition variable returns at once, so a
-		 * change between the look and the sleep is not missed.  With all
-		 * slots busy any of them will do to wait on.
-		 */
-		ConditionVariableTimedSleep(&pge_shared->slots[Max(i, 0)].changed,
-									Min(left, 1000), pge_wait_event());
+		if (state == PGE_SLOT_FREE)
+			(void) claim(request, database_name);
+		sleep_ms = Min(deadline - pge_clock_ms(), LONGEST_SLEEP_MS);
+		ConditionVariableTimedSleep(what_to_wait_for(request),
+									Max(sleep_ms, 1), pge_wait_event());
 	}
+	ConditionVariableCancelSleep();
+	if (!asked)
+		pge_cache_count_hit();
+	if (state == PGE_SLOT_FAILED)
+		return false;
+	settle(request);
+	return !request->mismatch || mismatch_problem(request);
+}
+
+/* Names a request that is nobody else's. */
+static void
+name_randomly(Request *request)
+{
+	if (!pg_strong_random(request->digest, ENVL_KEK_DIGEST_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes")));
 }
 
 bool
 pge_cache_get(const PgeSealedKek *kek, PgeUnsealedKek *out,
 			  PgeProblem *problem)
 {
-	return wait_for(kek, out, NULL, problem);
+	Request		request = {
+		.want = PGE_WANT_UNSEAL, .kek = kek, .out = out, .problem = problem};
+
+	memcpy(request.digest, kek->digest, ENVL_KEK_DIGEST_LEN);
+	return wait_for(&request);
 }
 
 void
 pge_cache_seal(const char *provider, const char *key_name, uint64 key_id,
 			   uint16 version, PgeNewKek *out)
 {
-	PgeSealedKek wanted = {0};
+	PgeSealedKek wanted = {.provider = provider};
 	PgeProblem	problem;
+	Request		request = {.want = PGE_WANT_NEW, .kek = &wanted};
 
 	wanted.key_name = key_name;
 	wanted.key_id = key_id;
 	wanted.version = version;
-	wanted.provider = provider;
-	if (!pg_strong_random(wanted.digest, ENVL_KEK_DIGEST_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random bytes")));
-	if (!wait_for(&wanted, NULL, out, &problem))
+	request.made = out;
+	request.problem = &problem;
+	name_randomly(&request);
+	if (!wait_for(&request))
 		pge_raise(&problem);
+}
+
+bool
+pge_cache_reseal(const PgeSealedKek *old, const char *provider,
+				 PgeNewKek *made, PgeProblem *problem)
+{
+	PgeSealedKek wanted = {.provider = provider};
+	Request		request = {.want = PGE_WANT_RESEAL, .kek = &wanted};
+
+	wanted.key_name = old->key_name;
+	wanted.key_id = old->key_id;
+	wanted.version = old->version;
+	wanted.kcv = old->kcv;
+	request.source = old->digest;
+	request.made = made;
+	request.problem = problem;
+
+	/* It must be in the cache, from where the keeper takes it. */
+	if (!pge_cache_get(old, NULL, problem))
+		return false;
+	name_randomly(&request);
+	return wait_for(&request);
+}
+
+bool
+pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem)
+{
+	Request		request = {
+		.want = PGE_WANT_PROOF, .kek = kek, .problem = problem};
+
+	name_randomly(&request);
+	return wait_for(&request);
 }
 
 int
@@ -368,7 +581,8 @@ pge_cache_evict(uint64 key_id)
 	{
 		PgeSlot    *slot = &pge_shared->slots[i];
 
-		bool		unsealing = slot->state == PGE_SLOT_WORKING && !slot->seal;
+		bool		unsealing = slot->state == PGE_SLOT_WORKING &&
+			slot->want == PGE_WANT_UNSEAL;
 
 		/*
 		 * A call that is under way was made before, so its result is not
@@ -385,6 +599,6 @@ pge_cache_evict(uint64 key_id)
 	}
 	LWLockRelease(pge_shared->lock);
 	pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, evicted);
-	pge_generation_bump();
+	pge_generation_bump(MyDatabaseId);
 	return evicted;
 }

@@ -21,7 +21,7 @@ typedef struct PgeSealedKek
 	const char *provider;
 	const char *root_key;		/* as the provider named it when it sealed */
 	envl_view	sealed;			/* at most PROV_SEALED_MAX */
-	const uint8 *kcv;			/* ENVL_KCV_LEN bytes */
+	const uint8 *kcv;			/* ENVL_KCV_LEN bytes; NULL: not known yet */
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* envl_kek_digest of these */
 } PgeSealedKek;
 
@@ -35,7 +35,8 @@ typedef struct PgeUnsealedKek
 
 /*
  * Gets the KEK from the cache, or has the keeper unseal it and waits, at most
- * pgenvelope.key_timeout, interruptibly.  False fills in problem.
+ * pgenvelope.key_timeout, interruptibly.  False fills in problem.  out may be
+ * NULL: then the KEK is in the cache, and nowhere else.
  */
 extern bool pge_cache_get(const PgeSealedKek *kek, PgeUnsealedKek *out,
 						  PgeProblem *problem);
@@ -58,6 +59,20 @@ extern void pge_cache_seal(const char *provider, const char *key_name,
 						   uint64 key_id, uint16 version, PgeNewKek *out);
 
 /*
+ * Has the keeper seal an existing KEK by a provider, which may be the one that
+ * sealed it before, unseal it again and compare.  The KEK is unsealed into the
+ * cache first, and stays there under either digest.
+ */
+extern bool pge_cache_reseal(const PgeSealedKek *old, const char *provider,
+							 PgeNewKek *made, PgeProblem *problem);
+
+/*
+ * Has the provider unseal the KEK now, cached or not, and tells whether that
+ * has its key-check value.  Nothing is left in the cache.
+ */
+extern bool pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem);
+
+/*
  * Forgets the KEKs of one key of this database, or of all (key_id 0), and
  * makes every backend drop what it derived from them.  Returns how many.
  */
@@ -66,6 +81,11 @@ extern int	pge_cache_evict(uint64 key_id);
 /* Adds this backend's own counts to the shared ones. */
 extern void pge_cache_count_hit(void);
 extern void pge_cache_flush_counts(void);
+
+/*
+ * The slot of that digest and database, or -1.  Caller holds the lock.
+ */
+extern int	pge_slot_find(const uint8 *digest, Oid database);
 
 /* Frees the slot and wipes its KEK.  Caller holds the lock exclusively. */
 extern void pge_slot_clear(int slot);

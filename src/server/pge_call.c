@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-
 #include "pge_cache.h"
 #include "pge_call.h"
 #include "pge_compat.h"
@@ -17,7 +16,7 @@
 #define FAILURE_MEMORY_MS 2000
 
 /*
- * How long a new KEK is kept for the backend that wants it.  It is woken at
+ * How long a result is kept for the one backend that wants it.  It is woken at
  * once; if it has given up, the slot is somebody else's.
  */
 #define UNCLAIMED_MS 10000
@@ -65,9 +64,27 @@ log_failure(const PgeProvider *provider, const PgeCall *call,
 								failure->detail)));
 }
 
+/* What identifies a KEK: computed before the lock is taken. */
+typedef struct Identity
+{
+	uint8		kcv[ENVL_KCV_LEN];
+	uint8		digest[ENVL_KEK_DIGEST_LEN];
+} Identity;
+
+static bool
+identify(const PgeCall *call, Identity *identity)
+{
+	envl_view	sealed = {call->sealed.bytes, call->sealed.len};
+
+	return envl_key_check_value(&call->key, call->kek.key_id,
+								call->kek.version, identity->kcv) == ENVL_OK &&
+		envl_kek_digest(call->kek.key_id, call->kek.version, sealed,
+						identity->digest) == ENVL_OK;
+}
+
 /* Puts an unsealed KEK into its slot.  Caller holds the lock exclusively. */
 static void
-publish_key(PgeCall *call, int64 now)
+publish_key(const PgeCall *call, const Identity *identity, int64 now)
 {
 	PgeSlot    *slot = &pge_shared->slots[call->slot];
 	int64		ttl = (int64) pge_key_cache_ttl * 1000;
@@ -76,11 +93,13 @@ publish_key(PgeCall *call, int64 now)
 	slot->state = PGE_SLOT_READY;
 	slot->refreshing = false;
 	slot->sealed = call->sealed;
+	memcpy(slot->kcv, identity->kcv, ENVL_KCV_LEN);
+	memcpy(slot->new_digest, identity->digest, ENVL_KEK_DIGEST_LEN);
 
 	/* Jitter keeps the keys of one start from falling due together. */
 	slot->soft_ms = now + ttl - (int64) (pge_random_fraction() * 0.1 * ttl);
 	slot->hard_ms = now + ttl + (int64) pge_key_cache_grace * 1000;
-	if (slot->seal)
+	if (slot->want != PGE_WANT_UNSEAL)
 		slot->soft_ms = Min(slot->soft_ms, now + UNCLAIMED_MS);
 }
 
@@ -135,20 +154,18 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 				const prov_failure *failure)
 {
 	PgeCall    *call = &provider->call;
-	uint8		kcv[ENVL_KCV_LEN];
+	Identity	identity;
 	prov_failure broken;
 	int64		now = pge_clock_ms();
 
-	if (category == PROV_OK &&
-		envl_key_check_value(&call->key, call->kek.key_id, call->kek.version,
-							 kcv) != ENVL_OK)
+	if (category == PROV_OK && !identify(call, &identity))
 	{
 		category = prov_fail(&broken, PROV_UNAVAILABLE,
 							 "The cryptographic library failed.", NULL);
 		failure = &broken;
 	}
 	if (category == PROV_OK && call->refresh &&
-		!envl_secret_equal(kcv, call->kcv, ENVL_KCV_LEN))
+		!envl_secret_equal(identity.kcv, call->kcv, ENVL_KCV_LEN))
 	{
 		/* A KEK that works is not given up for another. */
 		category = prov_fail(&broken, PROV_INTEGRITY,
@@ -164,15 +181,13 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	if (still_wanted(call))
 	{
 		if (category == PROV_OK)
-		{
-			publish_key(call, now);
-			memcpy(pge_shared->slots[call->slot].kcv, kcv, ENVL_KCV_LEN);
-		}
+			publish_key(call, &identity, now);
 		else
 			publish_failure(call, failure, now);
 	}
 	LWLockRelease(pge_shared->lock);
 	ConditionVariableBroadcast(&pge_shared->slots[call->slot].changed);
+	ConditionVariableBroadcast(&pge_shared->turn);
 
 	envl_wipe(&call->key, sizeof(call->key));
 	call->step = PGE_STEP_IDLE;
@@ -312,7 +327,7 @@ pge_call_start(PgeProvider *provider)
 {
 	PgeCall    *call = &provider->call;
 
-	if (call->step == PGE_STEP_SEAL &&
+	if (call->want == PGE_WANT_NEW &&
 		!pg_strong_random(call->key.bytes, ENVL_KEY_LEN))
 	{
 		prov_failure failure;

@@ -30,6 +30,7 @@ typedef enum PgeStep
 typedef struct PgeCall
 {
 	PgeStep		step;
+	PgeWant		want;			/* of the slot */
 	int			slot;
 	bool		refresh;		/* the slot is READY and stays so on failure */
 	Oid			database;
@@ -38,7 +39,7 @@ typedef struct PgeCall
 	prov_kek	kek;			/* name points to key_name */
 	prov_sealed sealed;
 	uint8		kcv[ENVL_KCV_LEN];	/* refresh: of the KEK in the slot */
-	envl_key	key;			/* PROVE: the new KEK; then the result */
+	envl_key	key;			/* RESEAL, PROVE: the KEK; then the result */
 	int64		deadline_ms;
 } PgeCall;
 
@@ -48,6 +49,7 @@ typedef struct PgeProvider
 	bool		listed;			/* still in pgenvelope.providers */
 	prov_helper helper;			/* PROV_COMMAND only */
 	PgeCall		call;
+	bool		had_turn;		/* in this sweep, and it took long */
 	int			failures;		/* in a row, of the kind worth a pause */
 	int64		closed_until_ms;	/* circuit breaker: ask nothing before */
 } PgeProvider;

@@ -76,7 +76,7 @@ transaction_ended(XactEvent event, void *arg)
 		if (pge_shared != NULL)
 			pge_cache_flush_counts();
 		if (changed_here && event == XACT_EVENT_COMMIT && pge_shared != NULL)
-			pge_generation_bump();
+			pge_generation_bump(MyDatabaseId);
 		changed_here = false;
 	}
 }

@@ -40,6 +40,7 @@
 
 static List *providers;			/* of PgeProvider */
 static int64 next_event_ms;		/* when the sweep must run again */
+static int	first_slot;			/* where the next sweep begins */
 
 static void
 due(int64 when)
@@ -99,7 +100,50 @@ list_provider(const prov_root *root)
 	provider->listed = true;
 }
 
-/* Brings the list of providers in line with the setting. */
+/* The provider of a slot's key, if it is listed for the slot's database. */
+static PgeProvider *
+provider_of(const PgeSlot *slot)
+{
+	PgeProvider *provider = find_provider(slot->provider);
+
+	if (provider != NULL && provider->root.database[0] != '\0' &&
+		strcmp(provider->root.database, slot->database_name) != 0)
+		return NULL;
+	return provider;
+}
+
+/*
+ * Wipes a cached KEK, and makes every backend of its database drop what it
+ * derived from it.  Caller holds the lock exclusively.
+ */
+static void
+let_go(int i)
+{
+	Oid			database = pge_shared->slots[i].database;
+
+	pge_slot_clear(i);
+	pge_generation_bump(database);
+	pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+}
+
+/* A provider that is not to be asked any more is not to be relied on. */
+static void
+let_go_of_unlisted(void)
+{
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < pge_shared->slot_count; i++)
+	{
+		if (pge_shared->slots[i].state == PGE_SLOT_READY &&
+			provider_of(&pge_shared->slots[i]) == NULL)
+			let_go(i);
+	}
+	LWLockRelease(pge_shared->lock);
+}
+
+/*
+ * Brings the list of providers in line with the setting, and the cache in line
+ * with the list.
+ */
 static void
 read_settings(void)
 {
@@ -126,6 +170,7 @@ read_settings(void)
 		providers = foreach_delete_current(providers, cell);
 	}
 	MemoryContextSwitchTo(old_context);
+	let_go_of_unlisted();
 }
 
 /* ---------------------------------------------------------------- */
@@ -144,16 +189,26 @@ refuse(PgeSlot *slot, prov_category category, const char *reason, int64 until)
 	due(until);
 }
 
+/* Whether the provider can be given something to do in this sweep. */
+static bool
+is_free(const PgeProvider *provider)
+{
+	return provider->call.step == PGE_STEP_IDLE && !provider->had_turn;
+}
+
 /* Copies a slot's request into its provider.  Caller holds the lock. */
 static void
-assign(PgeProvider *provider, int i, bool refresh)
+assign(PgeProvider *provider, int i)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
 	PgeCall    *call = &provider->call;
 
-	call->step = slot->seal ? PGE_STEP_SEAL : PGE_STEP_UNSEAL;
+	call->want = slot->want;
+	call->step = slot->want == PGE_WANT_NEW || slot->want == PGE_WANT_RESEAL ?
+		PGE_STEP_SEAL :
+		PGE_STEP_UNSEAL;
 	call->slot = i;
-	call->refresh = refresh;
+	call->refresh = slot->state == PGE_SLOT_READY;
 	call->database = slot->database;
 	memcpy(call->digest, slot->digest, ENVL_KEK_DIGEST_LEN);
 	strlcpy(call->key_name, slot->key_name, sizeof(call->key_name));
@@ -162,25 +217,36 @@ assign(PgeProvider *provider, int i, bool refresh)
 	call->kek.version = slot->version;
 	call->sealed = slot->sealed;
 	memcpy(call->kcv, slot->kcv, ENVL_KCV_LEN);
-	if (refresh)
+	if (call->refresh)
 	{
 		slot->refreshing = true;
 		pg_atomic_fetch_add_u64(&pge_shared->counters.refreshes, 1);
 	}
 	else
 		slot->state = PGE_SLOT_WORKING;
+
+	/* A passphrase keeps the keeper busy: others first. */
+	provider->had_turn = provider->root.kind == PROV_PASSPHRASE;
 }
 
-/* The provider of a slot's key, if it is listed for the slot's database. */
-static PgeProvider *
-provider_of(const PgeSlot *slot)
+/*
+ * Takes the KEK that is to be sealed once more from the slot that the backend
+ * has had it unsealed into.  Caller holds the lock.
+ */
+static bool
+take_source(PgeProvider *provider, const PgeSlot *wanted)
 {
-	PgeProvider *provider = find_provider(slot->provider);
+	int			i = pge_slot_find(wanted->source, wanted->database);
+	const PgeSlot *source = &pge_shared->slots[Max(i, 0)];
 
-	if (provider != NULL && provider->root.database[0] != '\0' &&
-		strcmp(provider->root.database, slot->database_name) != 0)
-		return NULL;
-	return provider;
+	if (i < 0 || source->state != PGE_SLOT_READY ||
+		source->want != PGE_WANT_UNSEAL ||
+		pge_clock_ms() >= source->hard_ms ||
+		source->key_id != wanted->key_id ||
+		source->version != wanted->version)
+		return false;
+	provider->call.key = pge_shared->keys[i];
+	return true;
 }
 
 /*
@@ -191,18 +257,16 @@ static bool
 examine_wanted(int i, int64 now, PgeProvider **start)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
-	PgeProvider *provider = find_provider(slot->provider);
+	PgeProvider *provider = provider_of(slot);
 
-	if (provider == NULL ||
-		(provider->root.database[0] != '\0' &&
-		 strcmp(provider->root.database, slot->database_name) != 0))
+	if (provider == NULL)
 	{
 		refuse(slot, PROV_MISCONFIGURED,
 			   "The setting pgenvelope.providers lists no such provider for this database.",
 			   now + 1000);
 		return true;
 	}
-	if (provider->call.step != PGE_STEP_IDLE)
+	if (!is_free(provider))
 		return false;
 	if (now < provider->closed_until_ms)
 	{
@@ -211,7 +275,14 @@ examine_wanted(int i, int64 now, PgeProvider **start)
 			   Min(provider->closed_until_ms, now + 2000));
 		return true;
 	}
-	assign(provider, i, false);
+	if (slot->want == PGE_WANT_RESEAL && !take_source(provider, slot))
+	{
+		refuse(slot, PROV_UNAVAILABLE,
+			   "The key was dropped from the cache before it could be sealed.",
+			   now + 1000);
+		return true;
+	}
+	assign(provider, i);
 	*start = provider;
 	return true;
 }
@@ -221,15 +292,13 @@ static bool
 examine_ready(int i, int64 now, PgeProvider **start)
 {
 	PgeSlot    *slot = &pge_shared->slots[i];
-	PgeProvider *provider;
+	PgeProvider *provider = provider_of(slot);
 	int64		idle_ms = now - (int64) pg_atomic_read_u64(&slot->used_ms);
 
-	if (now >= slot->hard_ms)
+	if (now >= slot->hard_ms || provider == NULL)
 	{
 		/* Fail closed, in every backend. */
-		pge_slot_clear(i);
-		pge_generation_bump();
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+		let_go(i);
 		return true;
 	}
 	due(slot->hard_ms);
@@ -240,69 +309,87 @@ examine_ready(int i, int64 now, PgeProvider **start)
 		due(slot->soft_ms);
 		return false;
 	}
-	if (idle_ms > (int64) pge_key_cache_ttl * 1000 || slot->seal)
+	if (idle_ms > (int64) pge_key_cache_ttl * 1000 ||
+		slot->want != PGE_WANT_UNSEAL)
 	{
 		/*
 		 * Nobody has wanted it for a while: no reason to keep it around, nor
 		 * for a backend that did nothing meanwhile to go on with its own.
 		 */
-		pge_slot_clear(i);
-		pge_generation_bump();
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+		let_go(i);
 		return true;
 	}
-	provider = provider_of(slot);
-	if (provider == NULL)
-	{
-		slot->soft_ms = now + 1000;
-		due(slot->soft_ms);
-		return false;
-	}
-	if (provider->call.step != PGE_STEP_IDLE)
+	if (!is_free(provider))
 		return false;			/* looked at again when that call is over */
 	if (now < provider->closed_until_ms)
 	{
 		due(provider->closed_until_ms);
 		return false;
 	}
-	assign(provider, i, true);
+	assign(provider, i);
 	*start = provider;
 	return true;
 }
 
-/* Looks at every slot once and starts the calls that are called for. */
-static void
-sweep_slots(void)
+/* Looks at one slot.  Returns and sets *start as examine_wanted does. */
+static bool
+examine(int i, int64 now, PgeProvider **start)
 {
-	int64		now = pge_clock_ms();
+	PgeSlot    *slot = &pge_shared->slots[i];
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	switch (slot->state)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
-		PgeProvider *start = NULL;
-		bool		changed = false;
-
-		if (slot->state == PGE_SLOT_WANTED)
-			changed = examine_wanted(i, now, &start);
-		else if (slot->state == PGE_SLOT_READY)
-			changed = examine_ready(i, now, &start);
-		else if (slot->state == PGE_SLOT_FAILED)
-		{
+		case PGE_SLOT_WANTED:
+			return examine_wanted(i, now, start);
+		case PGE_SLOT_READY:
+			return examine_ready(i, now, start);
+		case PGE_SLOT_FAILED:
 			if (now >= slot->retry_ms)
 				pge_slot_clear(i);
 			else
 				due(slot->retry_ms);
-		}
-		if (!changed)
+			return false;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Looks at every slot once and starts the calls that are called for, beginning
+ * where the last sweep found work: a provider takes one slot at a time, and
+ * low numbers are nobody's privilege.
+ */
+static void
+sweep_slots(void)
+{
+	int64		now = pge_clock_ms();
+	int			count = pge_shared->slot_count;
+	int			first = first_slot;
+	ListCell   *cell;
+
+	foreach(cell, providers)
+		((PgeProvider *) lfirst(cell))->had_turn = false;
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	for (int n = 0; n < count; n++)
+	{
+		int			i = (first + n) % count;
+		PgeProvider *start = NULL;
+
+		if (!examine(i, now, &start))
 			continue;
 
 		/* Nobody is woken, and no provider called, under the lock. */
 		LWLockRelease(pge_shared->lock);
 		if (start != NULL)
+		{
 			pge_call_start(start);
+			first_slot = (i + 1) % count;
+		}
 		else
-			ConditionVariableBroadcast(&slot->changed);
+		{
+			ConditionVariableBroadcast(&pge_shared->slots[i].changed);
+			ConditionVariableBroadcast(&pge_shared->turn);
+		}
 		now = pge_clock_ms();
 		LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
 	}

@@ -59,8 +59,10 @@ initialize_shared(void)
 {
 	memset(pge_shared, 0, shared_size());
 	pge_shared->lock = &GetNamedLWLockTranche("pgenvelope")->lock;
-	pg_atomic_init_u64(&pge_shared->generation, 1);
 	pg_atomic_init_u64(&pge_shared->destructions, 0);
+	for (int i = 0; i < PGE_GENERATIONS; i++)
+		pg_atomic_init_u64(&pge_shared->generations[i], 1);
+	ConditionVariableInit(&pge_shared->turn);
 	pg_atomic_init_u64(&pge_shared->clock_offset_ms, 0);
 	for (int i = 0; i < PGE_POINTS; i++)
 		pg_atomic_init_u32(&pge_shared->points[i], PGE_POINT_PASS);
@@ -154,16 +156,22 @@ pge_clock_ms(void)
 		(int64) pg_atomic_read_u64(&pge_shared->clock_offset_ms);
 }
 
+static pg_atomic_uint64 *
+generation_of(Oid database)
+{
+	return &pge_shared->generations[database % PGE_GENERATIONS];
+}
+
 uint64
 pge_generation(void)
 {
-	return pg_atomic_read_u64(&pge_shared->generation);
+	return pg_atomic_read_u64(generation_of(MyDatabaseId));
 }
 
 void
-pge_generation_bump(void)
+pge_generation_bump(Oid database)
 {
-	pg_atomic_fetch_add_u64(&pge_shared->generation, 1);
+	pg_atomic_fetch_add_u64(generation_of(database), 1);
 }
 
 uint64

@@ -38,15 +38,27 @@ typedef enum PgeSlotState
 	PGE_SLOT_FAILED				/* the failure is, until retry_ms */
 } PgeSlotState;
 
+/* What a slot was claimed for. */
+typedef enum PgeWant
+{
+	PGE_WANT_UNSEAL,			/* an entry of the cache */
+	PGE_WANT_NEW,				/* a KEK to be generated and sealed */
+	PGE_WANT_RESEAL,			/* the KEK of another slot, sealed once more */
+	PGE_WANT_PROOF				/* a KEK unsealed by its provider now, for its
+								 * key-check value */
+} PgeWant;
+
 typedef struct PgeSlot
 {
 	PgeSlotState state;
-	bool		seal;			/* generate and seal a new KEK, rather than
-								 * unseal one */
+	PgeWant		want;			/* all but UNSEAL wait for one backend, under
+								 * a random digest */
 	bool		refreshing;		/* READY, and the keeper asks again */
 	Oid			database;
-	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* names the KEK; random while
-												 * a new one is being sealed */
+	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* names the KEK, or the
+												 * request */
+	uint8		source[ENVL_KEK_DIGEST_LEN];	/* RESEAL: the KEK's slot */
+	uint8		new_digest[ENVL_KEK_DIGEST_LEN];	/* of the new seal */
 	char		database_name[NAMEDATALEN];
 	char		provider[PROV_NAME_SIZE];
 	char		key_name[ENVL_KEY_NAME_MAX + 1];
@@ -62,6 +74,9 @@ typedef struct PgeSlot
 	ConditionVariable changed;	/* broadcast when state changes */
 	prov_sealed sealed;			/* to unseal, or what sealing returned */
 } PgeSlot;
+
+/* Databases share a generation when their oids are equal modulo this. */
+#define PGE_GENERATIONS 64
 
 /* Named points of the keeper where a test makes it err, exit or hang. */
 typedef enum PgePoint
@@ -96,10 +111,13 @@ typedef struct PgeCounters
 typedef struct PgeShared
 {
 	LWLock	   *lock;
-	pg_atomic_uint64 generation;	/* atomic: a backend drops its KEKs and
-									 * DEKs when it moves */
 	pg_atomic_uint64 destructions;	/* atomic: moves when a version of a key
 									 * has been destroyed */
+	pg_atomic_uint64 generations[PGE_GENERATIONS];	/* atomic: a backend drops
+													 * its KEKs and DEKs when
+													 * its database's moves */
+	ConditionVariable turn;		/* broadcast when a call ends, for those who
+								 * found no slot */
 	pid_t		keeper_pid;		/* 0 if there is none; under lock */
 	Latch	   *keeper_latch;	/* under lock */
 	bool		memory_locked;	/* set at start: mlock worked */
@@ -132,9 +150,9 @@ extern void pge_require_preload(void);
 /* Monotonic milliseconds, with the tests' offset. */
 extern int64 pge_clock_ms(void);
 
-/* The current generation, and a new one. */
+/* The generation of this database, and a new one of any. */
 extern uint64 pge_generation(void);
-extern void pge_generation_bump(void);
+extern void pge_generation_bump(Oid database);
 
 /*
  * How many versions of keys have been destroyed: what a session hears of

@@ -437,12 +437,20 @@ SKIP:
 # The setting
 # ---------------------------------------------------------------------------
 
-# A provider that is no longer listed opens nothing that is not open already.
+# A provider that is no longer listed opens nothing any more, in no session,
+# although its keys were open when the setting changed.
+$tester->value(q(SELECT opened('kms'), opened('main')));
+my $cached = counter($node, 'cached_keys');
 set_providers($node, setting(qw(main case pass shell)));
-is($node->safe_psql('postgres', "SELECT opened('kms')"),
-	'plain of kms', 'an open key outlives its provider in the setting');
-is_sqlstate($node, "SELECT env_evict('kms'); SELECT opened('kms')",
-	'PE006', 'until it is needed again');
+ok( $node->poll_query_until(
+		'postgres', "SELECT cached_keys < $cached FROM pgenvelope.stat"),
+	'an open key goes with its provider');
+is($tester->sqlstate("SELECT opened('kms')"),
+	'PE006', 'also in a session that held it');
+is_sqlstate($node, "SELECT opened('kms')", 'PE006', 'and in any other');
+is($tester->value("SELECT opened('main')"),
+	'plain of main', 'keys of other providers stay');
+all_wiped($node, 'a provider that is not listed');
 is_sqlstate($node, "SELECT env_rotate_key('kms')",
 	'PE006', 'a key of an unlisted provider is not rotated');
 wait_until(sub { !kill 0, $double->pid }, 'its helper has gone');

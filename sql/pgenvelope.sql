@@ -598,6 +598,12 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'pgenvelope_revoke'
 LANGUAGE C VOLATILE STRICT;
 
+CREATE FUNCTION @extschema@.env_reseal_keys(provider text DEFAULT NULL,
+                                            key text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_reseal_keys'
+LANGUAGE C VOLATILE;
+
 CREATE FUNCTION @extschema@.env_evict(name text DEFAULT NULL)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_evict'
@@ -623,6 +629,7 @@ REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
     FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
@@ -647,6 +654,8 @@ COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
     'grants a role a privilege on a key; false if it had it';
 COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
     'takes a privilege away; false if there was none';
+COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text) IS
+    'has keys sealed anew, by another provider or under the next root key';
 COMMENT ON FUNCTION @extschema@.env_evict(text) IS
     'wipes cached keys of this database now; returns how many';
 

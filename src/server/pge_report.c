@@ -149,6 +149,12 @@ pge_outcome_name(PgeOutcome outcome)
 	return outcomes[outcome].name;
 }
 
+int
+pge_problem_sqlstate(const PgeProblem *problem)
+{
+	return outcomes[problem->outcome].sqlstate;
+}
+
 void
 pge_raise(const PgeProblem *problem)
 {

@@ -68,6 +68,9 @@ extern const char *pge_outcome_name(PgeOutcome outcome);
 /* Raises the problem, without the statement's text in the server's log. */
 extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
 
+/* Its SQLSTATE, encoded as errcode wants it. */
+extern int	pge_problem_sqlstate(const PgeProblem *problem);
+
 /* Called from _PG_init. */
 extern void pge_report_init(void);
 

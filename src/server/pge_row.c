@@ -382,3 +382,62 @@ pge_row_version_in_state(PgeKey *key, PgeState state, MemoryContext context,
 													"key_version_pre_active",
 						1, &condition, (int) state, context, version);
 }
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+List *
+pge_row_key_names(void)
+{
+	Relation	table;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *found = NIL;
+	bool		isnull;
+
+	find_tables();
+	table = open_table(key_table, "key");
+	scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		char	   *name = text_column(tuple, RelationGetDescr(table),
+									   KEY_NAME, &isnull);
+
+		found = lappend(found, name);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	list_sort(found, compare_names);
+	return found;
+}
+
+List *
+pge_row_version_numbers(const PgeKey *key)
+{
+	Relation	table;
+	SysScanDesc scan;
+	ScanKeyData condition;
+	HeapTuple	tuple;
+	List	   *found = NIL;
+	bool		isnull;
+
+	of_key(&condition, key);
+	find_tables();
+	table = open_table(version_table, "key_version");
+	scan = systable_beginscan(table, pge_table("key_version_pkey"), true,
+							  NULL, 1, &condition);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		number = heap_getattr(tuple, VERSION_VERSION,
+										  RelationGetDescr(table), &isnull);
+
+		found = lappend_int(found, DatumGetInt32(number));
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	list_sort(found, list_int_cmp);
+	return found;
+}

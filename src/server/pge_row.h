@@ -12,6 +12,8 @@
 #ifndef PGE_ROW_H
 #define PGE_ROW_H
 
+#include "nodes/pg_list.h"
+
 #include "pge_catalog.h"
 
 /* Whether a relation is one of the tables that are read here. */
@@ -33,5 +35,9 @@ extern bool pge_row_version(PgeKey *key, uint16 number, MemoryContext context,
 extern bool pge_row_version_in_state(PgeKey *key, PgeState state,
 									 MemoryContext context,
 									 PgeKeyVersion *version);
+
+/* The names of all keys, char *, and the numbers of a key's versions. */
+extern List *pge_row_key_names(void);
+extern List *pge_row_version_numbers(const PgeKey *key);
 
 #endif							/* PGE_ROW_H */

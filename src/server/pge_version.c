@@ -57,28 +57,29 @@ pge_choose_provider(const char *asked, char *provider)
  * A root key in a file has one fingerprint.  If another one has sealed what is
  * stored, that one is missing, and new keys under this one would hide it.
  */
-static void
-refuse_other_root(const char *provider, const PgeNewKek *made)
+bool
+pge_is_root_expected(const char *provider, const PgeNewKek *made,
+					 PgeProblem *problem)
 {
 	Oid			types[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(provider),
 							CStringGetTextDatum(made->sealed.root_key)};
 	prov_root	root;
-	PgeProblem	problem;
+	char	   *other;
 
 	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
 		root.kind != PROV_FILE)
-		return;
+		return true;
 	if (pge_write_run("SELECT root_key FROM pgenvelope.key_version WHERE provider = $1"
 					  " AND root_key <> $2 AND sealed_kek IS NOT NULL LIMIT 1",
 					  lengthof(types), types, values, NULL) == 0)
-		return;
-	pge_problem(&problem, PGE_PROVIDER,
-				"Bring that root key back, or list this one by another name.",
-				"provider \"%s\" has root key %s, but keys of this database are sealed by root key %.*s",
-				provider, made->sealed.root_key, 2 * ENVL_FINGERPRINT_LEN,
-				SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
-	pge_raise(&problem);
+		return true;
+	other = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return pge_problem(problem, PGE_PROVIDER,
+					   "Bring that root key back, or list this one by another name.",
+					   "provider \"%s\" has root key %s, but keys of this database are sealed by root key %.*s",
+					   provider, made->sealed.root_key,
+					   2 * ENVL_FINGERPRINT_LEN, other);
 }
 
 void
@@ -97,8 +98,10 @@ pge_insert_version(uint64 key_id, uint16 version, const char *provider,
 		CStringGetTextDatum(canary ? "pre_active" : "active"),
 		Int32GetDatum(canary_percent)};
 	const char *nulls = canary ? "        " : "       n";
+	PgeProblem	problem;
 
-	refuse_other_root(provider, made);
+	if (!pge_is_root_expected(provider, made, &problem))
+		pge_raise(&problem);
 	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
 				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
 				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"

@@ -62,6 +62,14 @@ extern void pge_choose_provider(const char *asked, char *provider);
 #define PGE_NO_CANARY (-1)
 
 /*
+ * A root key in a file has one fingerprint.  False, with problem filled in, if
+ * another one than this seal's has sealed what this provider is to open.  By
+ * the writer's rights.
+ */
+extern bool pge_is_root_expected(const char *provider, const PgeNewKek *made,
+								 PgeProblem *problem);
+
+/*
  * Inserts a version's row, by the writer's rights (pge_write.h), and forces a
  * synchronous commit.
  */

@@ -284,7 +284,7 @@ class Ground:
             text = source.read().replace("@DIR@", self.dir)
         with open(self.dir + "/regress.conf", "w", encoding="utf-8") as out:
             out.write(text)
-        for name in ("root.key", "spare.key"):
+        for name in ("root.key", "spare.key", "typed.key"):
             path = os.path.join(self.dir, name)
             with open(path, "w", encoding="ascii",
                       opener=lambda p, f: os.open(p, f, 0o600)) as out:

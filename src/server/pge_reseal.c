@@ -1,0 +1,412 @@
+/*
+ * pge_reseal.c
+ *	  env_reseal_keys: seals existing keys anew.
+ *
+ * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
+ * from the cache, has it sealed, unsealed again and compared; a backend only
+ * moves blobs.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "pge_compat.h"
+#include "pge_encoding.h"
+#include "pge_guc.h"
+#include "pge_reseal.h"
+#include "pge_row.h"
+#include "pge_value.h"
+#include "pge_version.h"
+#include "pge_write.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_reseal_keys);
+
+/* The root key that a provider seals with now, as it named it. */
+typedef struct CurrentRoot
+{
+	char		provider[PROV_NAME_SIZE];
+	char		root_key[PROV_ROOT_KEY_MAX];
+} CurrentRoot;
+
+/* A run of env_reseal_keys. */
+typedef struct Run
+{
+	const char *provider;		/* NULL: each version's own */
+	List	   *roots;			/* of CurrentRoot, as far as seen */
+	int			sealed;
+	int			erased;			/* former seals */
+	int			failed;
+	PgeProblem	problem;		/* of the first that failed */
+} Run;
+
+/* ---------------------------------------------------------------- */
+/* Former seals                                                     */
+/* ---------------------------------------------------------------- */
+
+/*
+ * The former seal of a version, which this transaction has not itself just
+ * put there; NULL if there is none.
+ */
+static bytea *
+kept_seal(const PgeKeyVersion *version)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) version->key_id),
+							Int32GetDatum((int32) version->version)};
+	bool		isnull;
+
+	if (pge_write_run("SELECT sealed_kek FROM pgenvelope.key_seal"
+					  " WHERE key_id = $1 AND version = $2"
+					  " AND kept_since < CURRENT_TIMESTAMP",
+					  lengthof(types), types, values, NULL) == 0)
+		return NULL;
+	return DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Erases a former seal if the provider opens the seal in use, asked now.  Both
+ * must still be what they were: somebody may have sealed the key once more.
+ */
+static bool
+erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
+				PgeProblem *problem)
+{
+	Oid			types[] = {INT8OID, INT4OID, BYTEAOID, BYTEAOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) version->key_id),
+		Int32GetDatum((int32) version->version), PointerGetDatum(kept),
+		pge_bytea_datum(version->sealed.sealed.data,
+						version->sealed.sealed.len)};
+
+	if (!pge_cache_prove(&version->sealed, problem))
+		return false;
+	*erased += pge_write_run("DELETE FROM pgenvelope.key_seal AS s"
+							 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+							 " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
+							 " WHERE v.key_id = s.key_id AND v.version = s.version"
+							 " AND v.sealed_kek = $4)",
+							 lengthof(types), types, values, NULL);
+	return true;
+}
+
+/* A version as pgenvelope.key_seal names it. */
+typedef struct KeptVersion
+{
+	uint64		key_id;
+	uint16		version;
+} KeptVersion;
+
+static List *
+kept_versions(void)
+{
+	List	   *found = NIL;
+	uint64		count;
+
+	count = pge_write_run("SELECT key_id, version FROM pgenvelope.key_seal"
+						  " WHERE kept_since < CURRENT_TIMESTAMP ORDER BY 1, 2",
+						  0, NULL, NULL, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	descriptor = SPI_tuptable->tupdesc;
+		KeptVersion *kept = palloc(sizeof(KeptVersion));
+		bool		isnull;
+
+		kept->key_id = DatumGetInt64(SPI_getbinval(row, descriptor, 1,
+												   &isnull));
+		kept->version = DatumGetInt32(SPI_getbinval(row, descriptor, 2,
+													&isnull));
+		found = lappend(found, kept);
+	}
+	return found;
+}
+
+int
+pge_reseal_finish(void)
+{
+	PgeWriter	writer;
+	const char *unavailable = "";
+	int			erased = 0;
+	ListCell   *cell;
+
+	if (RecoveryInProgress() || XactReadOnly)
+		return 0;
+	pge_require_preload();
+	pge_catalog_begin();
+	writer = pge_write_begin();
+	foreach(cell, kept_versions())
+	{
+		KeptVersion *kept = lfirst(cell);
+		PgeKey	   *key = pge_key_by_id(kept->key_id);
+		PgeKeyVersion *version =
+			key != NULL ? pge_key_version(key, kept->version) : NULL;
+		PgeProblem	problem;
+		bytea	   *seal;
+
+		/* One that does not answer is not waited for again and again. */
+		if (version == NULL || version->sealed.sealed.len == 0 ||
+			strcmp(version->provider, unavailable) == 0)
+			continue;
+		seal = kept_seal(version);
+		if (seal != NULL &&
+			!erase_kept_seal(version, seal, &erased, &problem) &&
+			problem.outcome == PGE_KEY_UNAVAILABLE)
+			unavailable = version->provider;
+	}
+	pge_write_end(&writer);
+	return erased;
+}
+
+/* ---------------------------------------------------------------- */
+/* New seals                                                        */
+/* ---------------------------------------------------------------- */
+
+static CurrentRoot *
+find_root(Run *run, const char *provider)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->roots)
+	{
+		CurrentRoot *root = lfirst(cell);
+
+		if (strcmp(root->provider, provider) == 0)
+			return root;
+	}
+	return NULL;
+}
+
+static void
+remember_root(Run *run, const char *provider, const char *root_key)
+{
+	CurrentRoot *root = find_root(run, provider);
+
+	if (root == NULL)
+	{
+		root = palloc(sizeof(CurrentRoot));
+		strlcpy(root->provider, provider, sizeof(root->provider));
+		run->roots = lappend(run->roots, root);
+	}
+	strlcpy(root->root_key, root_key, sizeof(root->root_key));
+}
+
+/*
+ * Whether what a provider calls its root key tells one from another.  A
+ * passphrase makes another key for each seal, and a helper need not say.
+ */
+static bool
+names_root_keys(const char *provider, const char *root_key)
+{
+	prov_root	root;
+
+	return root_key[0] != '\0' &&
+		pge_find_provider(provider, get_database_name(MyDatabaseId), &root) &&
+		root.kind != PROV_PASSPHRASE;
+}
+
+/* Whether a version needs no new seal, as far as can be told without one. */
+static bool
+is_sealed_so(Run *run, const PgeKeyVersion *version, const char *provider)
+{
+	CurrentRoot *root;
+
+	if (strcmp(version->provider, provider) != 0)
+		return false;
+
+	/* Moved already, for all that can be told; or else anew, as was asked. */
+	if (!names_root_keys(provider, version->root_key))
+		return run->provider != NULL;
+	root = find_root(run, provider);
+	return root != NULL && strcmp(root->root_key, version->root_key) == 0;
+}
+
+/* Puts the new seal in the place of the old one, which is kept. */
+static void
+replace_seal(const PgeKeyVersion *version, const char *provider,
+			 const PgeNewKek *made)
+{
+	Oid			types[] = {INT8OID, INT4OID, BYTEAOID,
+						   TEXTOID, BYTEAOID, TEXTOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) version->key_id),
+		Int32GetDatum((int32) version->version),
+		pge_bytea_datum(version->sealed.sealed.data,
+						version->sealed.sealed.len),
+		CStringGetTextDatum(provider),
+		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
+		CStringGetTextDatum(made->sealed.root_key)};
+
+	/*
+	 * A seal that is kept already is older, and the last that was known to
+	 * open: it stays.
+	 */
+	(void) pge_write_run("INSERT INTO pgenvelope.key_seal"
+						 " (key_id, version, provider, sealed_kek, root_key)"
+						 " SELECT key_id, version, provider, sealed_kek, root_key"
+						 " FROM pgenvelope.key_version"
+						 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+						 " ON CONFLICT DO NOTHING",
+						 3, types, values, NULL);
+
+	/* What is stored is the seal that was opened, or nothing is changed. */
+	if (pge_write_run("UPDATE pgenvelope.key_version SET provider = $4,"
+					  " sealed_kek = $5, root_key = NULLIF($6, '')"
+					  " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
+					  lengthof(types), types, values, NULL) != 1)
+		pge_snapshot_is_older();
+
+	/* Somebody may destroy the old root key at once. */
+	ForceSyncCommit();
+}
+
+/* Seals one version anew, if it needs that.  False fills in problem. */
+static bool
+reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
+{
+	const char *provider = run->provider != NULL ? run->provider :
+												   version->provider;
+	bytea	   *kept = kept_seal(version);
+	bool		opens = true;
+	PgeNewKek	made;
+
+	/* A KEK whose seal does not open may still be in the cache. */
+	if (kept != NULL)
+		opens = erase_kept_seal(version, kept, &run->erased, problem);
+	if (is_sealed_so(run, version, provider))
+		return opens;
+	if (!pge_cache_reseal(&version->sealed, provider, &made, problem))
+		return false;
+	remember_root(run, provider, made.sealed.root_key);
+	if (is_sealed_so(run, version, provider) &&
+		names_root_keys(provider, version->root_key))
+		return opens;
+	if (!pge_is_root_expected(provider, &made, problem))
+		return false;
+	replace_seal(version, provider, &made);
+	run->sealed++;
+	return true;
+}
+
+static void
+reseal_key(Run *run, uint64 key_id)
+{
+	PgeKey	   *key = pge_key_by_id(key_id);
+	ListCell   *cell;
+
+	if (key == NULL)
+		return;
+	foreach(cell, pge_row_version_numbers(key))
+	{
+		PgeKeyVersion *version = pge_key_version(key, lfirst_int(cell));
+		PgeProblem	problem;
+
+		/* A destroyed version has no seal. */
+		if (version == NULL || version->sealed.sealed.len == 0 ||
+			reseal_version(run, version, &problem))
+			continue;
+		if (run->failed++ == 0)
+			run->problem = problem;
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* The function                                                     */
+/* ---------------------------------------------------------------- */
+
+/*
+ * The ids of the keys that the caller administers, each locked by name, in
+ * the order of names.
+ */
+static List *
+keys_to_administer(void)
+{
+	List	   *names = pge_row_key_names();
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	foreach(cell, names)
+	{
+		char	   *name = lfirst(cell);
+		PgeKey	   *key = pge_key_by_name(name, strlen(name));
+
+		if (key == NULL ||
+			!(superuser() || pge_key_permits(key, PGE_ADMIN)))
+			continue;
+		pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
+		key = pge_key_by_name(name, strlen(name));
+		if (key != NULL && (superuser() || pge_key_permits(key, PGE_ADMIN)))
+		{
+			uint64	   *key_id = palloc(sizeof(uint64));
+
+			*key_id = key->key_id;
+			found = lappend(found, key_id);
+		}
+	}
+	return found;
+}
+
+/* Tells what was done and what was not; raises if nothing was. */
+static void
+report(const Run *run)
+{
+	if (run->erased > 0)
+		ereport(NOTICE,
+				(errmsg_plural("erased %d former seal, as the new one opens",
+							   "erased %d former seals, as the new ones open",
+							   run->erased, run->erased)));
+	if (run->failed == 0)
+		return;
+	if (run->sealed == 0 && run->erased == 0)
+		pge_raise(&run->problem);
+	ereport(WARNING,
+			(errcode(pge_problem_sqlstate(&run->problem)),
+			 errmsg_plural("%d key version was not sealed anew: %s",
+						   "%d key versions were not sealed anew, the first: %s",
+						   run->failed, run->failed, run->problem.message),
+			 run->problem.detail[0] != '\0' ?
+				 errdetail_internal("%s", run->problem.detail) :
+				 0,
+			 errhint("What was done stays done; call env_reseal_keys again for the rest.")));
+}
+
+Datum
+pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
+{
+	char		provider[PROV_NAME_SIZE];
+	Run			run = {0};
+	List	   *keys;
+	PgeWriter	writer;
+	ListCell   *cell;
+
+	pge_require_writable("env_reseal_keys()");
+	if (!PG_ARGISNULL(0))
+	{
+		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
+		run.provider = provider;
+	}
+	if (PG_ARGISNULL(1))
+		keys = keys_to_administer();
+	else
+	{
+		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1));
+
+		keys = list_make1(&key->key_id);
+	}
+
+	writer = pge_write_begin();
+	foreach(cell, keys)
+		reseal_key(&run, *(uint64 *) lfirst(cell));
+	pge_write_end(&writer);
+	report(&run);
+	PG_RETURN_INT32(run.sealed);
+}

@@ -17,30 +17,17 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_database.h"
-#include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "pge_activity.h"
 #include "pge_compat.h"
+#include "pge_databases.h"
 #include "pge_launcher.h"
 #include "pge_shared.h"
-
-/* A database without the extension is looked at every so many naptimes. */
-#define ABSENT_NAPTIMES 10
-
-/* A database whose worker fails is tried again after 1 s, 2 s, 4 s, ... */
-#define LONGEST_BACKOFF_MS 300000
 
 /* Wake up at least this often. */
 #define LONGEST_SLEEP_MS 60000
@@ -48,157 +35,23 @@
 /* While somebody has a database for himself, it is looked at this often. */
 #define LOCKED_RETRY_MS 1000
 
-typedef struct Database
-{
-	Oid			oid;
-	char		name[NAMEDATALEN];
-	bool		is_listed;		/* by the scan that is going on */
-	bool		is_running;		/* a worker is there, or on its way */
-	int64		due_ms;			/* when it is to be looked at */
-	PgeMemory	memory;			/* handed from worker to worker */
-} Database;
-
-static List *databases;
-static int64 list_due_ms;		/* when they are to be listed again */
 static BackgroundWorkerHandle *handles[PGE_REWRAP_WORKERS_MAX];
 static bool is_exhausted;		/* no background worker was to be had */
-
-/* ---------------------------------------------------------------- */
-/* Databases                                                        */
-/* ---------------------------------------------------------------- */
-
-static Database *
-find_database(Oid oid)
-{
-	ListCell   *cell;
-
-	foreach(cell, databases)
-	{
-		Database   *database = lfirst(cell);
-
-		if (database->oid == oid)
-			return database;
-	}
-	return NULL;
-}
-
-static void
-list_database(Form_pg_database form, int64 now)
-{
-	Database   *database = find_database(form->oid);
-
-	if (database == NULL)
-	{
-		MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-
-		database = palloc0(sizeof(Database));
-		database->oid = form->oid;
-		database->due_ms = now;
-		databases = lappend(databases, database);
-		MemoryContextSwitchTo(old_context);
-	}
-	strlcpy(database->name, NameStr(form->datname), NAMEDATALEN);
-	database->is_listed = true;
-}
-
-/* Those that are gone need not be remembered. */
-static void
-forget_unlisted_databases(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, databases)
-	{
-		Database   *database = lfirst(cell);
-
-		if (database->is_listed || database->is_running)
-			continue;
-		pfree(database);
-		databases = foreach_delete_current(databases, cell);
-	}
-}
-
-/* Brings the list in line with pg_database. */
-static void
-list_databases(int64 now)
-{
-	Relation	relation;
-	TableScanDesc scan;
-	HeapTuple	tuple;
-	ListCell   *cell;
-
-	foreach(cell, databases)
-		((Database *) lfirst(cell))->is_listed = false;
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	relation = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(relation, 0, NULL);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-
-		if (form->datallowconn)
-			list_database(form, now);
-	}
-	table_endscan(scan);
-	table_close(relation, AccessShareLock);
-	CommitTransactionCommand();
-	forget_unlisted_databases();
-	list_due_ms = now + pge_rewrap_naptime;
-}
 
 /* ---------------------------------------------------------------- */
 /* What workers and sessions have left behind                       */
 /* ---------------------------------------------------------------- */
 
-static int64
-backoff_ms(int failures)
-{
-	return Min((int64) 1000 << Min(failures, 20), LONGEST_BACKOFF_MS);
-}
-
-/* When a database is due again, after its worker has ended. */
-static int64
-next_due_ms(Database *database, const PgeWorkerSlot *slot, int64 now)
-{
-	switch (slot->end)
-	{
-		case PGE_END_IDLE:
-			if (slot->again_ms < 0)
-				return now + pge_rewrap_naptime;
-			return now + Min(slot->again_ms, pge_rewrap_naptime);
-		case PGE_END_ABSENT:
-			return now + (int64) pge_rewrap_naptime * ABSENT_NAPTIMES;
-		case PGE_END_YIELDED:
-			return now;
-		case PGE_END_LOST:
-			database->memory.failures++;
-			break;
-		case PGE_END_FAILED:
-			break;
-	}
-	return now + backoff_ms(database->memory.failures - 1);
-}
-
 /* Reads how a worker ended.  Caller holds the lock. */
 static void
 bury_worker(PgeWorkerSlot *slot, int64 now)
 {
-	Database   *database = find_database(slot->database);
+	PgeDatabase *database = pge_database_find(slot->database);
 
 	if (slot->state != PGE_WORKER_ENDED)
 		slot->end = PGE_END_LOST;
 	if (database != NULL)
-	{
-		database->is_running = false;
-		database->memory = slot->memory;
-		database->due_ms = next_due_ms(database, slot, now);
-		if (slot->is_wanted && database->memory.failures == 0)
-			database->due_ms = now;
-	}
-	if (slot->end == PGE_END_LOST)
-		list_due_ms = now;		/* perhaps because the database is gone */
+		pge_database_left(database, slot, now);
 	slot->state = PGE_WORKER_FREE;
 }
 
@@ -261,12 +114,12 @@ take_wanted(int64 now)
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < pge_rewrap_shared->wanted_count; i++)
 	{
-		if (find_database(pge_rewrap_shared->wanted[i]) == NULL)
-			list_due_ms = now;	/* a new one, which is due when it is listed */
+		if (pge_database_find(pge_rewrap_shared->wanted[i]) == NULL)
+			pge_databases_due_ms = now; /* a new one: due when listed */
 	}
-	foreach(cell, databases)
+	foreach(cell, pge_databases)
 	{
-		Database   *database = lfirst(cell);
+		PgeDatabase *database = lfirst(cell);
 		bool		is_wanted = pge_rewrap_shared->all_wanted;
 
 		for (int i = 0; i < pge_rewrap_shared->wanted_count; i++)
@@ -275,7 +128,7 @@ take_wanted(int64 now)
 			database->due_ms = now;
 	}
 	if (pge_rewrap_shared->all_wanted)
-		list_due_ms = now;
+		pge_databases_due_ms = now;
 	pge_rewrap_shared->wanted_count = 0;
 	pge_rewrap_shared->all_wanted = false;
 	LWLockRelease(pge_rewrap_shared->lock);
@@ -306,7 +159,7 @@ find_free_slot(void)
 }
 
 static uint32
-prepare_slot(PgeWorkerSlot *slot, const Database *database)
+prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database)
 {
 	uint32		serial;
 
@@ -339,7 +192,7 @@ note_exhausted(bool is_exhausted_now)
 }
 
 static void
-start_worker(Database *database, int i, int64 now)
+start_worker(PgeDatabase *database, int i, int64 now)
 {
 	PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
 	BackgroundWorker worker = {0};
@@ -371,55 +224,23 @@ start_worker(Database *database, int i, int64 now)
 	database->due_ms = now + pge_rewrap_naptime;
 }
 
-/* The database that has been due for longest, NULL if none is. */
-static Database *
-find_due(int64 now)
-{
-	Database   *found = NULL;
-	ListCell   *cell;
-
-	foreach(cell, databases)
-	{
-		Database   *database = lfirst(cell);
-
-		if (!database->is_running && database->due_ms <= now &&
-			(found == NULL || database->due_ms < found->due_ms))
-			found = database;
-	}
-	return found;
-}
-
-static int
-count_due(int64 now)
-{
-	int			count = 0;
-	ListCell   *cell;
-
-	foreach(cell, databases)
-	{
-		Database   *database = lfirst(cell);
-
-		count += !database->is_running && database->due_ms <= now;
-	}
-	return count;
-}
-
 static void
 start_workers(int64 now)
 {
-	Database   *database;
-	int			i;
+	PgeDatabase *database;
+	int			i = find_free_slot();
 
-	while ((database = find_due(now)) != NULL && (i = find_free_slot()) >= 0)
+	while (i >= 0 && (database = pge_database_due(now)) != NULL)
 	{
 		/* A worker would have to wait until it is dropped, or copied. */
 		if (pge_database_is_locked(database->oid))
 			database->due_ms = now + LOCKED_RETRY_MS;
 		else
 			start_worker(database, i, now);
+		i = find_free_slot();
 	}
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
-	pge_rewrap_shared->waiting_count = count_due(now);
+	pge_rewrap_shared->waiting_count = pge_databases_count_due(now);
 	LWLockRelease(pge_rewrap_shared->lock);
 }
 
@@ -464,7 +285,7 @@ adopt_workers(void)
 	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
 	{
 		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
-		Database   *database = find_database(slot->database);
+		PgeDatabase *database = pge_database_find(slot->database);
 
 		if (slot->state != PGE_WORKER_FREE && database != NULL)
 			database->is_running = true;
@@ -476,35 +297,20 @@ adopt_workers(void)
 static int64
 sleep_ms(int64 now)
 {
-	int64		next_ms = Min(list_due_ms, now + LONGEST_SLEEP_MS);
+	int64		next_ms = Min(pge_databases_due_ms, now + LONGEST_SLEEP_MS);
 	ListCell   *cell;
 
 	if (pge_rewrap_workers == 0)
 		return LONGEST_SLEEP_MS;
-	foreach(cell, databases)
+	foreach(cell, pge_databases)
 	{
-		Database   *database = lfirst(cell);
+		PgeDatabase *database = lfirst(cell);
 
 		/* One that is due waits for a worker to end, who will wake us. */
 		if (!database->is_running && database->due_ms > now)
 			next_ms = Min(next_ms, database->due_ms);
 	}
 	return Max(next_ms - now, 1);
-}
-
-/* What falls due later than the naptime allows is due sooner. */
-static void
-heed_naptime(int64 now)
-{
-	ListCell   *cell;
-
-	list_due_ms = Min(list_due_ms, now + pge_rewrap_naptime);
-	foreach(cell, databases)
-	{
-		Database   *database = lfirst(cell);
-
-		database->due_ms = Min(database->due_ms, now + pge_rewrap_naptime);
-	}
 }
 
 void
@@ -515,7 +321,7 @@ pgenvelope_launcher_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	attach();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	list_databases(pge_clock_ms());
+	pge_databases_list(pge_clock_ms());
 	adopt_workers();
 
 	for (;;)
@@ -532,15 +338,15 @@ pgenvelope_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			heed_naptime(pge_clock_ms());
+			pge_databases_heed_naptime(pge_clock_ms());
 		}
 		now = pge_clock_ms();
 		bury_workers(now);
 		take_wanted(now);
 		if (pge_rewrap_workers > 0)
 		{
-			if (list_due_ms <= now)
-				list_databases(now);
+			if (pge_databases_due_ms <= now)
+				pge_databases_list(now);
 			start_workers(now);
 		}
 		(void) WaitLatch(MyLatch,

@@ -9,10 +9,6 @@
  * himself.  What it waits for, it waits for in slices, for the same reason;
  * if that takes longer, it ends and has the launcher start another in time.
  *
- * Steps commit asynchronously: if a server crash undoes the last of them, it
- * undoes the job's cursor with them, and they are done again.  The versions
- * that they rely on are durable before (ForceSyncCommit).
- *
  * An error concerns one job: it is logged once, and the job is put off, ever
  * longer.  If even that fails, the worker ends and the launcher waits.
  *
@@ -21,19 +17,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "commands/extension.h"
-#include "common/hashfn.h"
-#include "executor/spi.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "pge_activity.h"
 #include "pge_compat.h"
@@ -41,7 +29,7 @@
 #include "pge_launcher.h"
 #include "pge_pace.h"
 #include "pge_shared.h"
-#include "pge_write.h"
+#include "pge_work.h"
 
 /* Sleep no longer than this without a look at what else there is. */
 #define SLICE_MS 500
@@ -56,7 +44,6 @@ static PgeWorkerSlot *slot;
 static uint32 serial;
 static int64 turn_over_ms;		/* others may have our place from then on */
 static int64 next_care_ms;		/* when pge_rotate_due is called again */
-static MemoryContext step_context;
 
 /* ---------------------------------------------------------------- */
 /* Beginning and ending                                             */
@@ -118,28 +105,6 @@ end_worker(PgeWorkerEnd end, int64 again_ms)
 	LWLockRelease(pge_rewrap_shared->lock);
 	if (!is_wanted)
 		proc_exit(0);
-}
-
-/* Nothing that a role, a database or a file says may stop or slow a worker. */
-static void
-pin_settings(void)
-{
-	static const char *const pinned[][2] = {
-		{"application_name", "pgenvelope rewrap worker"},
-		{"search_path", "pg_catalog, pg_temp"},
-		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"session_replication_role", "origin"},
-		{"zero_damaged_pages", "off"},
-		{"synchronous_commit", "off"},
-	};
-
-	for (int i = 0; i < (int) lengthof(pinned); i++)
-		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* ---------------------------------------------------------------- */
@@ -222,99 +187,22 @@ idle_until(int64 when)
 }
 
 /* ---------------------------------------------------------------- */
-/* Transactions                                                     */
+/* Jobs                                                             */
 /* ---------------------------------------------------------------- */
-
-/* One transaction's worth of work. */
-typedef struct Work
-{
-	void (*run)(struct Work *work);
-	int64		job_id;
-	int			wait_ms;		/* out: until there may be more, or -1 */
-	const char *message;		/* to be noted for the job; NULL: none */
-	PgeStepResult result;		/* out */
-} Work;
-
-static void
-describe(void *arg)
-{
-	Work	   *work = arg;
-
-	if (work->job_id != 0)
-		errcontext("rewrap job " INT64_FORMAT, work->job_id);
-}
-
-static void
-run_in_transaction(Work *work)
-{
-	ErrorContextCallback callback = {
-		.callback = describe, .arg = work, .previous = error_context_stack};
-
-	error_context_stack = &callback;
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	if (!OidIsValid(get_extension_oid("pgenvelope", true)))
-		end_worker(PGE_END_ABSENT, -1);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	work->run(work);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	error_context_stack = callback.previous;
-}
-
-/* Logs the current error, unless it is what the last one was. */
-static void
-log_error_once(void)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(step_context);
-	ErrorData  *error = CopyErrorData();
-	uint32		hash = hash_bytes((const unsigned char *) error->message,
-								  (int) strlen(error->message)) ^
-		(uint32) error->sqlerrcode;
-
-	MemoryContextSwitchTo(old_context);
-	if (hash != slot->memory.logged_error)
-		EmitErrorReport();
-	slot->memory.logged_error = hash;
-}
 
 /* Runs a transaction; false if it failed. */
 static bool
-run(Work *work)
+run(PgeWork *work)
 {
-	volatile bool succeeded = false;
+	PgeWorkEnd	end = pge_work_run(work);
 
-	PG_TRY();
-	{
-		run_in_transaction(work);
-		succeeded = true;
-	}
-	PG_CATCH();
-	{
-		HOLD_INTERRUPTS();
-		error_context_stack = NULL;
-
-		/* An error that was raised to get us out of the way is none. */
-		if (geterrcode() != ERRCODE_OBJECT_IN_USE ||
-			!pge_database_is_locked(MyDatabaseId))
-		{
-			log_error_once();
-			slot->memory.failures++;
-		}
-		AbortOutOfAnyTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(step_context);
-	MemoryContextReset(step_context);
-	(void) pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	return succeeded;
+	if (end == PGE_WORK_ABSENT)
+		end_worker(PGE_END_ABSENT, -1);
+	return end == PGE_WORK_DONE;
 }
 
 static void
-run_care(Work *work)
+run_care(PgeWork *work)
 {
 	pgstat_report_activity(STATE_RUNNING,
 						   "pgenvelope: looking for keys to be rotated");
@@ -322,54 +210,16 @@ run_care(Work *work)
 }
 
 static void
-run_next(Work *work)
+run_next(PgeWork *work)
 {
 	work->job_id = pge_job_next(&work->wait_ms);
 }
 
 static void
-run_step(Work *work)
+run_step(PgeWork *work)
 {
 	pge_job_step(work->job_id, &work->result);
 }
-
-/* Notes why nothing happens on a job, and puts it off for wait_ms. */
-static void
-run_note(Work *work)
-{
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID};
-	Datum		values[3];
-	char		nulls[] = "   ";
-	PgeWriter	writer = pge_write_begin();
-
-	values[0] = Int64GetDatum(work->job_id);
-	values[1] = (Datum) 0;
-	nulls[1] = work->message == NULL ? 'n' : ' ';
-	if (work->message != NULL)
-		values[1] = CStringGetTextDatum(work->message);
-	values[2] = Int32GetDatum(work->wait_ms);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
-				  " not_before = greatest(not_before,"
-				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval)"
-				  " WHERE job_id = $1 AND state IN ('waiting', 'running', 'proving')",
-				  lengthof(types), types, values, nulls);
-	pge_write_end(&writer);
-}
-
-static bool
-note(int64 job_id, const char *message, int wait_ms)
-{
-	Work		work = {.run = run_note, .job_id = job_id};
-
-	work.message = message;
-	work.wait_ms = wait_ms;
-
-	return run(&work);
-}
-
-/* ---------------------------------------------------------------- */
-/* Jobs                                                             */
-/* ---------------------------------------------------------------- */
 
 /* The server's log has the error; its text may not be for everybody. */
 static void
@@ -380,8 +230,8 @@ put_off(int64 job_id)
 
 	if (pge_database_is_locked(MyDatabaseId))
 		return;
-	if (!note(job_id, "put off after an error: see the server log",
-			  wait_s * 1000))
+	if (pge_work_note(job_id, "put off after an error: see the server log",
+					  wait_s * 1000) == PGE_WORK_FAILED)
 		end_worker(PGE_END_FAILED, -1);
 }
 
@@ -467,7 +317,7 @@ wait_for_standbys(int64 job_id)
 		{
 			snprintf(message, sizeof(message), "waits for standby \"%s\"",
 					 name);
-			(void) note(job_id, message, 0);
+			(void) pge_work_note(job_id, message, 0);
 			pge_activity_show(job_id, "waiting for a standby", "");
 			pgstat_report_activity(STATE_RUNNING,
 								   "pgenvelope: waiting for a standby");
@@ -476,7 +326,7 @@ wait_for_standbys(int64 job_id)
 		sleep_until(pge_clock_ms() + SLICE_MS);
 	}
 	if (is_waiting)
-		(void) note(job_id, NULL, 0);
+		(void) pge_work_note(job_id, NULL, 0);
 }
 
 /* Does a step, and what is to be told and waited for after it. */
@@ -485,7 +335,7 @@ do_step(int64 job_id)
 {
 	static PgeStepResult last;
 	static int64 last_job;
-	Work		work = {.run = run_step, .job_id = job_id};
+	PgeWork		work = {.run = run_step, .job_id = job_id};
 	const PgeStepResult *result = &work.result;
 	int64		next_ms;
 	int64		began_ms = pge_clock_ms();
@@ -522,7 +372,7 @@ do_step(int64 job_id)
 static void
 take_care(void)
 {
-	Work		work = {.run = run_care};
+	PgeWork		work = {.run = run_care};
 
 	if (pge_clock_ms() < next_care_ms)
 		return;
@@ -534,7 +384,7 @@ take_care(void)
 static void
 do_next(void)
 {
-	Work		work = {.run = run_next, .wait_ms = -1};
+	PgeWork		work = {.run = run_next, .wait_ms = -1};
 
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	slot->is_wanted = false;
@@ -558,10 +408,7 @@ pgenvelope_worker_main(Datum arg)
 	attach(DatumGetInt32(arg));
 	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
 	pge_activity_begin_worker(DatumGetInt32(arg));
-	pin_settings();
-	step_context = AllocSetContextCreate(TopMemoryContext,
-										 "pgenvelope rewrap worker",
-										 ALLOCSET_DEFAULT_SIZES);
+	pge_work_init(&slot->memory);
 	turn_over_ms = pge_clock_ms() + pge_rewrap_naptime;
 	for (;;)
 	{

@@ -451,6 +451,13 @@ RETURNS @extschema@.envelope
 AS 'MODULE_PATHNAME', 'pgenvelope_rebind'
 LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
 
+-- STABLE, as env_decrypt: the same value and active version make the same
+-- bytes.  STRICT: there is no context that could be NULL.
+CREATE FUNCTION @extschema@.env_rewrap(value @extschema@.envelope)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+
 CREATE FUNCTION @extschema@.env_encrypt_column()
 RETURNS trigger
 AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_column'
@@ -474,6 +481,8 @@ COMMENT ON FUNCTION @extschema@.env_reencrypt(@extschema@.envelope,
 COMMENT ON FUNCTION @extschema@.env_rebind(@extschema@.envelope, jsonb,
                                            jsonb) IS
     'moves a value from one context to another, on purpose';
+COMMENT ON FUNCTION @extschema@.env_rewrap(@extschema@.envelope) IS
+    'wraps the value''s data key anew, with the active version of its key';
 COMMENT ON FUNCTION @extschema@.env_encrypt_column() IS
     'BEFORE ROW trigger: encrypts one column into another and nulls the first';
 

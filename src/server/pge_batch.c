@@ -228,7 +228,7 @@ pge_table_close(PgeTable *table)
 static PgeAttempt
 judge(const ErrorData *error, PgeProblem *problem)
 {
-	pge_problem(problem, PGE_ROW_REFUSED, NULL,
+	pge_problem(problem, pge_outcome_of(error->sqlerrcode), NULL,
 				"a row could not be updated: SQLSTATE %s",
 				unpack_sql_state(error->sqlerrcode));
 	if (error->constraint_name != NULL)
@@ -241,10 +241,6 @@ judge(const ErrorData *error, PgeProblem *problem)
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
 			return PGE_ATTEMPT_BUSY;
-		case ERRCODE_DATA_CORRUPTED:
-		case ERRCODE_INDEX_CORRUPTED:
-			problem->outcome = PGE_DAMAGED;
-			return PGE_ATTEMPT_FAILED;
 		default:
 			return PGE_ATTEMPT_FAILED;
 	}

@@ -143,6 +143,17 @@ pge_problem_core(PgeProblem *problem, envl_status status)
 					   "cryptographic library failed");
 }
 
+PgeOutcome
+pge_outcome_of(int sqlstate)
+{
+	for (int i = PGE_KEY_NOT_FOUND; i < (int) lengthof(outcomes); i++)
+	{
+		if (outcomes[i].sqlstate == sqlstate)
+			return (PgeOutcome) i;
+	}
+	return PGE_ROW_REFUSED;
+}
+
 const char *
 pge_outcome_name(PgeOutcome outcome)
 {

@@ -65,6 +65,9 @@ extern bool pge_problem_core(PgeProblem *problem, envl_status status);
 /* The outcome as env_verify spells it: "ok", "authentication_failed". */
 extern const char *pge_outcome_name(PgeOutcome outcome);
 
+/* The outcome that an SQLSTATE stands for; PGE_ROW_REFUSED for any other. */
+extern PgeOutcome pge_outcome_of(int sqlstate);
+
 /* Raises the problem, without the statement's text in the server's log. */
 extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
 

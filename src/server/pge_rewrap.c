@@ -26,6 +26,8 @@
 #include "pge_rewrap.h"
 #include "pge_value.h"
 
+PG_FUNCTION_INFO_V1(pgenvelope_rewrap);
+
 /* A group of items of one source version. */
 typedef struct Group
 {
@@ -182,9 +184,8 @@ find_source(Group *group, const PgeRewrap *rewrap, uint16 version)
 	return PGE_OK;
 }
 
-/* The version that values are moved to: no other than the active one. */
-static PgeKeyVersion *
-find_target(const PgeRewrap *rewrap, PgeProblem *problem)
+PgeKeyVersion *
+pge_rewrap_target(const PgeRewrap *rewrap, PgeProblem *problem)
 {
 	PgeKey	   *key = pge_key_by_id(rewrap->key_id);
 	PgeKeyVersion *target;
@@ -249,7 +250,7 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 	bool		good = true;
 	int			next = 0;
 
-	group.target = find_target(rewrap, problem);
+	group.target = pge_rewrap_target(rewrap, problem);
 	if (group.target == NULL)
 		return false;
 	for (int i = 0; i < count; i++)
@@ -277,4 +278,73 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 	}
 	pfree(done);
 	return good;
+}
+
+/* ---------------------------------------------------------------- */
+/* What SQL calls                                                   */
+/* ---------------------------------------------------------------- */
+
+/* What is to be done to a value by the current user, who must be entitled. */
+static PgeRewrap
+requested(const struct varlena *header)
+{
+	PgeRewrap	rewrap;
+	envl_envelope envelope;
+	envl_status status;
+	PgeKeyVersion *version;
+	PgeKeyVersion *target;
+	PgeProblem	problem;
+
+	status = envl_header_parse(pge_varlena_view(header), &envelope);
+	if (status != ENVL_OK)
+	{
+		pge_problem_core(&problem, status);
+		pge_raise(&problem);
+	}
+	version = pge_version_of(&envelope, PGE_REWRAP, NULL, &problem);
+	if (version == NULL)
+		pge_raise(&problem);
+	target = pge_key_active(version->key);
+	if (target == NULL)
+	{
+		pge_problem(&problem, PGE_KEY_NOT_ALLOWED, NULL,
+					"key \"%s\" has no active version", version->key->name);
+		pge_raise(&problem);
+	}
+	rewrap.key_id = version->key_id;
+	rewrap.target = (uint16) target->version;
+	return rewrap;
+}
+
+/*
+ * Moves one value to the active version.  One that need not be moved is not
+ * even fetched, so that an UPDATE leaves it where it is.
+ */
+Datum
+pgenvelope_rewrap(PG_FUNCTION_ARGS)
+{
+	struct varlena *header = PG_GETARG_BYTEA_P_SLICE(0, 0, ENVL_HEADER_LEN);
+	struct varlena *value;
+	PgeRewrap	rewrap;
+	PgeRewrapItem item;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_catalog_begin();
+	rewrap = requested(header);
+	if (!pge_rewrap_wanted(&rewrap, (const uint8 *) VARDATA_ANY(header),
+						   VARSIZE_ANY_EXHDR(header)))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	memcpy(item.old_prefix, VARDATA_ANY(header), PGE_WRAP_PREFIX);
+	if (!pge_rewrap_items(&rewrap, &item, 1, &problem))
+		pge_raise(&problem);
+	if (item.outcome != PGE_OK)
+	{
+		pge_problem(&problem, item.outcome, NULL,
+					"data key of the value does not unwrap: the value was altered");
+		pge_raise(&problem);
+	}
+	value = PG_GETARG_BYTEA_P_COPY(0);
+	memcpy(VARDATA(value), item.new_prefix, PGE_WRAP_PREFIX);
+	PG_RETURN_POINTER(value);
 }

@@ -34,6 +34,13 @@ typedef struct PgeRewrap
 extern bool pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix,
 							  size_t len);
 
+/*
+ * The version that values are moved to, which can only be the active one.
+ * NULL fills in problem.
+ */
+extern PgeKeyVersion *pge_rewrap_target(const PgeRewrap *rewrap,
+										PgeProblem *problem);
+
 /* One value of a batch. */
 typedef struct PgeRewrapItem
 {

@@ -22,16 +22,13 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "pge_compat.h"
-#include "pge_context.h"
-#include "pge_encoding.h"
+#include "pge_member.h"
 #include "pge_type.h"
 #include "pge_value.h"
 
@@ -39,130 +36,30 @@ PG_FUNCTION_INFO_V1(pgenvelope_encrypt_column);
 
 #define KEY_ARGUMENT "@key:"
 
-/* The most members that a trigger names. */
-#define TRIGGER_MEMBERS_MAX 32
-
-/* A column, and how its values become text or jsonb. */
-typedef struct Column
-{
-	AttrNumber	number;
-	Oid			type;			/* of which a domain is made, if it is one */
-	FmgrInfo	output;
-	FmgrInfo	to_jsonb;		/* members only */
-} Column;
-
-/* One member of the context: from a column, or a literal. */
-typedef struct Member
-{
-	envl_view	name;			/* UTF-8 */
-	bool		is_literal;
-	envl_view	literal;		/* UTF-8 */
-	Column		column;
-} Member;
+#define FUNCTION "env_encrypt_column"
 
 /* The trigger's arguments, read once per statement and table. */
 typedef struct Arguments
 {
-	Column		source;
-	Column		target;
+	PgeColumn	source;
+	PgeColumn	target;
 	Oid			target_domain;	/* InvalidOid if it is no domain */
 	void	   *domain_state;	/* domain_check's */
 	MemoryContext context;		/* where these live */
 	const text *key;			/* NULL: the default key */
-	int			member_count;
-	Member		members[TRIGGER_MEMBERS_MAX];
+	PgeRowContext members;
 } Arguments;
 
 /* ---------------------------------------------------------------- */
 /* Reading the arguments                                            */
 /* ---------------------------------------------------------------- */
 
-static void
-find_column(Relation table, const char *name, Column *column)
-{
-	TupleDesc	descriptor = RelationGetDescr(table);
-	Oid			output;
-	bool		is_varlena;
-
-	column->number = SPI_fnumber(descriptor, name);
-	if (column->number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of table \"%s\" does not exist", name,
-						RelationGetRelationName(table)),
-				 errhint("See the arguments of the trigger's env_encrypt_column.")));
-	column->type = getBaseType(SPI_gettypeid(descriptor, column->number));
-	getTypeOutputInfo(column->type, &output, &is_varlena);
-	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
-}
-
-/*
- * Sets up to_jsonb, which learns the type of its argument from the call that
- * it is in.
- */
-static void
-prepare_to_jsonb(Column *column)
-{
-	Const	   *argument = makeNullConst(column->type, -1, InvalidOid);
-	FuncExpr   *call = makeFuncExpr(F_TO_JSONB, JSONBOID,
-									list_make1(argument), InvalidOid,
-									InvalidOid, COERCE_EXPLICIT_CALL);
-
-	fmgr_info_cxt(F_TO_JSONB, &column->to_jsonb, CurrentMemoryContext);
-	fmgr_info_set_expr((Node *) call, &column->to_jsonb);
-}
-
-/* The argument in UTF-8; it comes from the catalog, so it is no secret. */
-static envl_view
-argument_utf8(const char *argument, size_t len)
-{
-	envl_view	utf8;
-	PgeProblem	problem;
-
-	if (!pge_to_utf8((envl_view) {(const uint8 *) argument, len}, &utf8,
-					 &problem))
-		pge_raise(&problem);
-	return utf8;
-}
-
-static void
-read_member(Relation table, const char *argument, Arguments *arguments)
-{
-	Member	   *member = &arguments->members[arguments->member_count++];
-	size_t		name_len = strcspn(argument, "=:");
-
-	if (name_len == 0 || argument[name_len] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" of env_encrypt_column is not understood",
-						argument),
-				 errhint("Members of the context are 'member=column' or 'member:literal'.")));
-	member->name = argument_utf8(argument, name_len);
-	member->is_literal = argument[name_len] == ':';
-	argument += name_len + 1;
-	if (member->is_literal)
-		member->literal = argument_utf8(argument, strlen(argument));
-	else
-	{
-		find_column(table, argument, &member->column);
-		prepare_to_jsonb(&member->column);
-
-		/* Neither is left as it is, so nobody could give the context again. */
-		if (member->column.number == arguments->source.number ||
-			member->column.number == arguments->target.number)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" cannot be a member of its own encryption context",
-							argument)));
-	}
-}
-
 /*
  * Whether the target is of our type: the type whose input function is ours,
  * in whatever schema it was created.
  */
 static void
-check_target(Relation table, const Column *target, const char *name)
+check_target(Relation table, const PgeColumn *target, const char *name)
 {
 	Oid			input;
 	Oid			parameter;
@@ -178,6 +75,22 @@ check_target(Relation table, const Column *target, const char *name)
 }
 
 static void
+read_member(Relation table, const char *argument, Arguments *arguments)
+{
+	PgeMember  *member = pge_row_context_add(&arguments->members, table,
+											 argument);
+
+	/* Neither is left as it is, so nobody could give the context again. */
+	if (!member->is_literal &&
+		(member->column.number == arguments->source.number ||
+		 member->column.number == arguments->target.number))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" cannot be a member of its own encryption context",
+						argument + strcspn(argument, "=") + 1)));
+}
+
+static void
 read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 {
 	Oid			declared;
@@ -187,8 +100,9 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("env_encrypt_column needs a source and a target column"),
 				 errhint("For example env_encrypt_column('email_plain', 'email', 'tenant=tenant', 'type:customers.email', 'id=id').")));
-	find_column(table, trigger->tgargs[0], &arguments->source);
-	find_column(table, trigger->tgargs[1], &arguments->target);
+	arguments->members.function = FUNCTION;
+	pge_column_find(table, trigger->tgargs[0], FUNCTION, &arguments->source);
+	pge_column_find(table, trigger->tgargs[1], FUNCTION, &arguments->target);
 	check_target(table, &arguments->target, trigger->tgargs[1]);
 	declared = SPI_gettypeid(RelationGetDescr(table),
 							 arguments->target.number);
@@ -207,11 +121,6 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 			arguments->key = cstring_to_text(argument + strlen(KEY_ARGUMENT));
 			continue;
 		}
-		if (arguments->member_count == TRIGGER_MEMBERS_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("env_encrypt_column takes at most %d members",
-							TRIGGER_MEMBERS_MAX)));
 		read_member(table, argument, arguments);
 	}
 }
@@ -238,83 +147,11 @@ get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
 /* The row                                                          */
 /* ---------------------------------------------------------------- */
 
-/* A column's value as UTF-8 text. */
-static envl_view
-text_of(Column *column, Datum value)
-{
-	char	   *text = OutputFunctionCall(&column->output, value);
-	envl_view	utf8;
-	PgeProblem	problem;
-
-	if (!pge_to_utf8((envl_view) {(const uint8 *) text, strlen(text)}, &utf8,
-					 &problem))
-		pge_raise(&problem);
-	return utf8;
-}
-
-/* A member's value, as env_encrypt would take it from jsonb_build_object. */
-static void
-fill_member(Relation table, HeapTuple row, Member *from, envl_member *member)
-{
-	Datum		value;
-	bool		isnull;
-	PgeProblem	problem;
-
-	member->name = from->name;
-	member->type = ENVL_MEMBER_STRING;
-	if (from->is_literal)
-	{
-		member->string = from->literal;
-		return;
-	}
-	value = heap_getattr(row, from->column.number, RelationGetDescr(table),
-						 &isnull);
-	if (isnull)
-		ereport(ERROR,
-				(errcode(MAKE_SQLSTATE('P', 'E', '0', '0', '5')),
-				 errmsg("encryption context needs a column that is null"),
-				 errdetail("Column \"%s\" of table \"%s\" is a member of the context.",
-						   NameStr(TupleDescAttr(RelationGetDescr(table),
-												 from->column.number - 1)
-									   ->attname),
-						   RelationGetRelationName(table)),
-				 errhint("A row's identity must be known before it is inserted."),
-				 errhidestmt(true), errhidecontext(true)));
-	switch (from->column.type)
-	{
-		case INT2OID:
-			member->type = ENVL_MEMBER_INTEGER;
-			member->integer = DatumGetInt16(value);
-			break;
-		case INT4OID:
-			member->type = ENVL_MEMBER_INTEGER;
-			member->integer = DatumGetInt32(value);
-			break;
-		case INT8OID:
-			member->type = ENVL_MEMBER_INTEGER;
-			member->integer = DatumGetInt64(value);
-			break;
-		case BOOLOID:
-			member->type = ENVL_MEMBER_BOOLEAN;
-			member->boolean = DatumGetBool(value);
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-			member->string = text_of(&from->column, value);
-			break;
-		default:
-			value = FunctionCall1(&from->column.to_jsonb, value);
-			if (!pge_member_from_jsonb(DatumGetJsonbP(value), member,
-									   &problem))
-				pge_raise(&problem);
-	}
-}
-
 /* Seals what is in the source column. */
 static Datum
 seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 {
-	envl_member members[TRIGGER_MEMBERS_MAX];
+	envl_member members[PGE_ROW_MEMBERS_MAX];
 	envl_bound_context bound;
 	PgeKeyVersion *version;
 	envl_view	plaintext;
@@ -323,20 +160,19 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 	PgeProblem	problem;
 
 	/* Output functions may run any code: be done with them first. */
-	for (int i = 0; i < arguments->member_count; i++)
-		fill_member(table, row, &arguments->members[i], &members[i]);
+	pge_row_context_fill(&arguments->members, table, row, members);
 	if (arguments->source.type == BYTEAOID)
 	{
 		flags = 0;
 		plaintext = pge_varlena_view(PG_DETOAST_DATUM_PACKED(source));
 	}
 	else
-		plaintext = text_of(&arguments->source, source);
+		plaintext = pge_column_text(&arguments->source, source);
 
 	pge_catalog_begin();
 	version = pge_encrypting_version(arguments->key, &problem);
 	if (version == NULL ||
-		!pge_context_bind_members(members, arguments->member_count,
+		!pge_context_bind_members(members, arguments->members.count,
 								  version->key, &bound, &problem))
 		pge_raise(&problem);
 	value = pge_seal(version, flags, plaintext, &bound, &problem);
@@ -354,7 +190,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 
 /* Whether a column has the same bytes, or is null, in both rows. */
 static bool
-same_bytes(Relation table, const Column *column, HeapTuple a, HeapTuple b)
+same_bytes(Relation table, const PgeColumn *column, HeapTuple a, HeapTuple b)
 {
 	TupleDesc	descriptor = RelationGetDescr(table);
 	Form_pg_attribute attribute = TupleDescAttr(descriptor,
@@ -385,9 +221,9 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 	if (target_null ||
 		!same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
 		return;
-	for (int i = 0; i < arguments->member_count; i++)
+	for (int i = 0; i < arguments->members.count; i++)
 	{
-		Member	   *member = &arguments->members[i];
+		PgeMember  *member = &arguments->members.members[i];
 
 		if (member->is_literal ||
 			same_bytes(table, &member->column, trigger->tg_trigtuple, row))

@@ -4,11 +4,7 @@
  *
  * Rows are read under the latest snapshot; of each envelope only the first
  * bytes, wherever the rest is stored.  Those with a value to be moved are
- * gathered and go through the cryptography together, then through
- * subtransactions of as many rows as possible.  Rows are written one after
- * the other, so the row that raised an error is known: those before it are
- * written again without it, then it is tried alone, and its values are noted
- * as failures.
+ * gathered, go through the cryptography together, and are then written.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/executor.h"
@@ -27,7 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "pge_compat.h"
-#include "pge_replace.h"
+#include "pge_update.h"
 
 /* Rows are written when so many values, or bytes of rows, are gathered. */
 #define GATHERED_ITEMS 4096
@@ -35,43 +30,6 @@
 
 /* A batch that is to write more bytes than these ends early. */
 #define BATCH_BYTES (8 * 1024 * 1024)
-
-/* A row with values to be moved, as it was read. */
-typedef struct Row
-{
-	HeapTuple	tuple;
-	int			first_item;
-	int			item_count;
-	uint64		bytes;			/* that replacing it writes, roughly */
-} Row;
-
-typedef struct Update
-{
-	PgeBatch   *batch;
-	PgeTable	table;
-	Snapshot	snapshot;
-	TupleTableSlot *slot;
-	MemoryContext caller;		/* where the batch's failures go */
-
-	/* What is gathered, until it is written. */
-	MemoryContext context;
-	Row		   *rows;
-	int			row_count;
-	PgeRewrapItem *items;
-	AttrNumber *attributes;		/* of items */
-	int			item_count;
-	uint64		bytes;
-
-	/* An attempt at writing rows [first, end). */
-	PgeReplacer replacer;
-	void	  **domain_states;	/* one for each column of the table */
-	int			first;
-	int			end;
-	int			at;				/* the row that is being written */
-	uint64		rewrapped;
-	uint64		busy;
-	uint64		written;		/* bytes */
-} Update;
 
 /* ---------------------------------------------------------------- */
 /* Reading                                                          */
@@ -106,7 +64,7 @@ fetch_prefix(void *argument)
  * find it damaged, which is that value's failure and not the batch's.
  */
 static PgeAttempt
-read_prefix(Update *update, Datum value, Prefix *prefix)
+read_prefix(PgeUpdate *update, Datum value, Prefix *prefix)
 {
 	prefix->value = (struct varlena *) DatumGetPointer(value);
 	if (likely(!VARATT_IS_EXTERNAL(prefix->value) &&
@@ -118,18 +76,24 @@ read_prefix(Update *update, Datum value, Prefix *prefix)
 	return pge_attempt(fetch_prefix, prefix, &update->batch->problem);
 }
 
+/* A column's values cannot be opened without being told how. */
 static void
-fail(Update *update, AttrNumber attribute, ItemPointer tid, PgeOutcome outcome)
+refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(update->caller);
+	Relation	relation = update->table.relation;
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation),
+											 attribute - 1);
 
-	pge_batch_failure(update->batch, attribute, tid, outcome);
-	MemoryContextSwitchTo(old_context);
+	update->batch->end = PGE_BATCH_REFUSED;
+	pge_problem(&update->batch->problem, PGE_CONTEXT,
+				"Say with env_rewrap_context which columns it is made of.",
+				"encryption context of column \"%s\" of table \"%s\" is not known",
+				NameStr(column->attname), RelationGetRelationName(relation));
 }
 
 /* Gathers a value, if it is to be moved; returns its bytes out of line. */
 static uint64
-gather_value(Update *update, Row *row, AttrNumber attribute)
+gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 {
 	PgeRewrapItem *item = &update->items[update->item_count];
 	Prefix		prefix;
@@ -147,11 +111,14 @@ gather_value(Update *update, Row *row, AttrNumber attribute)
 			update->batch->busy++;
 			return 0;
 		case PGE_ATTEMPT_FAILED:
-			fail(update, attribute, &update->slot->tts_tid, PGE_DAMAGED);
+			pge_update_failed(update, attribute, &update->slot->tts_tid,
+							  PGE_DAMAGED);
 			return 0;
 	}
 	if (!pge_rewrap_wanted(&update->batch->rewrap, prefix.bytes, prefix.len))
 		return 0;
+	if (update->contexts != NULL && update->contexts[attribute - 1] == NULL)
+		refuse_unknown_context(update, attribute);
 	memcpy(item->old_prefix, prefix.bytes, PGE_WRAP_PREFIX);
 	update->attributes[update->item_count++] = attribute;
 	row->item_count++;
@@ -160,12 +127,12 @@ gather_value(Update *update, Row *row, AttrNumber attribute)
 		0;
 }
 
-/* Gathers the row in the slot, if it has a value to be moved. */
-static void
-gather(Update *update)
+/* Gathers the row in the slot; returns how many values are to be moved. */
+static int
+gather(PgeUpdate *update)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(update->context);
-	Row		   *row = &update->rows[update->row_count];
+	PgeUpdateRow *row = &update->rows[update->row_count];
 
 	row->first_item = update->item_count;
 	row->item_count = 0;
@@ -181,141 +148,20 @@ gather(Update *update)
 		update->row_count++;
 	}
 	MemoryContextSwitchTo(old_context);
+	return row->item_count;
 }
 
 /* Whether the next row might not find room. */
 static bool
-is_full(const Update *update)
+is_full(const PgeUpdate *update)
 {
 	return update->item_count + update->table.column_count >= GATHERED_ITEMS ||
 		update->bytes >= GATHERED_BYTES;
 }
 
-/* ---------------------------------------------------------------- */
-/* Writing                                                          */
-/* ---------------------------------------------------------------- */
-
-/* Puts a moved value into the new row, in the current memory context. */
-static void
-put_value(Update *update, AttrNumber attribute, const PgeRewrapItem *item)
-{
-	TupleTableSlot *slot = update->replacer.slot;
-	Form_pg_attribute column = TupleDescAttr(slot->tts_tupleDescriptor,
-											 attribute - 1);
-	Datum	   *value = &slot->tts_values[attribute - 1];
-	struct varlena *whole = PG_DETOAST_DATUM_COPY(*value);
-
-	memcpy(VARDATA(whole), item->new_prefix, PGE_WRAP_PREFIX);
-	*value = PointerGetDatum(whole);
-	if (get_typtype(column->atttypid) == TYPTYPE_DOMAIN)
-		domain_check(*value, false, column->atttypid,
-					 &update->domain_states[attribute - 1],
-					 update->replacer.estate->es_query_cxt);
-}
-
-static void
-write_row(Update *update, Row *row)
-{
-	MemoryContext old_context;
-	int			moved = 0;
-
-	old_context = MemoryContextSwitchTo(pge_replacer_load(&update->replacer,
-														  row->tuple));
-	for (int i = row->first_item; i < row->first_item + row->item_count; i++)
-	{
-		if (update->items[i].outcome != PGE_OK)
-			continue;
-		put_value(update, update->attributes[i], &update->items[i]);
-		moved++;
-	}
-	MemoryContextSwitchTo(old_context);
-	if (moved == 0)
-		return;
-	if (pge_replace(&update->replacer, &row->tuple->t_self))
-	{
-		update->rewrapped += moved;
-		update->written += row->bytes;
-	}
-	else
-		update->busy += moved;
-}
-
-/* The work of one subtransaction. */
-static void
-write_rows(void *argument)
-{
-	Update	   *update = argument;
-	Relation	relation = update->table.relation;
-
-	update->at = update->first;
-	update->rewrapped = update->busy = update->written = 0;
-	pge_replacer_begin(&update->replacer, &update->table, update->snapshot);
-	update->domain_states =
-		MemoryContextAllocZero(update->replacer.estate->es_query_cxt,
-							   RelationGetNumberOfAttributes(relation) *
-								   sizeof(void *));
-	for (; update->at < update->end; update->at++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		write_row(update, &update->rows[update->at]);
-	}
-	pge_replacer_end(&update->replacer);
-}
-
-/* Notes that a row could not be written, or not now. */
-static void
-give_up(Update *update, Row *row, PgeAttempt why)
-{
-	PgeBatch   *batch = update->batch;
-
-	for (int i = row->first_item; i < row->first_item + row->item_count; i++)
-	{
-		if (update->items[i].outcome != PGE_OK)
-			continue;
-		if (why == PGE_ATTEMPT_BUSY)
-			batch->busy++;
-		else
-			fail(update, update->attributes[i], &row->tuple->t_self,
-				 batch->problem.outcome);
-	}
-}
-
-/*
- * Writes all rows that are gathered.  Each is written at most three times,
- * however many fail.
- */
-static void
-write_gathered(Update *update)
-{
-	PgeBatch   *batch = update->batch;
-
-	update->first = 0;
-	update->end = update->row_count;
-	while (update->first < update->row_count)
-	{
-		PgeAttempt	result = pge_attempt(write_rows, update, &batch->problem);
-
-		if (result == PGE_ATTEMPT_DONE)
-		{
-			batch->rewrapped += update->rewrapped;
-			batch->busy += update->busy;
-			batch->bytes += update->written;
-			update->first = update->end;
-		}
-		else if (update->at > update->first && update->at < update->end)
-		{
-			update->end = update->at;
-			continue;
-		}
-		else
-			give_up(update, &update->rows[update->first++], result);
-		update->end = update->row_count;
-	}
-}
-
 /* Moves what is gathered.  False: batch->end says why it cannot be now. */
 static bool
-flush(Update *update)
+flush(PgeUpdate *update)
 {
 	PgeBatch   *batch = update->batch;
 
@@ -325,19 +171,7 @@ flush(Update *update)
 		batch->end = PGE_BATCH_UNAVAILABLE;
 		return false;
 	}
-	for (int i = 0; i < update->row_count; i++)
-	{
-		Row		   *row = &update->rows[i];
-
-		for (int j = row->first_item; j < row->first_item + row->item_count;
-			 j++)
-		{
-			if (update->items[j].outcome != PGE_OK)
-				fail(update, update->attributes[j], &row->tuple->t_self,
-					 update->items[j].outcome);
-		}
-	}
-	write_gathered(update);
+	pge_update_write(update);
 	update->row_count = update->item_count = 0;
 	update->bytes = 0;
 	MemoryContextReset(update->context);
@@ -366,50 +200,91 @@ leave_out_generated(PgeTable *table)
 }
 
 static void
-check_replica_identity(void *relation)
+check_replica_identity(void *argument)
 {
-	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
+	PgeUpdate  *update = argument;
+
+	CheckCmdReplicaIdentity(update->table.relation, CMD_UPDATE);
+}
+
+static void
+read_contexts(void *argument)
+{
+	PgeUpdate  *update = argument;
+
+	update->contexts = pge_reencrypt_contexts(update->table.relation);
+}
+
+/* Whether rows of the table can be updated at all; fills in batch->problem. */
+static bool
+prepare(PgeUpdate *update)
+{
+	PgeBatch   *batch = update->batch;
+	const char *name = RelationGetRelationName(update->table.relation);
+
+	leave_out_generated(&update->table);
+	if (pge_attempt(check_replica_identity, update, &batch->problem) !=
+		PGE_ATTEMPT_DONE)
+		return pge_problem(&batch->problem, PGE_NOT_READY,
+						   "Set a replica identity for it, with ALTER TABLE.",
+						   "table \"%s\" publishes updates and has no replica identity",
+						   name);
+	if (batch->reencrypt &&
+		pge_attempt(read_contexts, update, &batch->problem) !=
+			PGE_ATTEMPT_DONE)
+		return pge_problem(&batch->problem, PGE_CONTEXT,
+						   "Say anew, with env_rewrap_context, which columns they are made of.",
+						   "encryption contexts of table \"%s\" cannot be made",
+						   name);
+	return true;
+}
+
+static void
+allocate(PgeUpdate *update)
+{
+	TupleDesc	descriptor = RelationGetDescr(update->table.relation);
+	int			room = GATHERED_ITEMS + update->table.column_count;
+
+	update->context = AllocSetContextCreate(CurrentMemoryContext,
+											"pgenvelope update",
+											ALLOCSET_DEFAULT_SIZES);
+	update->rows = palloc(room * sizeof(PgeUpdateRow));
+	update->items = palloc(room * sizeof(PgeRewrapItem));
+	update->attributes = palloc(room * sizeof(AttrNumber));
+	update->domains = palloc0(descriptor->natts * sizeof(Oid));
+	for (int i = 0; i < update->table.column_count; i++)
+	{
+		AttrNumber	number = update->table.columns[i];
+		Oid			type = TupleDescAttr(descriptor, number - 1)->atttypid;
+
+		if (get_typtype(type) == TYPTYPE_DOMAIN)
+			update->domains[number - 1] = type;
+	}
 }
 
 static bool
-begin(Update *update, PgeBatch *batch)
+begin(PgeUpdate *update, PgeBatch *batch)
 {
-	Relation	relation;
-	int			room;
-
-	memset(update, 0, sizeof(Update));
+	memset(update, 0, sizeof(PgeUpdate));
 	update->batch = batch;
 	update->caller = CurrentMemoryContext;
 	if (!pge_table_open(batch, RowExclusiveLock, &update->table))
 		return false;
-	leave_out_generated(&update->table);
-	relation = update->table.relation;
-	if (pge_attempt(check_replica_identity, relation, &batch->problem) !=
-		PGE_ATTEMPT_DONE)
+	if (!prepare(update))
 	{
 		batch->end = PGE_BATCH_REFUSED;
-		pge_problem(&batch->problem, PGE_NOT_READY,
-					"Set a replica identity for it, with ALTER TABLE.",
-					"table \"%s\" publishes updates and has no replica identity",
-					RelationGetRelationName(relation));
 		pge_table_close(&update->table);
 		return false;
 	}
-	update->context = AllocSetContextCreate(CurrentMemoryContext,
-											"pgenvelope update",
-											ALLOCSET_DEFAULT_SIZES);
-	room = GATHERED_ITEMS + update->table.column_count;
-	update->rows = palloc(room * sizeof(Row));
-	update->items = palloc(room * sizeof(PgeRewrapItem));
-	update->attributes = palloc(room * sizeof(AttrNumber));
-	update->slot = table_slot_create(relation, NULL);
+	allocate(update);
+	update->slot = table_slot_create(update->table.relation, NULL);
 	update->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(update->snapshot);
 	return true;
 }
 
 static void
-end(Update *update)
+end(PgeUpdate *update)
 {
 	PopActiveSnapshot();
 	UnregisterSnapshot(update->snapshot);
@@ -417,6 +292,7 @@ end(Update *update)
 	pfree(update->rows);
 	pfree(update->items);
 	pfree(update->attributes);
+	pfree(update->domains);
 	MemoryContextDelete(update->context);
 	pge_table_close(&update->table);
 	CommandCounterIncrement();
@@ -424,7 +300,7 @@ end(Update *update)
 
 /* Whether so much is written, or soon will be, that the batch should end. */
 static bool
-is_enough(const Update *update)
+is_enough(const PgeUpdate *update)
 {
 	const PgeBatch *batch = update->batch;
 
@@ -436,7 +312,7 @@ is_enough(const Update *update)
 
 /* Reads blocks from batch->next_block on; returns the first one not read. */
 static BlockNumber
-walk(Update *update, BlockNumber stop)
+walk(PgeUpdate *update, BlockNumber stop)
 {
 	PgeBatch   *batch = update->batch;
 	BlockNumber block = batch->next_block;
@@ -462,7 +338,7 @@ walk(Update *update, BlockNumber stop)
 		}
 		block = at;
 		batch->rows_seen++;
-		gather(update);
+		batch->found += gather(update);
 		if (is_full(update))
 			(void) flush(update);
 	}
@@ -474,7 +350,7 @@ walk(Update *update, BlockNumber stop)
 void
 pge_update_batch(PgeBatch *batch)
 {
-	Update		update;
+	PgeUpdate	update;
 	BlockNumber stop;
 
 	if (!begin(&update, batch))
@@ -498,7 +374,7 @@ void
 pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 {
 	PgeBatchEnd batch_end = batch->end;
-	Update		update;
+	PgeUpdate	update;
 
 	if (!begin(&update, batch))
 		return;
@@ -509,7 +385,7 @@ pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 			!table_tuple_fetch_row_version(update.table.relation, &tids[i],
 										   update.snapshot, update.slot))
 			continue;
-		gather(&update);
+		(void) gather(&update);
 		ExecClearTuple(update.slot);
 		if (is_full(&update))
 			(void) flush(&update);

@@ -173,10 +173,9 @@ encrypt_bytea(PG_FUNCTION_ARGS)
 /* Opening                                                          */
 /* ---------------------------------------------------------------- */
 
-/* The version that opens a value, if the current user may and it may. */
-static PgeKeyVersion *
-opening_version(const envl_envelope *envelope, const text *expected,
-				PgeProblem *problem)
+PgeKeyVersion *
+pge_version_of(const envl_envelope *envelope, uint32 privilege,
+			   const text *expected, PgeProblem *problem)
 {
 	PgeKey	   *key = pge_key_by_id(envelope->key_id);
 	PgeKeyVersion *version;
@@ -190,7 +189,7 @@ opening_version(const envl_envelope *envelope, const text *expected,
 						   (unsigned long long) envelope->key_id);
 		return NULL;
 	}
-	if (!pge_require_privilege(key, PGE_DECRYPT, problem))
+	if (privilege != 0 && !pge_require_privilege(key, privilege, problem))
 		return NULL;
 	if (expected != NULL)
 	{
@@ -225,40 +224,47 @@ opening_version(const envl_envelope *envelope, const text *expected,
 }
 
 bool
-pge_open(const struct varlena *value, const struct varlena *context,
-		 const text *expected, PgeOpened *opened, PgeProblem *problem)
+pge_open_with(PgeKeyVersion *version, const envl_envelope *envelope,
+			  const envl_bound_context *context, PgeOpened *opened,
+			  PgeProblem *problem)
 {
-	envl_envelope envelope;
-	envl_bound_context bound;
-	PgeKeyVersion *version;
-	PgeKek	   *kek;
+	PgeKek	   *kek = pge_kek_get(version, problem);
 	size_t		len;
 	envl_status status;
 
-	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
-	if (unlikely(status != ENVL_OK))
-		return pge_problem_core(problem, status);
-	version = opening_version(&envelope, expected, problem);
-	if (unlikely(version == NULL) ||
-		!pge_context_bind(context, version->key, &bound, problem))
-		return false;
-	kek = pge_kek_get(version, problem);
 	if (unlikely(kek == NULL))
 		return false;
-
-	opened->plaintext = palloc(VARHDRSZ + envelope.ciphertext.len);
-	status = envl_value_open(&pge_sealer()->engine, &kek->kek, &envelope,
-							 &bound,
-							 (uint8 *) VARDATA(opened->plaintext), &len);
+	opened->plaintext = palloc(VARHDRSZ + envelope->ciphertext.len);
+	status = envl_value_open(&pge_sealer()->engine, &kek->kek, envelope,
+							 context, (uint8 *) VARDATA(opened->plaintext),
+							 &len);
 	if (unlikely(status != ENVL_OK))
 	{
 		pfree(opened->plaintext);
 		return pge_problem_core(problem, status);
 	}
 	SET_VARSIZE(opened->plaintext, VARHDRSZ + len);
-	opened->flags = envelope.flags;
+	opened->flags = envelope->flags;
 	opened->key = version->key;
 	return true;
+}
+
+bool
+pge_open(const struct varlena *value, const struct varlena *context,
+		 const text *expected, PgeOpened *opened, PgeProblem *problem)
+{
+	envl_envelope envelope;
+	envl_bound_context bound;
+	PgeKeyVersion *version;
+	envl_status status;
+
+	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
+	if (unlikely(status != ENVL_OK))
+		return pge_problem_core(problem, status);
+	version = pge_version_of(&envelope, PGE_DECRYPT, expected, problem);
+	return likely(version != NULL) &&
+		pge_context_bind(context, version->key, &bound, problem) &&
+		pge_open_with(version, &envelope, &bound, opened, problem);
 }
 
 void

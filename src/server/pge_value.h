@@ -47,6 +47,15 @@ extern struct varlena *pge_seal(PgeKeyVersion *version, uint8 flags,
 								const envl_bound_context *context,
 								PgeProblem *problem);
 
+/*
+ * The version that a value names, if it still unwraps and the current user
+ * holds the privilege on its key (0: none is asked for).  expected is the
+ * key's name that the caller insists on, or NULL.
+ */
+extern PgeKeyVersion *pge_version_of(const envl_envelope *envelope,
+									 uint32 privilege, const text *expected,
+									 PgeProblem *problem);
+
 /* What opening yields: palloc'd memory with room for a varlena header. */
 typedef struct PgeOpened
 {
@@ -62,6 +71,12 @@ typedef struct PgeOpened
 extern bool pge_open(const struct varlena *value,
 					 const struct varlena *context, const text *expected,
 					 PgeOpened *opened, PgeProblem *problem);
+
+/* Opens a parsed value, of which everything has been checked, in a context. */
+extern bool pge_open_with(PgeKeyVersion *version,
+						  const envl_envelope *envelope,
+						  const envl_bound_context *context,
+						  PgeOpened *opened, PgeProblem *problem);
 
 /* Wipes an opened plaintext and gives it back. */
 extern void pge_opened_discard(PgeOpened *opened);

@@ -594,6 +594,11 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_schedule_rotation'
 LANGUAGE C VOLATILE;
 
+CREATE FUNCTION @extschema@.env_rotate_due()
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pgenvelope_rotate_due'
+LANGUAGE C VOLATILE;
+
 CREATE FUNCTION @extschema@.env_grant(key text, privilege text,
                                       role regrole,
                                       context jsonb DEFAULT NULL)
@@ -634,6 +639,7 @@ REVOKE ALL ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_schedule_rotation(text, interval)
     FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rotate_due() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
@@ -659,6 +665,8 @@ COMMENT ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
     'erases every seal of a version, for good; returns what may still hold a copy';
 COMMENT ON FUNCTION @extschema@.env_schedule_rotation(text, interval) IS
     'has a key rotated this long after its active version was activated; null: no longer';
+COMMENT ON FUNCTION @extschema@.env_rotate_due() IS
+    'rotates the keys whose time has come, as the workers do; returns how many';
 COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
     'grants a role a privilege on a key; false if it had it';
 COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS

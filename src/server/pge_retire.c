@@ -52,9 +52,12 @@ static const char *const reasons[] = {
 	 * What receives WAL but is no standby (pg_receivewal) says how far it has
 	 * written; a base backup says nothing, and has what was there before.
 	 */
-	"SELECT format('Standby \"%s\"%s has replayed %s, the proof is of %s.',"
-	" r.application_name, ' at ' || host(r.client_addr),"
-	" coalesce(r.replay_lsn::text, 'nothing that is known'), p.lsn)"
+	"SELECT CASE r.state WHEN 'backup'"
+	" THEN format('A base backup, of \"%s\", is running.',"
+	"  r.application_name)"
+	" ELSE format('Standby \"%s\"%s has replayed %s, the proof is of %s.',"
+	"  r.application_name, ' at ' || host(r.client_addr),"
+	"  coalesce(r.replay_lsn::text, 'nothing that is known'), p.lsn) END"
 	" FROM pg_stat_replication r, pgenvelope.key_proof p"
 	" WHERE p.key_id = $1 AND p.version = $2 AND $3 IS NOT NULL"
 	" AND (coalesce(r.replay_lsn, r.flush_lsn) >= p.lsn) IS NOT TRUE"

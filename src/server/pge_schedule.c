@@ -21,6 +21,7 @@
 #include "pge_rotate.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
+PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
 
 /* Keys whose time has come, and which nobody is busy with. */
 #define DUE_KEYS \
@@ -159,4 +160,11 @@ pge_rotate_due(void)
 		rotated += try_to_rotate(lfirst(cell));
 	list_free_deep(names);
 	return rotated;
+}
+
+Datum
+pgenvelope_rotate_due(PG_FUNCTION_ARGS)
+{
+	pge_require_writable("env_rotate_due()");
+	PG_RETURN_INT32(pge_rotate_due());
 }

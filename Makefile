@@ -54,7 +54,12 @@ endif
 
 PG_CFLAGS = $(LTO)
 PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
-SHLIB_LINK = $(SANITIZE) -lcrypto -Wl,--version-script=src/pgenvelope.map
+
+# Functions are bound at load: at a first call the dynamic linker would save
+# the registers on the stack, with what libcrypto left of a key in them.
+BIND_NOW = -Wl,-z,now
+SHLIB_LINK = $(SANITIZE) -lcrypto $(BIND_NOW) \
+	-Wl,--version-script=src/pgenvelope.map
 EXTRA_CLEAN = build src/*/*.d results output_iso regression.diffs \
 	regression.out
 

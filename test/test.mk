@@ -38,7 +38,7 @@ $(BUILD)/$(1)/%.o: %.c Makefile test/test.mk
 
 $(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/unit/test_%.o \
 		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1))
-	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto $$(BIND_NOW)
 
 $(BUILD)/$(1)/replay_%: $(BUILD)/$(1)/test/fuzz/fuzz_%.o \
 		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1))

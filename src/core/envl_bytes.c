@@ -165,7 +165,10 @@ write_integer(envl_writer *writer, size_t len, uint64_t value)
 void
 envl_write_u8(envl_writer *writer, uint8_t value)
 {
-	write_integer(writer, 1, value);
+	uint8_t    *place = writer_advance(writer, 1);
+
+	if (place != NULL)
+		*place = value;
 }
 
 void

@@ -15,7 +15,6 @@
 
 #include "envl_context.h"
 
-
 #define INTEGER_DIGITS 16
 
 /* The least that a member takes, with its comma: "":0, */
@@ -98,19 +97,25 @@ envl_utf8_valid(envl_view bytes)
 	return true;
 }
 
+/* Whether a byte of a valid string is escaped (RFC 8785, section 3.2.2.2). */
+static bool
+needs_escape(uint8_t byte)
+{
+	return byte < 0x20 || byte == '"' || byte == '\\';
+}
+
 /* How many of the first bytes are ASCII characters that need no escape. */
 static size_t
 plain_len(const uint8_t *next, size_t left)
 {
 	size_t		len = 0;
 
-	while (len < left && next[len] >= 0x20 && next[len] < 0x80 &&
-		   next[len] != '"' && next[len] != '\\')
+	while (len < left && next[len] < 0x80 && !needs_escape(next[len]))
 		len++;
 	return len;
 }
 
-/* The letter of a two-character escape, or 0 (RFC 8785, section 3.2.2.2). */
+/* The letter of a two-character escape, or 0. */
 static uint8_t
 escape_letter(uint8_t byte)
 {
@@ -156,15 +161,15 @@ escaped_byte(uint8_t letter)
 }
 
 /*
- * The next byte of a name, which is not at its end.  An escape stands for one
- * ASCII character, thus for one byte.
+ * The next byte that a spelled name stands for, which is not at its end.  An
+ * escape stands for one ASCII character, thus for one byte.
  */
 static uint8_t
-next_name_byte(envl_reader *name, bool escaped)
+next_name_byte(envl_reader *name)
 {
 	uint8_t		byte = *name->next++;
 
-	if (!escaped || byte != '\\')
+	if (byte != '\\')
 		return byte;
 	byte = *name->next++;
 	if (byte != 'u')
@@ -179,28 +184,46 @@ next_name_byte(envl_reader *name, bool escaped)
 }
 
 /*
- * Orders names by their UTF-16 code units: negative, zero or positive.  In
- * UTF-8 that is the order of the bytes, but for the characters beyond U+FFFF
- * (lead byte from 0xF0): their surrogates sort before U+E000 to U+FFFF (lead
- * byte 0xEE or 0xEF).  Two bytes that differ after the same bytes are both
- * lead bytes or both are not.
+ * Orders names by their UTF-16 code units, of which these are the first bytes
+ * that differ: negative or positive.  In UTF-8 that is the order of the bytes,
+ * but for the characters beyond U+FFFF (lead byte from 0xF0): their surrogates
+ * sort before U+E000 to U+FFFF (lead byte 0xEE or 0xEF).  Two bytes that
+ * differ after the same bytes are both lead bytes or both are not.
  */
 static int
-name_order(envl_view a, envl_view b, bool escaped)
+order_of_bytes(uint8_t x, uint8_t y)
+{
+	if (x >= 0xEE && y >= 0xEE && (x >= 0xF0) != (y >= 0xF0))
+		return x >= 0xF0 ? -1 : 1;
+	return x < y ? -1 : 1;
+}
+
+/* Orders names: negative, zero or positive. */
+static int
+name_order(envl_view a, envl_view b)
+{
+	for (size_t i = 0; i < a.len && i < b.len; i++)
+	{
+		if (a.data[i] != b.data[i])
+			return order_of_bytes(a.data[i], b.data[i]);
+	}
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+/* The same of names as they are spelled. */
+static int
+spelled_order(envl_view a, envl_view b)
 {
 	envl_reader left = envl_reader_over(a);
 	envl_reader right = envl_reader_over(b);
 
 	while (envl_reader_left(&left) > 0 && envl_reader_left(&right) > 0)
 	{
-		uint8_t		x = next_name_byte(&left, escaped);
-		uint8_t		y = next_name_byte(&right, escaped);
+		uint8_t		x = next_name_byte(&left);
+		uint8_t		y = next_name_byte(&right);
 
-		if (x == y)
-			continue;
-		if (x >= 0xEE && y >= 0xEE && (x >= 0xF0) != (y >= 0xF0))
-			return x >= 0xF0 ? -1 : 1;
-		return x < y ? -1 : 1;
+		if (x != y)
+			return order_of_bytes(x, y);
 	}
 	return (envl_reader_left(&left) > 0) - (envl_reader_left(&right) > 0);
 }
@@ -243,7 +266,7 @@ sort_members(envl_member *members, size_t count)
 
 		for (; place > 0; place--)
 		{
-			if (name_order(members[place - 1].name, moving.name, false) <= 0)
+			if (name_order(members[place - 1].name, moving.name) <= 0)
 				break;
 			members[place] = members[place - 1];
 		}
@@ -251,36 +274,41 @@ sort_members(envl_member *members, size_t count)
 	}
 }
 
+/* Writes a byte of a string that is escaped. */
+static void
+write_escape(envl_writer *writer, uint8_t byte)
+{
+	uint8_t		letter = escape_letter(byte);
+
+	if (letter != 0)
+	{
+		envl_write_u8(writer, '\\');
+		envl_write_u8(writer, letter);
+		return;
+	}
+	envl_write_view(writer, ENVL_LITERAL("\\u00"));
+	envl_write_u8(writer, (uint8_t) hex_digits[byte >> 4]);
+	envl_write_u8(writer, (uint8_t) hex_digits[byte & 0x0F]);
+}
+
 static void
 write_string(envl_writer *writer, envl_view string)
 {
+	envl_view	plain = {string.data, 0};
+
 	envl_write_u8(writer, '"');
 	for (size_t i = 0; i < string.len; i++)
 	{
-		size_t		plain = plain_len(string.data + i, string.len - i);
-		uint8_t		byte;
-		uint8_t		letter;
-
-		envl_write_view(writer, (envl_view) {string.data + i, plain});
-		i += plain;
-		if (i == string.len)
-			break;
-		byte = string.data[i];
-		letter = escape_letter(byte);
-		if (letter != 0)
+		if (!needs_escape(string.data[i]))
 		{
-			envl_write_u8(writer, '\\');
-			envl_write_u8(writer, letter);
+			plain.len++;
+			continue;
 		}
-		else if (byte < 0x20)
-		{
-			envl_write_view(writer, ENVL_LITERAL("\\u00"));
-			envl_write_u8(writer, (uint8_t) hex_digits[byte >> 4]);
-			envl_write_u8(writer, (uint8_t) hex_digits[byte & 0x0F]);
-		}
-		else
-			envl_write_u8(writer, byte);
+		envl_write_view(writer, plain);
+		write_escape(writer, string.data[i]);
+		plain = (envl_view) {string.data + i + 1, 0};
 	}
+	envl_write_view(writer, plain);
 	envl_write_u8(writer, '"');
 }
 
@@ -518,7 +546,7 @@ validate_object(envl_view object, bool policy)
 			if (!read_member(&reader, policy, &member))
 				return ENVL_MALFORMED;
 			if (previous.data != NULL &&
-				name_order(previous, member.name, true) >= 0)
+				spelled_order(previous, member.name) >= 0)
 				return ENVL_MALFORMED;
 			previous = member.name;
 		} while (skip_byte(&reader, ','));
@@ -534,12 +562,49 @@ envl_context_validate(envl_view context)
 	return validate_object(context, false);
 }
 
-/* The next member of a validated object, from its brace or comma on. */
+/* Behind a string that is known to be canonical; next is at its quote. */
+static const uint8_t *
+string_end(const uint8_t *next, const uint8_t *end)
+{
+	next++;
+	while (next < end)
+	{
+		next += plain_len(next, (size_t) (end - next));
+		if (next == end || *next == '"')
+			break;
+		next += *next == '\\' && end - next > 1 ? 2 : 1;
+	}
+	return next < end ? next + 1 : end;
+}
+
+/*
+ * Reads the next member of an object that is known to be canonical, from its
+ * brace or comma on: what is in its strings was checked when it was made.
+ */
 static bool
 next_member(envl_reader *reader, spelled_member *member)
 {
-	return (skip_byte(reader, '{') || skip_byte(reader, ',')) &&
-		read_member(reader, true, member);
+	const uint8_t *end = reader->end;
+	const uint8_t *name;
+	const uint8_t *value;
+	const uint8_t *next;
+
+	if (envl_reader_left(reader) <= MEMBER_MIN)
+		return false;
+	name = reader->next + 1;
+	next = string_end(name, end);
+	if (next == end)
+		return false;
+	value = next + 1;
+	member->name = (envl_view) {name + 1, (size_t) (next - name) - 2};
+	next = value;
+	if (next < end && *next == '"')
+		next = string_end(next, end);
+	while (next < end && *next != ',' && *next != '}')
+		next++;
+	member->value = (envl_view) {value, (size_t) (next - value)};
+	reader->next = next;
+	return true;
 }
 
 /* What one member of a policy says of the context's, which has its name. */

@@ -11,8 +11,7 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-#include "utils/builtins.h"
+#include "port/pg_crc32c.h"
 #include "utils/memutils.h"
 
 #include "pge_compat.h"
@@ -22,6 +21,9 @@
 /* Contexts remembered, and the longest jsonb that is. */
 #define REMEMBERED 8
 #define REMEMBERED_MAX 512
+
+/* Digits of the largest integer. */
+#define INTEGER_DIGITS 16
 
 /* Bytes of a member's name in a message, which has room for 255. */
 #define SHOWN_NAME_MAX 100
@@ -33,14 +35,14 @@ typedef struct BoundContext
 	uint64		checked_epoch;	/* as of this catalog epoch */
 	size_t		canonical_len;
 	size_t		base64_len;
-	uint8		jsonb[REMEMBERED_MAX];
+	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
 	uint8		canonical[ENVL_CONTEXT_MAX];
 	char		base64[ENVL_CONTEXT_BASE64_MAX];
 } BoundContext;
 
 static BoundContext *remembered;	/* REMEMBERED of them, and one for those
 									 * too long to remember */
-static uint32 hashes[REMEMBERED];	/* of their jsonb, to pass over most */
+static pg_crc32c hashes[REMEMBERED];	/* of their jsonb, to pass over most */
 static int	next_victim;
 static int	last_found;
 
@@ -64,60 +66,30 @@ refuse(PgeProblem *problem, const char *hint, const char *message)
 /* Members of a jsonb object                                        */
 /* ---------------------------------------------------------------- */
 
-/* An int64 as a numeric that lives as long as the process. */
-static Numeric
-lasting_numeric(int64 value)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-	Numeric		numeric = int64_to_numeric(value);
-
-	MemoryContextSwitchTo(old_context);
-	return numeric;
-}
-
-static bool
-numeric_greater(Numeric a, Numeric b)
-{
-	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(a),
-											NumericGetDatum(b)));
-}
-
-/* Whether a numeric has no fraction, whatever its scale: 1.0 has none. */
-static bool
-is_integral(Numeric numeric)
-{
-	Datum		scale = DirectFunctionCall1(numeric_scale,
-											NumericGetDatum(numeric));
-	Datum		whole;
-
-	if (DatumGetInt32(scale) == 0)
-		return true;
-	whole = DirectFunctionCall2(numeric_trunc, NumericGetDatum(numeric),
-								Int32GetDatum(0));
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, whole,
-											NumericGetDatum(numeric)));
-}
-
-/* The integer that a numeric is.  Nothing here raises an error. */
+/*
+ * The integer that a numeric is, whatever its scale: 1.0 is one.  Read from
+ * its text without trailing zeros, which is a single call of PostgreSQL's and
+ * raises no error.
+ */
 static bool
 integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 {
-	static Numeric largest = NULL;
-	static Numeric smallest = NULL;
+	char	   *text = numeric_normalize(numeric);
+	char	   *digits = text + (text[0] == '-' ? 1 : 0);
+	size_t		len = strspn(digits, "0123456789");
+	int64		value = 0;
 
-	if (unlikely(smallest == NULL))
-	{
-		largest = lasting_numeric(ENVL_INTEGER_MAX);
-		smallest = lasting_numeric(-ENVL_INTEGER_MAX);
-	}
-	if (!is_integral(numeric))
+	if (digits[len] != '\0')
 		return refuse(problem, "Give it as a string.",
 					  "encryption context holds a number that is not an integer");
-	if (numeric_greater(numeric, largest) ||
-		numeric_greater(smallest, numeric))
+	if (len > INTEGER_DIGITS)
 		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
-	*out = DatumGetInt64(DirectFunctionCall1(numeric_int8,
-											 NumericGetDatum(numeric)));
+	for (size_t i = 0; i < len; i++)
+		value = value * 10 + (digits[i] - '0');
+	if (value > ENVL_INTEGER_MAX)
+		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
+	*out = digits > text ? -value : value;
+	pfree(text);
 	return true;
 }
 
@@ -128,44 +100,62 @@ refuse_nested(PgeProblem *problem)
 				  "encryption context holds an object or an array");
 }
 
-/* The parts of a jsonb object: count names, then count values. */
-typedef struct ObjectParts
+/*
+ * The parts of a jsonb object: the names of its members, then their values.
+ * Read in place and in order: PostgreSQL's iterator costs as much as all that
+ * is done with what it finds.
+ */
+typedef struct PartReader
 {
-	JsonbContainer *object;
-	int			count;
-	char	   *data;			/* what the entries' offsets are relative to */
-} ObjectParts;
+	const JEntry *entry;		/* of the next part */
+	const char *data;			/* what offsets are relative to */
+	uint32		offset;			/* of the next part */
+} PartReader;
 
-static bool
-string_part(const ObjectParts *parts, int index, envl_view *out,
-			PgeProblem *problem)
+/* Reads a part: its bytes, as they lie there.  Returns what it is. */
+static JEntry
+next_part(PartReader *reader, envl_view *bytes)
 {
-	envl_view	text;
+	JEntry		entry = *reader->entry++;
+	uint32		end = JBE_OFFLENFLD(entry);
 
-	text.data = (const uint8 *) parts->data +
-		getJsonbOffset(parts->object, index);
-	text.len = getJsonbLength(parts->object, index);
-	return pge_to_utf8(text, out, problem);
+	/* An entry says where its part ends, or how long it is. */
+	if (!JBE_HAS_OFF(entry))
+		end += reader->offset;
+	*bytes = (envl_view) {(const uint8 *) reader->data + reader->offset,
+						 end - reader->offset};
+	reader->offset = end;
+	return entry;
 }
 
 static bool
-member_from_value(const ObjectParts *parts, int index, bool null_allowed,
-				  envl_member *member, PgeProblem *problem)
+read_name(PartReader *reader, envl_member *member, PgeProblem *problem)
 {
-	JEntry		entry = parts->object->children[index];
-	char	   *aligned;
+	envl_view	text;
+
+	(void) next_part(reader, &text);
+	return pge_to_utf8(text, &member->name, problem);
+}
+
+static bool
+read_value(PartReader *reader, bool null_allowed, envl_member *member,
+		   PgeProblem *problem)
+{
+	uint32		offset = reader->offset;
+	envl_view	bytes;
+	JEntry		entry = next_part(reader, &bytes);
 
 	if (JBE_ISSTRING(entry))
 	{
 		member->type = ENVL_MEMBER_STRING;
-		return string_part(parts, index, &member->string, problem);
+		return pge_to_utf8(bytes, &member->string, problem);
 	}
 	if (JBE_ISNUMERIC(entry))
 	{
-		aligned = parts->data + INTALIGN(getJsonbOffset(parts->object, index));
 		member->type = ENVL_MEMBER_INTEGER;
-		return integer_from_numeric((Numeric) aligned, &member->integer,
-									problem);
+		return integer_from_numeric((Numeric) (reader->data +
+											   INTALIGN(offset)),
+									&member->integer, problem);
 	}
 	if (JBE_ISBOOL(entry))
 	{
@@ -185,38 +175,40 @@ bool
 pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 {
 	/* A scalar is stored as an array of one. */
-	ObjectParts parts = {&value->root, 1, (char *) &value->root.children[1]};
+	PartReader	reader = {value->root.children,
+						  (const char *) &value->root.children[1], 0};
 
 	if (!JB_ROOT_IS_SCALAR(value))
 		return refuse_nested(problem);
-	return member_from_value(&parts, 0, false, member, problem);
+	return read_value(&reader, false, member, problem);
 }
 
-/*
- * Collects the members of a jsonb object.  Read in place: PostgreSQL's
- * iterator costs as much as all that is done with what it finds.
- */
+/* Collects the members of a jsonb object; at most PGE_MEMBERS_MAX. */
 static bool
-members_from_jsonb(Jsonb *jsonb, bool null_allowed, envl_member *members,
-				   size_t *count, PgeProblem *problem)
+members_from_jsonb(const JsonbContainer *object, bool null_allowed,
+				   envl_member *members, size_t *count, PgeProblem *problem)
 {
-	ObjectParts parts = {&jsonb->root, JB_ROOT_COUNT(jsonb), NULL};
+	uint32		n = JsonContainerSize(object);
+	PartReader	reader = {object->children,
+						  (const char *) &object->children[2 * n], 0};
 
 	*count = 0;
-	if (!JB_ROOT_IS_OBJECT(jsonb))
+	if (!JsonContainerIsObject(object))
 		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
 					  "encryption context is not a JSON object");
-	if (parts.count > PGE_MEMBERS_MAX)
+	if (n > PGE_MEMBERS_MAX)
 		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
-	parts.data = (char *) &jsonb->root.children[2 * parts.count];
-	for (int i = 0; i < parts.count; i++)
+	for (uint32 i = 0; i < n; i++)
 	{
-		if (!string_part(&parts, i, &members[i].name, problem) ||
-			!member_from_value(&parts, parts.count + i, null_allowed,
-							   &members[i], problem))
+		if (!read_name(&reader, &members[i], problem))
 			return false;
 	}
-	*count = parts.count;
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (!read_value(&reader, null_allowed, &members[i], problem))
+			return false;
+	}
+	*count = n;
 	return true;
 }
 
@@ -226,8 +218,8 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 {
 	envl_member *members = palloc(sizeof(envl_member) * PGE_MEMBERS_MAX);
 	size_t		count;
-	bool		ok = members_from_jsonb(policy, true, members, &count,
-										problem);
+	bool		ok = members_from_jsonb(&policy->root, true, members,
+										&count, problem);
 
 	if (ok)
 		ok = pge_problem_core(problem,
@@ -321,6 +313,25 @@ encode(BoundContext *bound, envl_member *members, size_t count,
 	return true;
 }
 
+/* The same of a jsonb object. */
+static bool
+encode_object(BoundContext *bound, const JsonbContainer *object,
+			  PgeProblem *problem)
+{
+	envl_member few[16];
+	envl_member *members = few;
+	size_t		count;
+	bool		encoded;
+
+	if (JsonContainerSize(object) > lengthof(few))
+		members = palloc(sizeof(envl_member) * PGE_MEMBERS_MAX);
+	encoded = members_from_jsonb(object, false, members, &count, problem) &&
+		encode(bound, members, count, problem);
+	if (members != few)
+		pfree(members);
+	return encoded;
+}
+
 static bool
 finish(BoundContext *bound, const PgeKey *key, envl_bound_context *context,
 	   PgeProblem *problem)
@@ -344,13 +355,14 @@ matches(const BoundContext *bound, const uint8 *jsonb, size_t len)
  * remember new ones by, unless they are the last found again.
  */
 static BoundContext *
-recall(const uint8 *jsonb, size_t len, uint32 *hash)
+recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 {
 	BoundContext *all = contexts();
 
 	if (likely(matches(&all[last_found], jsonb, len)))
 		return &all[last_found];
-	*hash = hash_bytes(jsonb, (int) len);
+	INIT_CRC32C(*hash);
+	COMP_CRC32C(*hash, jsonb, len);
 	for (int i = 0; i < REMEMBERED; i++)
 	{
 		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
@@ -368,12 +380,8 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 {
 	const uint8 *jsonb;
 	size_t		len;
-	uint32		hash;
+	pg_crc32c	hash;
 	BoundContext *bound;
-	envl_member few[16];
-	envl_member *members = few;
-	size_t		count;
-	Jsonb	   *object;
 
 	if (datum == NULL)
 		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
@@ -383,25 +391,25 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 	bound = recall(jsonb, len, &hash);
 	if (likely(bound != NULL))
 		return finish(bound, key, context, problem);
-
-	bound = &remembered[len <= REMEMBERED_MAX ? next_victim : REMEMBERED];
-	bound->jsonb_len = 0;
-	object = DatumGetJsonbP(PointerGetDatum(datum));
-	if (JB_ROOT_COUNT(object) > lengthof(few))
-		members = palloc(sizeof(envl_member) * PGE_MEMBERS_MAX);
-	if (!members_from_jsonb(object, false, members, &count, problem) ||
-		!encode(bound, members, count, problem))
-		return false;
-	if (len <= REMEMBERED_MAX)
+	if (unlikely(len > REMEMBERED_MAX))
 	{
-		memcpy(bound->jsonb, jsonb, len);
-		bound->jsonb_len = len;
-		hashes[next_victim] = hash;
-		last_found = next_victim;
-		next_victim = (next_victim + 1) % REMEMBERED;
+		Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
+
+		bound = &remembered[REMEMBERED];
+		return encode_object(bound, &object->root, problem) &&
+			finish(bound, key, context, problem);
 	}
-	if (members != few)
-		pfree(members);
+
+	/* Copied, it is aligned: a short datum need not be. */
+	bound = &remembered[next_victim];
+	bound->jsonb_len = 0;
+	memcpy(bound->jsonb, jsonb, len);
+	if (!encode_object(bound, (const JsonbContainer *) bound->jsonb, problem))
+		return false;
+	bound->jsonb_len = len;
+	hashes[next_victim] = hash;
+	last_found = next_victim;
+	next_victim = (next_victim + 1) % REMEMBERED;
 	return finish(bound, key, context, problem);
 }
 

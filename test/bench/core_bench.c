@@ -117,6 +117,16 @@ validate_context(void)
 }
 
 static void
+compare_policy(void)
+{
+	envl_view	member;
+
+	must(envl_policy_compare(
+		ENVL_LITERAL("{\"tenant\":\"acme\",\"type\":null}"),
+		bound.canonical, &member));
+}
+
+static void
 base64_encode(void)
 {
 	envl_base64_encode(ENVL_BASE64_URL,
@@ -223,6 +233,7 @@ main(void)
 	per_operation("encode a context of 3 members", encode_context, 50000, 1);
 	per_operation("validate a context of 3 members", validate_context, 50000,
 				  1);
+	per_operation("check it against a policy", compare_policy, 50000, 1);
 	per_byte("base64 encode", base64_encode, BASE64_LEN);
 	per_byte("base64 decode", base64_decode, BASE64_LEN);
 

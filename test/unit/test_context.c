@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "envl_context.h"
@@ -436,6 +437,58 @@ test_policy(void)
 			  ENVL_CONTEXT_NOT_UTF8, "and as strictly");
 }
 
+/*
+ * Compares a policy with every beginning of these bytes, and that with itself:
+ * what is not canonical may satisfy anything, but is not read beyond its end,
+ * which is the end of its memory.
+ */
+static void
+check_not_read_beyond(const char *text)
+{
+	const char *policy = "{\"a\":null,\"b\\n\":\"x\"}";
+
+	for (size_t len = 0; len <= strlen(text); len++)
+	{
+		uint8_t    *bytes = malloc(len > 0 ? len : 1);
+		envl_view	begun = {bytes, len};
+		envl_view	member;
+		envl_status status[3];
+
+		if (bytes == NULL)
+			abort();
+		memcpy(bytes, text, len);
+		status[0] = envl_policy_compare(text_view(policy), begun, &member);
+		status[1] = envl_policy_compare(begun, text_view(policy), &member);
+		status[2] = envl_policy_compare(begun, begun, &member);
+		for (size_t i = 0; i < COUNT(status); i++)
+		{
+			if (status[i] == ENVL_MALFORMED)
+				ok(false, "compares what is not checked");
+		}
+		free(bytes);
+	}
+	ok(true, "read no further: %s", text);
+}
+
+static void
+test_not_canonical(void)
+{
+	const char *const texts[] = {
+		"{\"a\":1,\"b\\n\":\"x\",\"c\":true}",
+		"{\"a\\\\\":\"\\\"\",\"b\\u0001\":\"\\\\\"}",
+		"{\"a\":\"\\",
+		"{\"\\\\\\",
+		"{\"\xC3\xA4\xF0\x9F\x98\x80\":\"\xE2\x82\xAC\",\"z\":\"\xC3",
+		"{\"\":\"\",\"\":\"\"}",
+		"{{{{{{{{{{",
+		"\"\"\"\"\"\"\"\"\"\"\"\"",
+		",,,,,,,,,,,,",
+		"}}}}}}}}}}}}"};
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		check_not_read_beyond(texts[i]);
+}
+
 int
 main(void)
 {
@@ -448,5 +501,6 @@ main(void)
 	test_neighbours();
 	test_utf8();
 	test_policy();
+	test_not_canonical();
 	return done_testing();
 }

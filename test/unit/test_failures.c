@@ -234,6 +234,17 @@ prepare_seal(void)
 	value_len = envl_value_size(&payload, &context);
 }
 
+/* An AAD that is not put into one piece. */
+static void
+prepare_seal_long(void)
+{
+	static char base64[400];
+
+	memset(base64, 'A', sizeof(base64) - 1);
+	prepare_seal();
+	context.base64 = text_view(base64);
+}
+
 static envl_status
 run_seal(void)
 {
@@ -317,6 +328,7 @@ static const scenario scenarios[] = {
 	{"many random bytes", set_up, run_random_large, random_clean, NULL},
 	{"a DEK", set_up, run_dek, dek_clean, NULL},
 	{"sealing", prepare_seal, run_seal, seal_clean, NULL},
+	{"a long context", prepare_seal_long, run_seal, seal_clean, NULL},
 	{"opening", prepare_open, run_open, open_clean, "cipher_final"},
 	{"a binding", set_up, run_binding, bytes_clean, NULL},
 	{"a key-check value", set_up, run_check_value, bytes_clean, NULL},

@@ -156,6 +156,7 @@ SET ROLE reseal_admin;
 SELECT * FROM pgenvelope.key_seal;
 RESET ROLE;
 
+DELETE FROM pgenvelope.rewrap_job;
 DELETE FROM pgenvelope.key_seal;
 DELETE FROM pgenvelope.key_grant;
 DELETE FROM pgenvelope.key_version;

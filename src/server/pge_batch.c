@@ -221,6 +221,21 @@ pge_table_close(PgeTable *table)
 /* Attempts                                                         */
 /* ---------------------------------------------------------------- */
 
+/* What mostly lets functions fail that work in the application. */
+static const char *
+hint_for(int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_OBJECT:
+			return "Functions of its indexes, constraints and generated columns find search_path set to pg_catalog, pg_temp.";
+		default:
+			return NULL;
+	}
+}
+
 /*
  * What an error is to a batch.  Its text and detail may quote the row, and
  * those of a function of the owner's anything, so they are not kept.
@@ -228,7 +243,8 @@ pge_table_close(PgeTable *table)
 static PgeAttempt
 judge(const ErrorData *error, PgeProblem *problem)
 {
-	pge_problem(problem, pge_outcome_of(error->sqlerrcode), NULL,
+	pge_problem(problem, pge_outcome_of(error->sqlerrcode),
+				hint_for(error->sqlerrcode),
 				"a row could not be updated: SQLSTATE %s",
 				unpack_sql_state(error->sqlerrcode));
 	if (error->constraint_name != NULL)

@@ -24,8 +24,12 @@
 #include "pge_compat.h"
 #include "pge_update.h"
 
-/* Rows are written when so many values, or bytes of rows, are gathered. */
-#define GATHERED_ITEMS 4096
+/*
+ * Rows are written when so many values, or bytes of rows, are gathered: a
+ * subtransaction's worth that does not push its pages out of the processor's
+ * cache.
+ */
+#define GATHERED_ITEMS 512
 #define GATHERED_BYTES (8 * 1024 * 1024)
 
 /* A batch that is to write more bytes than these ends early. */

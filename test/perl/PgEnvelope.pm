@@ -477,7 +477,7 @@ sub calls
 {
 	my ($self, $verb) = @_;
 
-	return scalar($self->lines($verb));
+	return scalar(my @lines = $self->lines($verb));
 }
 
 # The process that it runs in, as far as it has said.

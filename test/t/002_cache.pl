@@ -271,7 +271,8 @@ is_sqlstate($node, "SELECT env_evict('nonesuch')",
 
 # Of this database only.
 $node->safe_psql('postgres', 'CREATE DATABASE second');
-$node->safe_psql('second', 'CREATE EXTENSION pgenvelope');
+$node->safe_psql('second',
+	'CREATE EXTENSION pgenvelope; CREATE EXTENSION pgenvelope_test');
 opens('a key of this database');
 is($node->safe_psql('second', 'SELECT env_evict()'),
 	'0', 'eviction in another database');
@@ -317,6 +318,51 @@ $node->safe_psql(
 is(counter($node, 'unseal_calls'),
 	$unseals + 30, 'a key in use is not evicted for others');
 all_wiped($node, 'a full cache');
+
+# One database does not press another's keys out, nor does a change to its
+# keys make the other's sessions ask for theirs again.
+begin();
+is( $node->safe_psql(
+		'postgres', q(SELECT count(*) FROM value
+		WHERE key IN ('k1', 'k2', 'k3', 'k4') AND opened(key) > '')),
+	4,
+	'four keys of one database');
+$node->safe_psql(
+	'second',
+	join(';',
+		map { "SELECT pgenvelope_test_advance_clock(1000);"
+			  . "SELECT env_create_key('s$_', 'main', '{}');"
+			  . "SELECT env_encrypt('x', '{}', 's$_')" } 1 .. 40));
+is(counter($node, 'cached_keys'), 16, 'forty of another fill the cache');
+$unseals = counter($node, 'unseal_calls');
+is( $node->safe_psql(
+		'postgres', q(SELECT count(*) FROM value
+		WHERE key IN ('k1', 'k2', 'k3', 'k4') AND opened(key) > '')),
+	4,
+	'the four open');
+is(counter($node, 'unseal_calls'), $unseals, 'and were there all the time');
+is( $node->safe_psql(
+		'postgres', q(SELECT count(*) FROM value
+		WHERE key LIKE 'k_' AND opened(key) > '')),
+	9,
+	'nine keys of the first');
+is(counter($node, 'unseal_calls'), $unseals + 5, 'take the place of others');
+
+$holder->value("SELECT opened('one')");
+$node->safe_psql(
+	'postgres',
+	join(';',
+		map { "SELECT pgenvelope_test_advance_clock(1000);"
+			  . "SELECT opened('k$_')" } 1 .. 40));
+$unseals = counter($node, 'unseal_calls');
+$node->safe_psql('second', "SELECT env_rotate_key('s1'); SELECT env_evict()");
+holder_opens('a session opens with the key that it holds');
+is(counter($node, 'unseal_calls') - $unseals,
+	1, 'without a call but that of the rotation in the other database');
+$node->safe_psql('postgres', "SELECT env_rotate_key('k1')");
+holder_opens('a change in its own database');
+is(counter($node, 'unseal_calls') - $unseals,
+	3, 'makes it ask again');
 
 # A full cache of keys that are being waited for: the next one waits its turn.
 begin();

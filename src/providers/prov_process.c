@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The caller waits this long for a program's start, and for its end. */
+#define EXEC_TIMEOUT_MS 2000
+#define REAP_TIMEOUT_MS 1000
 
 /* Pairs of pipe(2): [0] is read, [1] is written; -1 when closed. */
 typedef struct process_pipes
@@ -42,9 +48,11 @@ static void run_child(const char *path, const process_pipes *pipes,
 					  pid_t parent) __attribute__((noreturn));
 static void close_above(int last_fd);
 static int	await_exec(int status_fd);
+static bool wait_readable(int fd, int timeout_ms);
 static prov_category fail_start(prov_failure *failure, const char *path,
 								int error);
-static void reap(pid_t pid);
+static void kill_and_reap(pid_t pid);
+static int64_t now_ms(void);
 
 prov_category
 prov_process_start(const char *path, prov_process *process,
@@ -68,7 +76,7 @@ prov_process_start(const char *path, prov_process *process,
 		close_end(&pipes.status[1]);
 		error = await_exec(pipes.status[0]);
 		if (error != 0)
-			reap(pid);
+			kill_and_reap(pid);
 		else
 		{
 			process->pid = pid;
@@ -254,19 +262,50 @@ close_above(int last_fd)
 		close((int) fd);
 }
 
-/* Returns 0, or the errno for which the child did not get to its exec. */
+/*
+ * Returns 0, or the errno for which the child did not get to its exec: that
+ * may be a file system that does not answer.
+ */
 static int
 await_exec(int status_fd)
 {
 	int			error = 0;
 	ssize_t		got;
 
+	if (!wait_readable(status_fd, EXEC_TIMEOUT_MS))
+		return ETIMEDOUT;
 	do
 		got = read(status_fd, &error, sizeof(error));
 	while (got < 0 && errno == EINTR);
 	if (got == 0)
 		return 0;
 	return (got == sizeof(error) && error != 0) ? error : EIO;
+}
+
+/* Whether there is something to be read, or the end, in time. */
+static bool
+wait_readable(int fd, int timeout_ms)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLIN};
+	int64_t		deadline = now_ms() + timeout_ms;
+	int			ready;
+
+	do
+	{
+		int64_t		left = deadline - now_ms();
+
+		ready = poll(&wanted, 1, left > 0 ? (int) left : 0);
+	} while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* What this machine has too little of may come back. */
@@ -281,6 +320,7 @@ fail_start(prov_failure *failure, const char *path, int error)
 		case ENFILE:
 		case EIO:
 		case ETXTBSY:
+		case ETIMEDOUT:
 			return prov_fail(failure, PROV_UNAVAILABLE,
 							 "The provider's helper program could not be "
 							 "started.",
@@ -313,16 +353,30 @@ prov_process_ended(pid_t pid, char *text, size_t size)
 void
 prov_process_stop(const prov_process *process)
 {
-	/* Its children are in its group, unless they have left it. */
-	kill(-process->pid, SIGKILL);
-	reap(process->pid);
+	kill_and_reap(process->pid);
 	close(process->to_fd);
 	close(process->from_fd);
 }
 
+/*
+ * A process in the middle of a system call that cannot be interrupted is not
+ * waited for: it becomes a zombie when the call ends.
+ */
 static void
-reap(pid_t pid)
+kill_and_reap(pid_t pid)
 {
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	int64_t		deadline = now_ms() + REAP_TIMEOUT_MS;
+	pid_t		reaped;
+
+	/* Its children are in its group, unless they have left it. */
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL);
+	for (;;)
+	{
+		reaped = waitpid(pid, NULL, WNOHANG);
+		if (reaped == pid || (reaped < 0 && errno != EINTR) ||
+			now_ms() >= deadline)
+			return;
+		(void) poll(NULL, 0, 1);
+	}
 }

@@ -24,7 +24,8 @@ typedef struct prov_process
  * Runs the program at path: no shell, no arguments, our environment, "/" as
  * working directory, its own process group, every signal as by default, no
  * descriptor but 0, 1 and 2, no core dump.  The kernel kills it when the
- * calling thread ends.  Waits for the exec, not for the program.
+ * calling thread ends.  Waits for the exec, at most two seconds, not for the
+ * program.
  */
 extern prov_category prov_process_start(const char *path,
 										prov_process *process,

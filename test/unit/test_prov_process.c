@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "prov_process.h"
@@ -347,6 +348,32 @@ test_grandchild(void)
 	   "a helper's children end with it");
 }
 
+/* Takes the place of libc's: a program on a file system that hangs. */
+int
+execv(const char *path, char *const arguments[])
+{
+	while (strstr(path, "hangs") != NULL)
+		pause();
+	return execve(path, arguments, environ);
+}
+
+/* The caller is not kept waiting by a program that cannot be read. */
+static void
+test_hanging_exec(void)
+{
+	prov_process process;
+	struct timespec start;
+	struct timespec end;
+
+	scratch_file("hangs", "#!/bin/sh\n", 0700);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	ok(prov_process_start(scratch_path("hangs"), &process, &failure) ==
+		   PROV_UNAVAILABLE,
+	   "a program that does not start in time");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ok(end.tv_sec - start.tv_sec < 10, "is not waited for");
+}
+
 int
 main(void)
 {
@@ -366,6 +393,7 @@ main(void)
 	ok(in_child(without_room), "no descriptors left");
 	test_parent_death();
 	test_grandchild();
+	test_hanging_exec();
 
 	is(count_descriptors(), before, "no descriptor has leaked");
 	ok(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD,

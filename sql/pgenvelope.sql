@@ -698,6 +698,10 @@ CREATE TABLE pgenvelope.rewrap_job (
     created_by     text NOT NULL DEFAULT CURRENT_USER,
     started_at     timestamptz,
     finished_at    timestamptz,
+    waits_for      text[],
+    waits_since    timestamptz,
+    proves         integer[],
+    left_behind    bigint,
     FOREIGN KEY (key_id, target_version) REFERENCES pgenvelope.key_version
 );
 
@@ -728,10 +732,20 @@ COMMENT ON COLUMN pgenvelope.rewrap_job.started_at IS 'its first batch';
 COMMENT ON COLUMN pgenvelope.rewrap_job.finished_at IS
     'when it was complete or cancelled';
 
+COMMENT ON COLUMN pgenvelope.rewrap_job.waits_for IS
+    'transactions that the proof waits for; null: it has not looked yet';
+COMMENT ON COLUMN pgenvelope.rewrap_job.waits_since IS
+    'start of the server whose transactions these are';
+COMMENT ON COLUMN pgenvelope.rewrap_job.proves IS
+    'versions that had ceased to encrypt before these transactions';
+COMMENT ON COLUMN pgenvelope.rewrap_job.left_behind IS
+    'values of other versions that the last proof found';
+
 CREATE TABLE pgenvelope.rewrap_target (
     job_id       bigint NOT NULL REFERENCES pgenvelope.rewrap_job
                  ON DELETE CASCADE,
     relation     oid NOT NULL,
+    attribute    smallint NOT NULL DEFAULT 0,
     name         text NOT NULL,
     columns      text[] NOT NULL,
     method       text NOT NULL CHECK (method IN ('update', 'inplace')),
@@ -752,13 +766,18 @@ CREATE TABLE pgenvelope.rewrap_target (
     started_at   timestamptz,
     updated_at   timestamptz,
     last_error   text,
-    PRIMARY KEY (job_id, relation)
+    errors       integer NOT NULL DEFAULT 0,
+    not_before   timestamptz NOT NULL DEFAULT '-infinity',
+    PRIMARY KEY (job_id, relation, attribute)
 );
 
 COMMENT ON TABLE pgenvelope.rewrap_target IS
     'tables that a job walks: where it is, and what it did';
 COMMENT ON COLUMN pgenvelope.rewrap_target.job_id IS 'the job';
-COMMENT ON COLUMN pgenvelope.rewrap_target.relation IS 'oid of the table';
+COMMENT ON COLUMN pgenvelope.rewrap_target.relation IS
+    'oid of the table; or, uncovered, of what else holds an envelope';
+COMMENT ON COLUMN pgenvelope.rewrap_target.attribute IS
+    'number of a column that is not covered, else 0';
 COMMENT ON COLUMN pgenvelope.rewrap_target.name IS
     'its name when it was last looked at';
 COMMENT ON COLUMN pgenvelope.rewrap_target.columns IS
@@ -783,16 +802,21 @@ COMMENT ON COLUMN pgenvelope.rewrap_target.failed IS
 COMMENT ON COLUMN pgenvelope.rewrap_target.busy IS
     'values passed over in this pass, as somebody else was writing their row';
 COMMENT ON COLUMN pgenvelope.rewrap_target.found IS
-    'values of other versions found in this pass';
+    'values of other versions found in this pass that did not fail';
 COMMENT ON COLUMN pgenvelope.rewrap_target.bytes IS
     'bytes of rows and pages written, in all passes';
 COMMENT ON COLUMN pgenvelope.rewrap_target.batches IS 'batches committed';
 COMMENT ON COLUMN pgenvelope.rewrap_target.busy_ms IS
     'time spent in them, in milliseconds';
-COMMENT ON COLUMN pgenvelope.rewrap_target.started_at IS 'its first batch';
+COMMENT ON COLUMN pgenvelope.rewrap_target.started_at IS
+    'its first batch of this pass';
 COMMENT ON COLUMN pgenvelope.rewrap_target.updated_at IS 'its last batch';
 COMMENT ON COLUMN pgenvelope.rewrap_target.last_error IS
     'the last error of a batch, or why the table is not covered';
+COMMENT ON COLUMN pgenvelope.rewrap_target.errors IS
+    'batches that came to nothing since the last good one';
+COMMENT ON COLUMN pgenvelope.rewrap_target.not_before IS
+    'it is not tried again until then';
 
 CREATE TABLE pgenvelope.rewrap_failure (
     job_id    bigint NOT NULL REFERENCES pgenvelope.rewrap_job
@@ -823,6 +847,32 @@ COMMENT ON COLUMN pgenvelope.rewrap_failure.first_at IS 'when it first did';
 COMMENT ON COLUMN pgenvelope.rewrap_failure.last_at IS 'when it last did';
 COMMENT ON COLUMN pgenvelope.rewrap_failure.next_try IS
     'when it is tried again';
+
+-- What the last proof counted, of all keys.
+CREATE TABLE pgenvelope.census_count (
+    relation  oid NOT NULL,
+    attribute smallint NOT NULL,
+    key_id    bigint NOT NULL,
+    version   integer NOT NULL,
+    count     bigint NOT NULL,
+    taken_at  timestamptz NOT NULL,
+    PRIMARY KEY (relation, attribute, key_id, version)
+);
+
+COMMENT ON TABLE pgenvelope.census_count IS
+    'stored values by column and key version, as the last proof counted them';
+COMMENT ON COLUMN pgenvelope.census_count.relation IS
+    'oid of the table';
+COMMENT ON COLUMN pgenvelope.census_count.attribute IS
+    'number of the column';
+COMMENT ON COLUMN pgenvelope.census_count.key_id IS
+    'the key; 0: bytes that are no value';
+COMMENT ON COLUMN pgenvelope.census_count.version IS
+    'its version';
+COMMENT ON COLUMN pgenvelope.census_count.count IS
+    'how many values';
+COMMENT ON COLUMN pgenvelope.census_count.taken_at IS
+    'when the snapshot was taken';
 
 -- What was said about a table: the method, and where the context of its
 -- values comes from.
@@ -884,6 +934,20 @@ COMMENT ON TRIGGER guard_row ON pgenvelope.rewrap_failure IS
     'refuses writes that fire no statement triggers';
 
 CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.census_count
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.census_count
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+ALTER TABLE pgenvelope.census_count
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+COMMENT ON TRIGGER guard ON pgenvelope.census_count IS
+    'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.census_count IS
+    'refuses writes that fire no statement triggers';
+
+CREATE TRIGGER guard
     BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.rewrap_table
     FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
 CREATE TRIGGER guard_row
@@ -925,7 +989,11 @@ CREATE TRIGGER keep_local
 CREATE TRIGGER keep_local
     BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.rewrap_failure
     FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
+CREATE TRIGGER keep_local
+    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.census_count
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
 
+ALTER TABLE pgenvelope.census_count ENABLE REPLICA TRIGGER keep_local;
 ALTER TABLE pgenvelope.key_proof ENABLE REPLICA TRIGGER keep_local;
 ALTER TABLE pgenvelope.rewrap_job ENABLE REPLICA TRIGGER keep_local;
 ALTER TABLE pgenvelope.rewrap_target ENABLE REPLICA TRIGGER keep_local;
@@ -933,12 +1001,119 @@ ALTER TABLE pgenvelope.rewrap_failure ENABLE REPLICA TRIGGER keep_local;
 
 COMMENT ON TRIGGER keep_local ON pgenvelope.key_proof IS
     'passes over what another server has done';
+COMMENT ON TRIGGER keep_local ON pgenvelope.census_count IS
+    'passes over what another server has done';
 COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_job IS
     'passes over what another server has done';
 COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_target IS
     'passes over what another server has done';
 COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_failure IS
     'passes over what another server has done';
+
+-- The caller needs the privilege rewrap or admin on the key; of a table's
+-- method and contexts, its owner decides.
+
+CREATE FUNCTION @extschema@.env_rewrap_start(key text,
+                                             kind text DEFAULT 'rewrap',
+                                             version integer DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_start'
+LANGUAGE C VOLATILE;
+
+CREATE FUNCTION @extschema@.env_rewrap_pause(job bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_pause'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_resume(job bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_resume'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_cancel(job bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_cancel'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_retry(job bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_retry'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_step(
+    job bigint,
+    OUT step text,
+    OUT wait_ms integer,
+    OUT state text,
+    OUT phase text,
+    OUT relation text,
+    OUT next_block bigint,
+    OUT total_blocks bigint,
+    OUT rows_seen bigint,
+    OUT rewrapped bigint,
+    OUT in_place bigint,
+    OUT failed bigint,
+    OUT busy bigint,
+    OUT bytes bigint,
+    OUT message text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_step'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_method(relation regclass, method text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_method'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_rewrap_context(relation regclass,
+                                               "column" name,
+                                               VARIADIC members text[]
+                                                   DEFAULT '{}')
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_context'
+LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION @extschema@.env_census(
+    OUT relation regclass,
+    OUT "column" name,
+    OUT key text,
+    OUT version integer,
+    OUT count bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgenvelope_census'
+LANGUAGE C VOLATILE;
+
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_start(text, text, integer)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_pause(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_resume(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_cancel(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_retry(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_step(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_method(regclass, text)
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_rewrap_context(regclass, name, text[])
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_census() FROM PUBLIC;
+
+COMMENT ON FUNCTION @extschema@.env_rewrap_start(text, text, integer) IS
+    'files a job that moves a key''s values to its active version; returns its number';
+COMMENT ON FUNCTION @extschema@.env_rewrap_pause(bigint) IS
+    'stops a job where it is; false if it was paused';
+COMMENT ON FUNCTION @extschema@.env_rewrap_resume(bigint) IS
+    'lets a paused job go on; false if it was not paused';
+COMMENT ON FUNCTION @extschema@.env_rewrap_cancel(bigint) IS
+    'ends a job; false if it had ended';
+COMMENT ON FUNCTION @extschema@.env_rewrap_retry(bigint) IS
+    'has a job try failed values again now, also if it is paused; returns how many';
+COMMENT ON FUNCTION @extschema@.env_rewrap_step(bigint) IS
+    'does one step of a job, as the worker does';
+COMMENT ON FUNCTION @extschema@.env_rewrap_method(regclass, text) IS
+    'sets how a table''s values are rewrapped: update or inplace';
+COMMENT ON FUNCTION @extschema@.env_rewrap_context(regclass, name, text[]) IS
+    'says where the context of a column''s values comes from, for reencrypt';
+COMMENT ON FUNCTION @extschema@.env_census() IS
+    'counts the stored values of every column by key version, now';
 
 
 -- ---------------------------------------------------------------------------
@@ -1012,6 +1187,91 @@ CREATE FUNCTION pgenvelope.rewrap_activity(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_activity'
 LANGUAGE C VOLATILE;
+
+CREATE VIEW pgenvelope.rewrap_progress AS
+SELECT j.job_id,
+       k.name AS key,
+       j.kind,
+       j.target_version,
+       j.state,
+       j.pass,
+       t.name AS relation,
+       t.method,
+       t.state AS relation_state,
+       t.next_block AS blocks_done,
+       t.total_blocks,
+       CASE WHEN t.state = 'uncovered' THEN NULL
+            WHEN t.state = 'done' THEN 100
+            WHEN t.total_blocks > 0
+            THEN pg_catalog.round(100.0 * t.next_block / t.total_blocks, 1)
+            ELSE 0
+       END AS percent,
+       t.rows_seen,
+       t.rewrapped,
+       t.in_place,
+       t.failed,
+       t.busy,
+       t.bytes,
+       t.batches,
+       CASE WHEN t.busy_ms > 0 THEN t.rows_seen * 1000 / t.busy_ms
+       END AS rows_per_second,
+       CASE WHEN t.state = 'running' AND j.state = 'running'
+             AND t.next_block > 0
+            THEN t.updated_at + (t.updated_at - t.started_at)
+                 * ((t.total_blocks - t.next_block)::double precision
+                    / t.next_block)
+       END AS estimated_end,
+       t.last_error,
+       j.message,
+       j.created_at,
+       j.started_at,
+       t.updated_at,
+       j.finished_at
+FROM pgenvelope.rewrap_job j
+JOIN pgenvelope.key k USING (key_id)
+LEFT JOIN pgenvelope.rewrap_target t USING (job_id);
+
+CREATE VIEW pgenvelope.rewrap_failures AS
+SELECT f.job_id,
+       k.name AS key,
+       t.name AS relation,
+       a.attname AS "column",
+       f.ctid_ AS row_at,
+       f.category,
+       f.attempts,
+       f.first_at,
+       f.last_at,
+       f.next_try
+FROM pgenvelope.rewrap_failure f
+JOIN pgenvelope.rewrap_job j USING (job_id)
+JOIN pgenvelope.key k USING (key_id)
+LEFT JOIN pgenvelope.rewrap_target t
+    ON t.job_id = f.job_id AND t.relation = f.relation AND t.attribute = 0
+LEFT JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = f.relation AND a.attnum = f.attribute;
+
+CREATE VIEW pgenvelope.census AS
+SELECT c.relation::pg_catalog.regclass AS relation,
+       a.attname AS "column",
+       COALESCE(k.name,
+                pg_catalog.lpad(pg_catalog.to_hex(c.key_id), 12, '0')) AS key,
+       c.version,
+       c.count,
+       c.taken_at
+FROM pgenvelope.census_count c
+LEFT JOIN pgenvelope.key k USING (key_id)
+LEFT JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = c.relation AND a.attnum = c.attribute;
+
+GRANT SELECT ON pgenvelope.rewrap_progress, pgenvelope.rewrap_failures,
+    pgenvelope.census TO pg_monitor;
+
+COMMENT ON VIEW pgenvelope.rewrap_progress IS
+    'rewrap jobs and, of each, every table: how far it is, and what went wrong';
+COMMENT ON VIEW pgenvelope.rewrap_failures IS
+    'values that could not be rewrapped, and when they are tried again';
+COMMENT ON VIEW pgenvelope.census IS
+    'stored values by column and key version, as the last proof counted them';
 
 REVOKE ALL ON FUNCTION pgenvelope.stat() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.rewrap_activity() FROM PUBLIC;

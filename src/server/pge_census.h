@@ -15,8 +15,10 @@
 /* A place where envelopes can be, as the catalogs say. */
 typedef struct PgePlace
 {
-	Oid			relation;
-	char	   *name;			/* schema.table, quoted */
+	Oid			relation;		/* or the default, constraint, rule, ... */
+	AttrNumber	attribute;		/* of a column that is not covered, else 0 */
+	Oid			relfilenode;	/* of a table that is covered */
+	char	   *name;			/* schema.table, quoted, or a description */
 	List	   *columns;		/* of char * */
 	const char *uncovered;		/* NULL: a job reaches it; else the reason */
 } PgePlace;
@@ -25,8 +27,9 @@ typedef struct PgePlace
  * Every table with a column of type envelope (domains, partitions and
  * inheritance children too), and every other thing that may hold one:
  * materialized views, arrays, composites, ranges, foreign tables, other
- * sessions' temporary tables, defaults and CHECK constraints with an envelope
- * in them, rows of unlogged or other access methods.
+ * sessions' temporary tables, tables whose UPDATEs are refused, constants in
+ * defaults, constraints, rules, indexes, triggers, policies and functions.
+ * Ordered by name.
  */
 extern List *pge_places(void);
 
@@ -42,8 +45,15 @@ typedef struct PgeCount
 
 /*
  * Counts the values of every covered place under one snapshot; returns
- * PgeCounts.  Progress is shown in pgenvelope.rewrap_progress.
+ * PgeCounts, and in *changed the first place that was rewritten since
+ * pge_places looked, so that its rows may not be those of the snapshot, or
+ * NULL.  What is being read is shown in pg_stat_activity.
  */
-extern List *pge_census(List *places, Snapshot snapshot);
+extern List *pge_census(List *places, Snapshot snapshot,
+						const PgePlace **changed);
+
+/* Whether a column has a value of a key, now; stops at the first. */
+extern bool pge_census_has_key(Oid relation, AttrNumber attribute,
+							   uint64 key_id);
 
 #endif							/* PGE_CENSUS_H */

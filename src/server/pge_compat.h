@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -251,6 +252,27 @@ pge_insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot,
 		return NIL;
 	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL,
 								 NIL);
+#endif
+}
+
+/* 17 renamed the number of a backend in a virtual transaction id. */
+static inline int
+pge_vxid_backend(VirtualTransactionId transaction)
+{
+#if PG_VERSION_NUM >= 170000
+	return transaction.procNumber;
+#else
+	return transaction.backendId;
+#endif
+}
+
+static inline void
+pge_set_vxid_backend(VirtualTransactionId *transaction, int backend)
+{
+#if PG_VERSION_NUM >= 170000
+	transaction->procNumber = backend;
+#else
+	transaction->backendId = backend;
 #endif
 }
 

@@ -1,6 +1,6 @@
 /*
  * pge_job.c
- *	  Rewrap jobs: filing them, and which of them is next.
+ *	  Rewrap jobs as rows: filing them, which is next, their states.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,31 +8,58 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 
 #include "pge_compat.h"
-#include "pge_job.h"
-#include "pge_write.h"
+#include "pge_launcher.h"
+#include "pge_step.h"
 
-/* The job that the key may have gives way: two would undo each other's work. */
+/* Milliseconds until not_before, 0 if that is past. */
+#define WAIT_MS \
+	"CASE WHEN not_before <= clock_timestamp() THEN 0 ELSE least(ceil(" \
+	"1000 * extract(epoch FROM not_before - clock_timestamp()))," \
+	" 2147483647) END::bigint"
+
+int64
+pge_row_int(int row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
+									  SPI_tuptable->tupdesc, column, &isnull);
+
+	if (isnull)
+		return 0;
+	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, column) == INT8OID);
+	return DatumGetInt64(value);
+}
+
+char *
+pge_row_text(int row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						column);
+}
+
+/* ---------------------------------------------------------------- */
+/* Filing                                                           */
+/* ---------------------------------------------------------------- */
+
+/* The job that the key may have gives way: they would undo each other. */
 static int64
 cancel_live_job(uint64 key_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum((int64) key_id)};
 	int64		job_id;
-	bool		isnull;
 
 	if (pge_write_run("UPDATE pgenvelope.rewrap_job"
-					  " SET state = 'cancelled', finished_at = CURRENT_TIMESTAMP"
+					  " SET state = 'cancelled', finished_at = clock_timestamp()"
 					  " WHERE key_id = $1"
 					  " AND state NOT IN ('complete', 'cancelled')"
 					  " RETURNING job_id",
 					  1, types, values, NULL) == 0)
 		return 0;
-	job_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
+	job_id = pge_row_int(0, 1);
 	values[0] = Int64GetDatum(job_id);
 	pge_write_run("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1", 1,
 				  types, values, NULL);
@@ -50,23 +77,160 @@ pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 		CStringGetTextDatum(created_by)};
 	int64		superseded = cancel_live_job(key_id);
 	int64		job_id;
-	bool		isnull;
 
 	pge_write_run("INSERT INTO pgenvelope.rewrap_job"
 				  " (kind, key_id, target_version, created_by)"
 				  " VALUES ($1, $2, $3, $4) RETURNING job_id",
 				  lengthof(types), types, values, NULL);
-	job_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
+	job_id = pge_row_int(0, 1);
 	if (superseded != 0)
 	{
-		Oid			two[] = {INT8OID, INT8OID};
+		Oid			job_types[] = {INT8OID, INT8OID};
 		Datum		jobs[] = {Int64GetDatum(superseded),
 							  Int64GetDatum(job_id)};
 
 		pge_write_run("UPDATE pgenvelope.rewrap_job"
 					  " SET message = 'superseded by job ' || $2 WHERE job_id = $1",
-					  2, two, jobs, NULL);
+					  lengthof(job_types), job_types, jobs, NULL);
 	}
+	pge_launcher_wake();
 	return job_id;
+}
+
+/* ---------------------------------------------------------------- */
+/* Finding and changing                                             */
+/* ---------------------------------------------------------------- */
+
+int64
+pge_job_next(int *wait_ms)
+{
+	PgeWriter	writer;
+	int64		job_id = 0;
+
+	pge_catalog_begin();
+	writer = pge_write_begin();
+	*wait_ms = -1;
+	if (pge_write_run("SELECT job_id, wait_ms FROM"
+					  " (SELECT job_id, " WAIT_MS " AS wait_ms"
+					  " FROM pgenvelope.rewrap_job"
+					  " WHERE state IN ('waiting', 'running', 'proving')) AS live"
+					  " ORDER BY wait_ms, job_id LIMIT 1",
+					  0, NULL, NULL, NULL) > 0)
+	{
+		*wait_ms = (int) pge_row_int(0, 2);
+		if (*wait_ms == 0)
+			job_id = pge_row_int(0, 1);
+	}
+	pge_write_end(&writer);
+	return job_id;
+}
+
+#define SELECT_JOB \
+	"SELECT (kind = 'reencrypt')::int::bigint, key_id," \
+	" target_version::bigint, state, pass::bigint, " WAIT_MS "," \
+	" COALESCE(left_behind, -1)" \
+	" FROM pgenvelope.rewrap_job WHERE job_id = $1"
+
+static bool
+select_job(const char *statement, int64 job_id, PgeJob *job)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job_id)};
+
+	if (pge_write_run(statement, 1, types, values, NULL) == 0)
+		return false;
+	job->job_id = job_id;
+	job->reencrypt = pge_row_int(0, 1) != 0;
+	job->rewrap.key_id = (uint64) pge_row_int(0, 2);
+	job->rewrap.target = (uint16) pge_row_int(0, 3);
+	strlcpy(job->state, pge_row_text(0, 4), sizeof(job->state));
+	job->pass = (int) pge_row_int(0, 5);
+	job->wait_ms = (int) pge_row_int(0, 6);
+	job->left_behind = pge_row_int(0, 7);
+	return true;
+}
+
+PgeJobFound
+pge_job_load(int64 job_id, PgeJob *job)
+{
+	if (!select_job(SELECT_JOB, job_id, job))
+		return PGE_JOB_MISSING;
+
+	/* A proof takes long: it can be paused and cancelled meanwhile. */
+	if (pge_job_is_in(job, "proving"))
+		return PGE_JOB_FOUND;
+	return select_job(SELECT_JOB " FOR NO KEY UPDATE SKIP LOCKED", job_id,
+					  job) ?
+		PGE_JOB_FOUND :
+		PGE_JOB_BUSY;
+}
+
+bool
+pge_job_lock(const PgeJob *job)
+{
+	PgeJob		now;
+
+	return select_job(SELECT_JOB " FOR NO KEY UPDATE", job->job_id, &now) &&
+		pge_job_is_in(&now, job->state);
+}
+
+bool
+pge_job_is_in(const PgeJob *job, const char *state)
+{
+	return strcmp(job->state, state) == 0;
+}
+
+static void
+log_change(const PgeJob *job, const char *message)
+{
+	ereport(LOG,
+			(errmsg("rewrap job %lld is %s", (long long) job->job_id,
+					job->state),
+			 message != NULL ? errdetail_internal("%s", message) : 0,
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
+{
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, INT4OID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), CStringGetTextDatum(state),
+		message != NULL ? CStringGetTextDatum(message) : (Datum) 0,
+		Int32GetDatum(wait_ms)};
+	char		nulls[] = "    ";
+
+	if (message == NULL)
+		nulls[2] = 'n';
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET state = $2, message = $3,"
+				  " not_before = CASE WHEN $4 = 0 THEN '-infinity'"
+				  " ELSE clock_timestamp() + $4 * interval '1 ms' END,"
+				  " started_at = CASE WHEN $2 = 'running'"
+				  " THEN COALESCE(started_at, clock_timestamp())"
+				  " ELSE started_at END,"
+				  " waits_since = CASE WHEN $2 = state THEN waits_since END,"
+				  " finished_at = CASE WHEN $2 IN ('complete', 'cancelled')"
+				  " THEN clock_timestamp() END"
+				  " WHERE job_id = $1",
+				  lengthof(types), types, values, nulls);
+	job->wait_ms = wait_ms;
+	if (pge_job_is_in(job, state))
+		return;
+	strlcpy(job->state, state, sizeof(job->state));
+	log_change(job, message);
+}
+
+void
+pge_job_begin_pass(PgeJob *job)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[2];
+
+	job->pass = pge_job_is_in(job, "waiting") ? 1 : job->pass + 1;
+	values[0] = Int64GetDatum(job->job_id);
+	values[1] = Int32GetDatum(job->pass);
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET pass = $2, waits_for = NULL,"
+				  " waits_since = NULL, proves = NULL WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+	pge_targets_sync(job);
 }

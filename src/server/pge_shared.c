@@ -11,6 +11,7 @@
 
 #include "storage/pmsignal.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "pge_compat.h"
 #include "pge_guc.h"
@@ -75,6 +76,7 @@ initialize_shared(void)
 	pg_atomic_init_u64(&pge_shared->counters.keeper_starts, 0);
 	for (int i = 0; i < PROV_CATEGORIES; i++)
 		pg_atomic_init_u64(&pge_shared->counters.failures[i], 0);
+	pge_shared->started_at = GetCurrentTimestamp();
 	pge_shared->memory_locked = keys_locked;
 	pge_shared->slot_count = pge_key_cache_size;
 	pge_shared->keys = keys;

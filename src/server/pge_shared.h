@@ -22,6 +22,7 @@
 #ifndef PGE_SHARED_H
 #define PGE_SHARED_H
 
+#include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
@@ -120,6 +121,7 @@ typedef struct PgeShared
 								 * found no slot */
 	pid_t		keeper_pid;		/* 0 if there is none; under lock */
 	Latch	   *keeper_latch;	/* under lock */
+	TimestampTz started_at;		/* set at start, also after a crash */
 	bool		memory_locked;	/* set at start: mlock worked */
 	pg_atomic_uint64 clock_offset_ms;	/* atomic: added to the clock; moved
 										 * by tests only */

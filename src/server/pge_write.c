@@ -112,6 +112,25 @@ pge_lock_key_name(envl_view name)
 	pge_catalog_begin();
 }
 
+PgeKey *
+pge_key_locked(text *name)
+{
+	envl_view	wanted = pge_varlena_view(name);
+	PgeKey	   *key;
+	PgeProblem	problem;
+
+	pge_lock_key_name(wanted);
+	key = pge_key_by_name((const char *) wanted.data, wanted.len);
+	if (key != NULL)
+		return key;
+	pge_problem(&problem, PGE_KEY_NOT_FOUND,
+				"The view pgenvelope.keys lists the keys.",
+				"key \"%.*s\" does not exist",
+				pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
+				(const char *) wanted.data);
+	pge_raise(&problem);
+}
+
 /*
  * A key by name, locked against everybody else who would change it, for
  * somebody who administers it.  Superusers may administer any key,
@@ -120,21 +139,9 @@ pge_lock_key_name(envl_view name)
 PgeKey *
 pge_key_to_administer(text *name)
 {
-	envl_view	wanted = pge_varlena_view(name);
-	PgeKey	   *key;
+	PgeKey	   *key = pge_key_locked(name);
 	PgeProblem	problem;
 
-	pge_lock_key_name(wanted);
-	key = pge_key_by_name((const char *) wanted.data, wanted.len);
-	if (key == NULL)
-	{
-		pge_problem(&problem, PGE_KEY_NOT_FOUND,
-					"The view pgenvelope.keys lists the keys.",
-					"key \"%.*s\" does not exist",
-					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
-					(const char *) wanted.data);
-		pge_raise(&problem);
-	}
 	if (!superuser() && !pge_require_privilege(key, PGE_ADMIN, &problem))
 		pge_raise(&problem);
 	return key;

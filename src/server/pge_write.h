@@ -47,6 +47,9 @@ extern void pge_require_writable(const char *function);
  */
 extern void pge_lock_key_name(envl_view name);
 
+/* A key by name, locked against everybody else who would change it. */
+extern PgeKey *pge_key_locked(text *name);
+
 /*
  * A key by name, locked against everybody else who would change it, for
  * somebody who administers it.  Superusers may administer any key, or nobody

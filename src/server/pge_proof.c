@@ -1,0 +1,381 @@
+/*
+ * pge_proof.c
+ *	  The proof that no value needs a version: one scan of everything, under
+ *	  one snapshot.
+ *
+ * A pass by block ranges proves nothing, since an UPDATE can move a row behind
+ * its cursor.  Nor does a snapshot, while a transaction is open that has read
+ * an old value, or encrypted one, and may yet write it.  So when a pass has
+ * found nothing, all transactions that are running then are waited for, and
+ * only then the snapshot is taken: whoever began later has seen nothing but
+ * values of the target.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/pg_lsn.h"
+#include "utils/snapmgr.h"
+
+#include "pge_census.h"
+#include "pge_compat.h"
+#include "pge_step.h"
+
+/* What came of a census. */
+typedef struct Census
+{
+	TimestampTz taken_at;
+	XLogRecPtr	lsn;
+	int			tables;
+	int64		values_read;
+	List	   *counts;
+	List	   *places;
+} Census;
+
+static void
+wait_for(PgeJob *job, PgeStepResult *result, int wait_ms, const char *message)
+{
+	pge_job_set(job, job->state, message, wait_ms);
+	strlcpy(result->message, message, sizeof(result->message));
+	result->end = PGE_STEP_WAIT;
+	result->wait_ms = wait_ms;
+}
+
+/* ---------------------------------------------------------------- */
+/* Waiting for who was there before                                 */
+/* ---------------------------------------------------------------- */
+
+/* Every other transaction of this database, as "backend/number". */
+static Datum
+running_transactions(void)
+{
+	int			count;
+	VirtualTransactionId *running = GetCurrentVirtualXIDs(
+		InvalidTransactionId, false, false,
+		PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &count);
+	Datum	   *names = palloc(Max(1, count) * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		names[i] = CStringGetTextDatum(
+			psprintf("%d/%u", pge_vxid_backend(running[i]),
+					 running[i].localTransactionId));
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/*
+ * Notes whom to wait for, and which versions had ceased to encrypt before
+ * that.  Somebody who changes a state is to have told everybody: his lock is
+ * held until then.
+ */
+static bool
+note_transactions(const PgeJob *job)
+{
+	Oid			table = pge_table("key_version");
+	Oid			types[] = {INT8OID, TEXTARRAYOID, TIMESTAMPTZOID, INT8OID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), (Datum) 0,
+		TimestampTzGetDatum(pge_shared->started_at),
+		Int64GetDatum((int64) job->rewrap.key_id)};
+
+	if (!ConditionalLockRelationOid(table, ShareLock))
+		return false;
+	values[1] = running_transactions();
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET waits_since = $3,"
+				  " waits_for = $2 || ARRAY(SELECT transaction::text"
+				  " FROM pg_prepared_xacts"
+				  " WHERE database = current_database()),"
+				  " proves = ARRAY(SELECT version"
+				  " FROM pgenvelope.key_version WHERE key_id = $4"
+				  " AND state IN ('deactivated', 'retired'))"
+				  " WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+	UnlockRelationOid(table, ShareLock);
+	return true;
+}
+
+static bool
+has_noted(const PgeJob *job)
+{
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							TimestampTzGetDatum(pge_shared->started_at)};
+
+	return pge_write_run("SELECT FROM pgenvelope.rewrap_job WHERE job_id = $1"
+						 " AND waits_since = $2",
+						 lengthof(types), types, values, NULL) > 0;
+}
+
+/* A prepared transaction is a number; its row says that it is still there. */
+static bool
+is_running(const char *name, bool prepared)
+{
+	VirtualTransactionId transaction;
+	int			backend;
+
+	if (prepared)
+		return true;
+	if (sscanf(name, "%d/%u", &backend, &transaction.localTransactionId) != 2)
+		return false;
+	pge_set_vxid_backend(&transaction, backend);
+	return !VirtualXactLock(transaction, false);
+}
+
+/* How many of the transactions noted are running still. */
+static int
+still_running(const PgeJob *job)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job->job_id)};
+	int			running = 0;
+	uint64		count;
+
+	count = pge_write_run("SELECT name, (p.transaction IS NOT NULL)::int::bigint"
+						  " FROM pgenvelope.rewrap_job,"
+						  " LATERAL unnest(waits_for) AS name"
+						  " LEFT JOIN pg_prepared_xacts p"
+						  " ON p.transaction::text = name"
+						  " WHERE job_id = $1",
+						  1, types, values, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		if (is_running(pge_row_text((int) i, 1), pge_row_int((int) i, 2) != 0))
+			running++;
+	}
+	return running;
+}
+
+/* ---------------------------------------------------------------- */
+/* The scan                                                         */
+/* ---------------------------------------------------------------- */
+
+/* False: a table was rewritten meanwhile. */
+static bool
+take_census(Census *census)
+{
+	const PgePlace *changed;
+	ListCell   *cell;
+
+	memset(census, 0, sizeof(Census));
+	census->places = pge_places();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	census->lsn = GetXLogInsertRecPtr();
+	census->taken_at = GetCurrentTimestamp();
+	census->counts = pge_census(census->places, GetActiveSnapshot(), &changed);
+	PopActiveSnapshot();
+	foreach(cell, census->places)
+	{
+		if (((PgePlace *) lfirst(cell))->uncovered == NULL)
+			census->tables++;
+	}
+	foreach(cell, census->counts)
+		census->values_read += ((PgeCount *) lfirst(cell))->count;
+	return changed == NULL;
+}
+
+static void
+save_census(const Census *census)
+{
+	Oid			types[] = {OIDOID, INT2OID, INT8OID, INT4OID, INT8OID,
+						   TIMESTAMPTZOID};
+	ListCell   *cell;
+
+	pge_write_run("DELETE FROM pgenvelope.census_count", 0, NULL, NULL, NULL);
+	foreach(cell, census->counts)
+	{
+		PgeCount   *count = lfirst(cell);
+		Datum		values[] = {
+			ObjectIdGetDatum(count->relation), Int16GetDatum(count->attribute),
+			Int64GetDatum((int64) count->key_id),
+			Int32GetDatum(count->version), Int64GetDatum((int64) count->count),
+			TimestampTzGetDatum(census->taken_at)};
+
+		pge_write_run("INSERT INTO pgenvelope.census_count (relation, attribute,"
+					  " key_id, version, count, taken_at)"
+					  " VALUES ($1, $2, $3, $4, $5, $6)",
+					  lengthof(types), types, values, NULL);
+	}
+}
+
+/* How many values the job should have moved, and one column that has some. */
+static int64
+left_behind(const PgeJob *job, char **where)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) job->rewrap.key_id),
+							Int32GetDatum(job->rewrap.target)};
+
+	pge_write_run("SELECT COALESCE(sum(count), 0)::bigint,"
+				  " min(relation::regclass::text)"
+				  " FROM pgenvelope.census_count c"
+				  " LEFT JOIN pgenvelope.key_version v USING (key_id, version)"
+				  " WHERE key_id = $1 AND version <> $2"
+				  " AND v.state IS DISTINCT FROM 'pre_active'",
+				  lengthof(types), types, values, NULL);
+	*where = pge_row_text(0, 2);
+	return pge_row_int(0, 1);
+}
+
+static void
+write_proofs(const PgeJob *job, const Census *census)
+{
+	Oid			types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, PG_LSNOID,
+						   INT4OID, INT8OID};
+	Datum		values[] = {
+		Int64GetDatum((int64) job->rewrap.key_id), Int64GetDatum(job->job_id),
+		TimestampTzGetDatum(census->taken_at), LSNGetDatum(census->lsn),
+		Int32GetDatum(census->tables), Int64GetDatum(census->values_read)};
+
+	pge_write_run("INSERT INTO pgenvelope.key_proof (key_id, version, proved_at,"
+				  " lsn, tables, values_read, job_id)"
+				  " SELECT $1, version, $3, $4, $5, $6, $2"
+				  " FROM pgenvelope.key_version v"
+				  " WHERE key_id = $1 AND state IN ('deactivated', 'retired')"
+				  " AND version = ANY ((SELECT proves FROM pgenvelope.rewrap_job"
+				  " WHERE job_id = $2)::integer[])"
+				  " AND NOT EXISTS (SELECT FROM pgenvelope.census_count c"
+				  " WHERE c.key_id = $1 AND c.version = v.version)"
+				  " ON CONFLICT (key_id, version) DO UPDATE SET"
+				  " proved_at = EXCLUDED.proved_at, lsn = EXCLUDED.lsn,"
+				  " tables = EXCLUDED.tables, values_read = EXCLUDED.values_read,"
+				  " job_id = EXCLUDED.job_id",
+				  lengthof(types), types, values, NULL);
+}
+
+/* What the proof says nothing about: NULL, or a sentence that names some. */
+static const char *
+uncovered_message(const Census *census)
+{
+	StringInfoData message;
+	int			count = 0;
+	ListCell   *cell;
+
+	initStringInfo(&message);
+	foreach(cell, census->places)
+	{
+		PgePlace   *place = lfirst(cell);
+
+		if (place->uncovered == NULL)
+			continue;
+		if (count++ < 3)
+			appendStringInfo(&message, "%s%s (%s)",
+							 count == 1 ? "not covered: " : ", ", place->name,
+							 place->uncovered);
+	}
+	if (count > 3)
+		appendStringInfo(&message, " and %d more", count - 3);
+	return count == 0 ? NULL : message.data;
+}
+
+/* ---------------------------------------------------------------- */
+/* The step                                                         */
+/* ---------------------------------------------------------------- */
+
+static void
+set_left_behind(PgeJob *job, int64 left)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(job->job_id), Int64GetDatum(left)};
+
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET left_behind = $2"
+				  " WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+}
+
+/*
+ * Values were written since the last pass, which another pass will find; but
+ * if it has just failed to find as many, somebody has to look.
+ */
+static void
+go_on(PgeJob *job, int64 left, const char *where)
+{
+	char	   *message = psprintf("%lld values of other versions were found, in %s and maybe elsewhere",
+								   (long long) left, where);
+
+	if (left == job->left_behind)
+	{
+		pge_job_set(job, "paused",
+					psprintf("%s; no pass can move them", message), 0);
+		return;
+	}
+	set_left_behind(job, left);
+	pge_job_set(job, "running", message, 0);
+	pge_job_begin_pass(job);
+}
+
+static void
+prove(PgeJob *job, PgeStepResult *result)
+{
+	Census		census;
+	int64		left;
+	char	   *where;
+	const char *uncovered;
+
+	if (!take_census(&census))
+	{
+		wait_for(job, result, PGE_LOCK_WAIT_MS,
+				 "a table was rewritten during the proof, which begins again");
+		return;
+	}
+
+	/* It took a while: somebody may have paused or cancelled the job. */
+	if (!pge_job_lock(job))
+	{
+		result->end = PGE_STEP_MORE;
+		return;
+	}
+	save_census(&census);
+	left = left_behind(job, &where);
+	result->end = PGE_STEP_MORE;
+	if (left > 0)
+	{
+		go_on(job, left, where);
+		return;
+	}
+	write_proofs(job, &census);
+	uncovered = uncovered_message(&census);
+	pge_job_set(job, "complete", uncovered, 0);
+	if (uncovered != NULL)
+		strlcpy(result->message, uncovered, sizeof(result->message));
+	result->end = PGE_STEP_OVER;
+}
+
+void
+pge_proof_step(PgeJob *job, PgeStepResult *result)
+{
+	int			running;
+
+	strlcpy(result->phase, "proving", sizeof(result->phase));
+
+	/* Own changes that are not committed may yet be undone, or followed. */
+	if (IsTransactionBlock())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("a proof cannot be taken within a transaction block")));
+	if (!has_noted(job))
+	{
+		if (note_transactions(job))
+			result->end = PGE_STEP_MORE;
+		else
+			wait_for(job, result, PGE_LOCK_WAIT_MS,
+					 "waiting for a change of keys to end");
+		return;
+	}
+	running = still_running(job);
+	if (running > 0)
+		wait_for(job, result, PGE_LOCK_WAIT_MS,
+				 psprintf("waiting for transactions that were there before the proof: %d",
+						  running));
+	else
+		prove(job, result);
+}

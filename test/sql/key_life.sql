@@ -193,6 +193,26 @@ SELECT env_restore_key('life', 1);
 SELECT * FROM env_destroy_key('life', 1, 'life/1', true);
 SELECT env_schedule_rotation('life', '1 day');
 RESET ROLE;
+
+-- With both, also without any right to the tables
+GRANT EXECUTE ON FUNCTION env_rotate_key, env_activate_key, env_rollback_key,
+    env_retire_key, env_restore_key, env_destroy_key, env_schedule_rotation
+TO regress_life;
+SET ROLE regress_life;
+SET client_min_messages = error;
+SELECT env_rotate_key('life', 10), env_activate_key('life'),
+    env_rollback_key('life'), env_retire_key('life', 10, true),
+    env_restore_key('life', 10), env_retire_key('life', 10, true),
+    env_schedule_rotation('life', '1 day');
+SELECT holder FROM env_destroy_key('life', 10, 'life/10', true);
+RESET client_min_messages;
+RESET ROLE;
+SELECT * FROM pg_temp.versions WHERE version > 8;
+SELECT target, state FROM pg_temp.jobs
+WHERE state NOT IN ('complete', 'cancelled');
+REVOKE EXECUTE ON FUNCTION env_rotate_key, env_activate_key, env_rollback_key,
+    env_retire_key, env_restore_key, env_destroy_key, env_schedule_rotation
+FROM regress_life;
 SELECT env_revoke('life', 'admin', 'regress_life');
 DROP ROLE regress_life;
 SET default_transaction_read_only = on;

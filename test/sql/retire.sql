@@ -62,6 +62,14 @@ SELECT env_retire_key('retire', 1);
 UPDATE pgenvelope.rewrap_job SET target_version = 2
 WHERE key_id = :id AND state = 'paused';
 
+-- A place that no proof covers
+CALL pg_temp.prove(:id, 1);
+CREATE TABLE retire_uncovered (id integer, many envelope[]);
+\set VERBOSITY default
+SELECT env_retire_key('retire', 1);
+\set VERBOSITY sqlstate
+DROP TABLE retire_uncovered;
+
 -- A slot that is behind the proof, used or not
 SELECT slot_name FROM pg_create_physical_replication_slot('pgenvelope_retire', true);
 CALL pg_temp.prove(:id, 1, place => 'FFFFFFFF/0');

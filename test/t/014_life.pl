@@ -248,6 +248,37 @@ is($standby->safe_psql('postgres', "SELECT state, sealed_kek IS NULL
 $standby->stop;
 
 # ---------------------------------------------------------------------------
+# Destroyed while a statement uses it
+# ---------------------------------------------------------------------------
+
+# It stops at an advisory lock after the first of three values.
+query(<<'END');
+SELECT env_create_key('shredded', required_context => '{}');
+CREATE TABLE shredded AS
+SELECT i, env_encrypt('x', '{}', 'shredded') AS v FROM generate_series(1, 3) i;
+END
+my $holding = session($node);
+my $reading = session($node);
+$holding->value('SELECT pg_advisory_lock(1)');
+$reading->start(<<'END');
+SELECT string_agg(env_verify(v, '{}') || coalesce(stop, ''), ' ')
+FROM (SELECT v, CASE i WHEN 2 THEN pg_advisory_lock_shared(1)::text END AS stop
+      FROM shredded OFFSET 0) AS x
+END
+$node->poll_query_until('postgres',
+	'SELECT count(*) = 1 FROM pg_locks WHERE NOT granted')
+  or die 'the reader does not wait';
+query("SELECT env_destroy_key('shredded', NULL, 'shredded/all', true)");
+$holding->value('SELECT pg_advisory_unlock(1)');
+is(($reading->finish)[0], 'ok key_not_allowed key_not_allowed',
+	'a statement under way uses it no longer');
+query("SELECT env_evict('one')");
+is(query('SELECT octet_length(pgenvelope_test_held_keys())'),
+	'0', 'nor is it in the cache');
+all_wiped($node, 'destroyed');
+$_->quit for $holding, $reading;
+
+# ---------------------------------------------------------------------------
 # By the calendar
 # ---------------------------------------------------------------------------
 

@@ -55,6 +55,28 @@ forget_dropped(void)
 				  0, NULL, NULL, NULL);
 }
 
+/* Changes in place are changes that no subscriber hears of. */
+static void
+warn_of_subscribers(Relation relation)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(RelationGetRelid(relation))};
+
+	if (pge_write_run("SELECT FROM pg_publication p,"
+					  " LATERAL pg_get_publication_tables(p.pubname) t"
+					  " WHERE t.relid = $1"
+					  " OR t.relid IN (SELECT relid FROM pg_partition_ancestors($1)"
+					  "  UNION SELECT relid FROM pg_partition_tree($1))",
+					  lengthof(types), types, values, NULL) == 0 &&
+		relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL)
+		return;
+	ereport(WARNING,
+			(errmsg("subscribers of table \"%s\" keep values of former key versions",
+					RelationGetRelationName(relation)),
+			 errdetail("Nothing is replicated of what is rewrapped in place."),
+			 errhint("Start a job on each subscriber, and do not retire the former version before it is complete.")));
+}
+
 Datum
 pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 {
@@ -71,6 +93,8 @@ pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 				 errmsg("the method is update or inplace")));
 	relation = open_own_table(PG_GETARG_OID(0));
 	writer = pge_write_begin();
+	if (strcmp(method, "inplace") == 0)
+		warn_of_subscribers(relation);
 	forget_dropped();
 	pge_write_run("INSERT INTO pgenvelope.rewrap_table (relation, method)"
 				  " VALUES ($1, $2) ON CONFLICT (relation)"

@@ -28,6 +28,7 @@
 #include "pge_job.h"
 #include "pge_launcher.h"
 #include "pge_pace.h"
+#include "pge_reseal.h"
 #include "pge_shared.h"
 #include "pge_work.h"
 
@@ -209,6 +210,15 @@ run_care(PgeWork *work)
 	(void) pge_rotate_due();
 }
 
+/* In a transaction of its own: a provider may have to be waited for. */
+static void
+run_read_back(PgeWork *work)
+{
+	pgstat_report_activity(STATE_RUNNING,
+						   "pgenvelope: reading new seals of keys back");
+	(void) pge_reseal_finish();
+}
+
 static void
 run_next(PgeWork *work)
 {
@@ -372,12 +382,14 @@ do_step(int64 job_id)
 static void
 take_care(void)
 {
-	PgeWork		work = {.run = run_care};
+	PgeWork		rotate = {.run = run_care};
+	PgeWork		read_back = {.run = run_read_back};
 
 	if (pge_clock_ms() < next_care_ms)
 		return;
 	next_care_ms = pge_clock_ms() + pge_rewrap_naptime;
-	(void) run(&work);
+	(void) run(&rotate);
+	(void) run(&read_back);
 }
 
 /* What is to be done next; ends the worker if that is far off. */

@@ -434,6 +434,35 @@ SKIP:
 }
 
 # ---------------------------------------------------------------------------
+# One provider keeps the keeper busy
+# ---------------------------------------------------------------------------
+
+# Passphrases are worked on in the keeper itself, one at a time, and others
+# have their turn in between.
+$tester->value("CALL add('pass$_', 'pass')") for 1 .. 5;
+$tester->value('SELECT env_evict()');
+set_point($node, 'loop', 'hang');
+my @slow = map { session($node) } 1 .. 5;
+my $quick = session($node);
+$slow[ $_ - 1 ]->start("SELECT opened('pass$_')") for 1 .. 5;
+$node->poll_query_until('postgres',
+	q(SELECT count(*) = 5 FROM pg_stat_activity
+	  WHERE wait_event_type IN ('Extension', 'IPC') AND query LIKE 'SELECT opened%'));
+$quick->start("SELECT opened('kms')");
+$node->poll_query_until('postgres',
+	q(SELECT count(*) = 6 FROM pg_stat_activity
+	  WHERE wait_event_type IN ('Extension', 'IPC') AND query LIKE 'SELECT opened%'));
+set_point($node, 'loop', 'pass');
+is(($quick->finish)[0], 'plain of kms', 'a key opens beside passphrases');
+my $still = $node->safe_psql('postgres',
+	q(SELECT count(*) FROM pg_stat_activity
+	  WHERE wait_event_type IN ('Extension', 'IPC') AND query LIKE 'SELECT opened%'));
+cmp_ok($still, '>', 0, 'and does not wait for all of them');
+is(($slow[ $_ - 1 ]->finish)[0], "plain of pass$_", 'which open as well')
+  for 1 .. 5;
+$_->quit for @slow, $quick;
+
+# ---------------------------------------------------------------------------
 # The setting
 # ---------------------------------------------------------------------------
 

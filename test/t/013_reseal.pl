@@ -39,6 +39,7 @@ my $node = new_node(
 restart_after_crash = on
 pgenvelope.key_timeout = 5s
 pgenvelope.provider_timeout = 3s
+pgenvelope.rewrap_workers = 0
 END
 my $keys = 6;
 
@@ -294,6 +295,18 @@ $session->value('ROLLBACK');
 is($session->value("SELECT env_reseal_keys('other') > 0"),
 	't', 'a new one has its way');
 $session->quit;
+
+# A worker reads new seals back as well.
+cmp_ok(kept(), '>', 0, 'former seals are kept');
+$node->safe_psql('postgres', 'ALTER SYSTEM SET pgenvelope.rewrap_workers = 1;'
+	  . "ALTER SYSTEM SET pgenvelope.rewrap_naptime = '100ms'");
+$node->reload;
+ok( $node->poll_query_until(
+		'postgres', 'SELECT count(*) = 0 FROM pgenvelope.key_seal'),
+	'until a worker has had the new ones opened');
+$node->safe_psql('postgres',
+	'ALTER SYSTEM SET pgenvelope.rewrap_workers = 0');
+$node->reload;
 
 # ---------------------------------------------------------------------------
 # Other databases

@@ -38,7 +38,7 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 # so no two of them share a name.
 REGRESS = catalog type equality storage reseal keys key_states key_transactions \
 	key_life canary retire destroy rights guard context encrypt tamper \
-	reencrypt trigger trigger_arguments use parallel maintenance inspect jwe \
+	reencrypt rewrap update_method trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys sec_inspect sec_catalog \
 	sec_trigger
 ISOLATION = create_key grant rotate life evict drop_extension \

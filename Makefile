@@ -38,9 +38,9 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 # so no two of them share a name.
 REGRESS = catalog type equality storage reseal keys key_states key_transactions \
 	key_life canary retire destroy rights guard context encrypt tamper \
-	reencrypt rewrap update_method trigger trigger_arguments use parallel maintenance inspect jwe \
-	vectors encodings settings stat many_keys sec_inspect sec_catalog \
-	sec_trigger
+	reencrypt rewrap update_method inplace trigger trigger_arguments use \
+	parallel maintenance inspect jwe vectors encodings settings stat \
+	many_keys sec_inspect sec_catalog sec_trigger
 ISOLATION = create_key grant rotate life evict drop_extension \
 	administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)

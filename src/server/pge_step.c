@@ -32,6 +32,9 @@
 
 /* Values that a batch writes, about. */
 #define BATCH_VALUES 10000
+
+/* A batch in place has so many times as much as one by UPDATE. */
+#define IN_PLACE_FACTOR 16
 #define BATCH_VALUES_MIN 100
 
 /* From this pass on, what is always in use goes another way. */
@@ -69,9 +72,17 @@ prepare_batch(const PgeJob *job, const PgeTarget *target, PgeBatch *batch)
 	batch->relfilenode = target->relfilenode;
 	batch->next_block = target->next_block;
 	batch->block_count = pge_rewrap_batch_blocks;
-	batch->value_count = pge_rewrap_rate == 0 ?
-		BATCH_VALUES :
-		Max(BATCH_VALUES_MIN, Min(BATCH_VALUES, pge_rewrap_rate / 4));
+	batch->value_count = BATCH_VALUES;
+	if (target->in_place)
+	{
+		/* As long for the table's lock as the other method's; the clock
+		 * ends it, too. */
+		batch->block_count *= IN_PLACE_FACTOR;
+		batch->value_count *= IN_PLACE_FACTOR;
+	}
+	if (pge_rewrap_rate > 0)
+		batch->value_count = Min(batch->value_count,
+								 Max(BATCH_VALUES_MIN, pge_rewrap_rate / 4));
 	batch->update_busy = job->pass >= IMPATIENT_PASS;
 }
 

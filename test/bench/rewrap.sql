@@ -7,10 +7,13 @@ SELECT env_create_key('bench') IS NULL AS made \gset
 SET pgenvelope.default_key = 'bench';
 
 -- 32 bytes sealed make an envelope of 110, with its header 111.
-CREATE TABLE filled (id bigint, pad text, value envelope);
-INSERT INTO filled
-SELECT i, repeat('x', 110), env_encrypt(lpad(i::text, 32, '0'),
-    '{"tenant": "acme", "type": "bench.value", "id": 1}')
+-- As bytea, so that no job meets them there.
+CREATE CAST (envelope AS bytea) WITHOUT FUNCTION;
+CREATE CAST (bytea AS envelope) WITHOUT FUNCTION;
+CREATE TABLE filled AS
+SELECT i::bigint AS id, repeat('x', 110) AS pad,
+    env_encrypt(lpad(i::text, 32, '0'),
+        '{"tenant": "acme", "type": "bench.value", "id": 1}')::bytea AS value
 FROM generate_series(1, :rows) AS i;
 CREATE TABLE measured (id bigint PRIMARY KEY, pad text, value envelope);
 
@@ -90,7 +93,7 @@ $$;
 -- One key version further than the values: what is written is always new.
 SELECT env_rotate_key('bench', rewrap => false) AS version \gset
 
-SELECT format('TRUNCATE measured; INSERT INTO measured SELECT * FROM filled;'),
+SELECT format('TRUNCATE measured; INSERT INTO measured SELECT id, pad, value::envelope FROM filled;'),
     'VACUUM (FREEZE) measured', 'CHECKPOINT',
     format('CALL measure(%s, %L)', round, method)
 FROM generate_series(0, :rounds) AS round,
@@ -101,11 +104,10 @@ ORDER BY round, md5(method || round) \gexec
 DELETE FROM took WHERE round = 0;
 
 \echo
-\echo 'Medians; the proof scan reads two tables of these rows'
+\echo 'Medians'
 SELECT method,
     round(percentile_cont(0.5) WITHIN GROUP (ORDER BY
-        values * (CASE method WHEN 'proof scan' THEN 2 ELSE 1 END) / seconds
-        / 1000)::numeric) AS "1000 values/s",
+        values / seconds / 1000)::numeric) AS "1000 values/s",
     round(avg(wal / values)) AS "WAL bytes/row",
     round(max(heap_after::numeric / heap_before), 2) AS "heap grows",
     round(max(index_after::numeric / index_before), 2) AS "index grows"

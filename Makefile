@@ -18,17 +18,16 @@ PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_root.o)
 SERVER_OBJS = $(addprefix src/server/, \
 	pgenvelope.o pge_activity.o pge_batch.o pge_cache.o pge_call.o \
-	pge_catalog.o pge_census.o pge_context.o pge_databases.o \
-	pge_destroy.o pge_encoding.o pge_failure.o pge_guard.o pge_guc.o \
-	pge_inplace.o pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o \
-	pge_keys.o pge_launcher.o pge_look.o pge_member.o pge_pace.o \
-	pge_page.o pge_places.o pge_privilege.o pge_proof.o pge_reencrypt.o \
-	pge_replace.o pge_report.o pge_reseal.o pge_retire.o pge_rewrap.o \
-	pge_rewrap_sql.o pge_rewrap_table.o pge_rights.o pge_rotate.o \
-	pge_row.o pge_schedule.o pge_secret.o pge_shared.o pge_stat.o \
-	pge_step.o pge_target.o pge_trigger.o pge_type.o pge_update.o \
-	pge_update_write.o pge_value.o pge_version.o pge_wake.o pge_work.o \
-	pge_worker.o pge_write.o)
+	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
+	pge_encoding.o pge_failure.o pge_guard.o pge_guc.o pge_inplace.o \
+	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
+	pge_launcher.o pge_look.o pge_member.o pge_pace.o pge_page.o \
+	pge_places.o pge_privilege.o pge_proof.o pge_reencrypt.o pge_replace.o \
+	pge_report.o pge_reseal.o pge_retire.o pge_rewrap.o pge_rewrap_sql.o \
+	pge_rewrap_table.o pge_rights.o pge_rotate.o pge_row.o pge_schedule.o \
+	pge_secret.o pge_shared.o pge_stat.o pge_step.o pge_target.o \
+	pge_trigger.o pge_type.o pge_update.o pge_update_write.o pge_value.o \
+	pge_version.o pge_wake.o pge_work.o pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
@@ -42,6 +41,10 @@ REGRESS = catalog type equality storage reseal keys key_states key_transactions 
 	parallel maintenance inspect jwe vectors encodings settings stat \
 	many_keys sec_inspect sec_catalog sec_trigger
 ISOLATION = create_key grant rotate life evict drop_extension \
+	reencrypt rewrap update_method trigger trigger_arguments use parallel maintenance inspect jwe \
+	vectors encodings settings stat many_keys sec_inspect sec_catalog \
+	sec_trigger
+ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
 	administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)

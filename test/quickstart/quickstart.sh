@@ -187,7 +187,7 @@ refused() {
 
 tour() {
     local tenant id column plaintext value context other_id other_tenant
-    local rows columns row count marker found sealed outside
+    local rows columns row count marker found sealed outside values
 
     rows=$(sql <<<"SELECT count(*) FROM customers")
     [ "$rows" -gt 0 ] || fail "No row was loaded."
@@ -268,6 +268,7 @@ tour() {
             string_agg(format('count(%I)', attname), ' + '))
         FROM pg_attribute WHERE attrelid = 'customers'::regclass
             AND attnum > 0 AND atttypid = 'envelope'::regtype")
+    values=$(sql <<<"$count")
     sql -v "count=$count" <<'SQL' | sed 's/^/  /'
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
@@ -289,6 +290,82 @@ SELECT format('%s values %s in %s s: %s microseconds each, context and query inc
     value_count, what, round(seconds::numeric, 2),
     round((seconds / greatest(value_count, 1) * 1e6)::numeric, 1)) FROM took;
 SQL
+
+    rotation "$count" "$values"
+}
+
+# Where the job is: its state, its pass, per cent of the tables read in this
+# pass, values moved.
+job_progress() {
+    sql -F ' ' -v "job=$1" <<'SQL'
+SELECT state, pass,
+    coalesce(sum(percent * total_blocks) / nullif(sum(total_blocks), 0), 0)::int,
+    coalesce(sum(rewrapped), 0)
+FROM pgenvelope.rewrap_progress WHERE job_id = :job GROUP BY 1, 2
+SQL
+}
+
+# Forty characters, so many per cent of them full.
+bar() {
+    local full=$((40 * $1 / 100)) text=
+    printf -v text '%*s' "$full" ''
+    text=${text// /█}
+    printf -v text '%s%*s' "$text" $((40 - full)) ''
+    printf '%s' "${text// /░}"
+}
+
+# Shows a job until it is complete: one line that is rewritten on a terminal,
+# else a line for each quarter.
+watch_job() {
+    local state pass percent moved what quarter shown=-1
+    while read -r state pass percent moved < <(job_progress "$1"); do
+        case $state,$pass in
+            complete,*) percent=100 what="" ;;
+            proving,*) percent=100 what=", reading all at once for the proof" ;;
+            paused,* | cancelled,*) fail "The job is $state; the log is $log." ;;
+            *,1) what="" ;;
+            *) percent=100 what=", looking whether others wrote old ones meanwhile" ;;
+        esac
+        if [ -t 1 ]; then
+            printf '\r  %s%s%s %3d %%  %d values%s\e[K' \
+                "$green" "$(bar "$percent")" "$plain" "$percent" "$moved" "$what"
+        else
+            quarter=$((percent / 25))
+            [ "$quarter" -le "$shown" ] ||
+                say "$(bar "$percent") $(printf '%3d' "$percent") %  $moved values"
+            [ "$quarter" -le "$shown" ] || shown=$quarter
+        fi
+        [ "$state" != complete ] || break
+        sleep 0.05
+    done
+    [ ! -t 1 ] || printf '\n'
+}
+
+rotation() {
+    local old new job proof size
+    heading "Rotating the key, while everything goes on"
+    # Small batches, so that there is something to see.
+    size=$(sql <<<"ALTER DATABASE quickstart SET pgenvelope.rewrap_batch_blocks = 8;
+        SELECT env_rewrap_method('customers', 'inplace') IS NULL AS void \\gset
+        SELECT pg_size_pretty(pg_total_relation_size('customers'))")
+    old=$(sql <<<"SELECT version FROM pgenvelope.keys
+        WHERE name = 'customers' AND state = 'active'")
+    new=$(sql <<<"SELECT env_rotate_key('customers')")
+    job=$(sql <<<"SELECT max(job_id) FROM pgenvelope.rewrap_job")
+    say "Version $new encrypts from now on.  A worker moves the stored values from $old:"
+    watch_job "$job"
+    proof=$(sql -v "version=$old" <<<"SELECT format('%s values in %s tables read, at %s',
+            values_read, tables, lsn)
+        FROM pgenvelope.key_proof JOIN pgenvelope.key USING (key_id)
+        WHERE name = 'customers' AND version = :version")
+    [ -n "$proof" ] || fail "There is no proof."
+    good "Proof that nothing needs version $old: $proof"
+    sql -v "version=$old" <<<"SELECT env_retire_key('customers', :version)"
+    good "Version $old is retired, and opens nothing any more."
+    [ "$(sql <<<"$1")" = "$2" ] || fail "Not every value decrypts."
+    good "All $2 values decrypt, now with version $new; no payload was touched."
+    say "The table had $size and has $(sql <<<"SELECT pg_size_pretty(
+        pg_total_relation_size('customers'))"): the wraps were overwritten in place."
 }
 
 start() {

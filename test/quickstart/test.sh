@@ -42,6 +42,10 @@ says "10000 customers"
 says "PE004"
 says "three JWEs"
 says "write-ahead log included: nothing"
+says "100 %"
+says "Proof that nothing needs version 1"
+says "Version 1 is retired"
+says "values decrypt, now with version 2"
 tail -n 1 "$place/out" | grep -q 'Connect: .*psql .*Stop: make quickstart-stop'
 check "the last line says how to connect and how to stop"
 key=$(sha256sum <"$QUICKSTART_DIR/root.key")
@@ -49,6 +53,7 @@ key=$(sha256sum <"$QUICKSTART_DIR/root.key")
 quickstart
 check "the second run"
 says "there from the last time"
+says "Version 2 is retired"
 [ "$key" = "$(sha256sum <"$QUICKSTART_DIR/root.key")" ]
 check "with the same root key"
 
@@ -58,6 +63,7 @@ quickstart "$place/own.csv"
 check "a file of one's own"
 says '2 customers, columns Name A "note" column_4'
 says 'No column "tenant"'
+says "All 5 values decrypt, now with version 2"
 
 printf 'a,b\n1,2\n3\n' >"$place/bad.csv"
 ! quickstart "$place/bad.csv"

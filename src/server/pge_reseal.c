@@ -405,7 +405,11 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 
 	writer = pge_write_begin();
 	foreach(cell, keys)
-		reseal_key(&run, *(uint64 *) lfirst(cell));
+	{
+		uint64	   *key_id = lfirst(cell);
+
+		reseal_key(&run, *key_id);
+	}
 	pge_write_end(&writer);
 	report(&run);
 	PG_RETURN_INT32(run.sealed);

@@ -1,4 +1,4 @@
-# 014_no_keeper.pl: where the keeper does not run for longer than it takes to
+# 019_no_keeper.pl: where the keeper does not run for longer than it takes to
 # start it again, who waits for it is told so, and does not wait until
 # pgenvelope.key_timeout.
 #

@@ -28,6 +28,10 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory);
 
+# Set by tests that rotate keys and are about something else: 0 leaves the
+# stored values as they are.
+our $rewrap_workers;
+
 # Directory for root keys and helpers: where no base backup goes.
 my $directory;
 
@@ -103,6 +107,9 @@ shared_preload_libraries = 'pgenvelope'
 pgenvelope.providers = '$providers'
 END
 	  if $options{preload} // 1;
+	$node->append_conf('postgresql.conf',
+		"pgenvelope.rewrap_workers = $rewrap_workers\n")
+	  if defined $rewrap_workers && ($options{preload} // 1);
 	$node->append_conf('postgresql.conf', $options{conf})
 	  if defined $options{conf};
 	return $node if exists $options{start} && !$options{start};

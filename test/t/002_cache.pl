@@ -19,6 +19,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $double = new_double('kms');
 my $node = new_node(
 	'main',

@@ -21,6 +21,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $file = new_key_file();
 my $case = new_key_file();
 my $passphrase = new_directory('passphrase') . '/secret';

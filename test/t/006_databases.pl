@@ -19,6 +19,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $key_file = new_key_file();
 my $node = new_node(
 	'main',

@@ -19,6 +19,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $key_bytes = random_bytes(32);
 my $node = new_node(
 	'primary',

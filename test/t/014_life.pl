@@ -24,13 +24,15 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $rounds = $ENV{PGENVELOPE_SOAK} || 3;
 my $key_bytes = random_bytes(32);
 my $node = new_node(
 	'main',
 	providers => 'main=file://' . new_key_file($key_bytes),
 	init => { allows_streaming => 1 },
-	conf => "restart_after_crash = on\npgenvelope.rewrap_workers = 0\n");
+	conf => "restart_after_crash = on\n");
 
 $node->safe_psql('postgres', <<'END');
 SELECT env_create_key('one', required_context => '{}');

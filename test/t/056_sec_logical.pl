@@ -15,6 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $node = new_node('main', init => { allows_streaming => 'logical' });
 
 # Both ends are in one server, so the slot is made apart.

@@ -15,6 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$PgEnvelope::rewrap_workers = 0;
+
 my $file = new_key_file();
 my $node = new_node('main', providers => "main=file://$file");
 

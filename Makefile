@@ -35,11 +35,12 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.
-REGRESS = catalog type equality storage reseal keys key_states key_transactions \
-	key_life canary retire destroy rights guard context encrypt tamper \
-	reencrypt rewrap update_method inplace trigger trigger_arguments use \
-	parallel maintenance inspect jwe vectors encodings settings stat \
-	many_keys sec_inspect sec_catalog sec_trigger
+REGRESS = catalog type equality storage reseal keys key_states \
+	key_transactions key_life canary retire destroy rights guard context \
+	encrypt tamper reencrypt rewrap update_method inplace trigger \
+	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
+	settings stat many_keys sec_inspect sec_catalog sec_trigger places census \
+	rewrap_job rewrap_failure
 ISOLATION = create_key grant rotate life evict drop_extension \
 	reencrypt rewrap update_method trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys sec_inspect sec_catalog \

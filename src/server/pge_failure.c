@@ -146,6 +146,21 @@ pge_failures_put_off(const PgeJob *job, Oid relation,
 }
 
 void
+pge_failures_forget_stale(const PgeJob *job, Oid relation)
+{
+	Oid			types[] = {INT8OID, OIDOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation)};
+
+	pge_write_run("DELETE FROM pgenvelope.rewrap_failure f"
+				  " USING pgenvelope.rewrap_target t"
+				  " WHERE f.job_id = $1 AND f.relation = $2"
+				  " AND t.job_id = $1 AND t.relation = $2 AND t.attribute = 0"
+				  " AND f.last_at < t.started_at",
+				  lengthof(types), types, values, NULL);
+}
+
+void
 pge_failures_forget(const PgeJob *job, Oid relation)
 {
 	Oid			types[] = {INT8OID, OIDOID};

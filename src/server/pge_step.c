@@ -261,6 +261,8 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	if (batch.end == PGE_BATCH_REWRITTEN)
 		pge_target_begin_anew(job, target);
 	queue_failures(job, &batch, result);
+	if (batch.end == PGE_BATCH_DONE)
+		pge_failures_forget_stale(job, target->relation);
 	if (batch.end == PGE_BATCH_UNAVAILABLE)
 		meet_problem(job, &batch, result);
 	else

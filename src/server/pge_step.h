@@ -125,6 +125,11 @@ extern uint64 pge_failures_done(const PgeJob *job, Oid relation,
 extern void pge_failures_put_off(const PgeJob *job, Oid relation,
 								 const ItemPointerData *tids, int count,
 								 int wait_ms);
+/*
+ * Forgets failures of a table that a whole pass has not met again: the rows
+ * have moved, and are queued where they are now.
+ */
+extern void pge_failures_forget_stale(const PgeJob *job, Oid relation);
 extern void pge_failures_forget(const PgeJob *job, Oid relation);
 
 /* pge_proof.c: a step of a job that is proving. */

@@ -1,0 +1,100 @@
+-- Values that cannot be moved are queued by category and tried again ever
+-- more rarely; they hold up no other value, and the job ends when they are
+-- repaired, or gone.
+\i test/sql/include/prepare.sql
+\i test/sql/include/rewrap.sql
+
+SET search_path = failure, public;
+CREATE SCHEMA failure;
+SELECT env_create_key('failure', required_context => '{}') > 0 AS created;
+CREATE TABLE t (id int PRIMARY KEY, a envelope, b envelope);
+INSERT INTO t SELECT n, env_encrypt('a', '{}', 'failure'),
+    env_encrypt('b', '{}', 'failure') FROM generate_series(1, 200) n;
+CREATE TABLE good AS SELECT * FROM t;
+CREATE VIEW failures AS
+SELECT relation, "column", row_at, category, attempts,
+       next_try - last_at AS wait
+FROM pgenvelope.rewrap_failures WHERE relation = 'failure.t'
+ORDER BY row_at, "column";
+
+-- Poison: a bit of the wrap, and versions that are not there.
+CREATE FUNCTION poison(value envelope, at int, byte bytea) RETURNS envelope
+LANGUAGE sql AS $$
+    SELECT pg_temp.envelope(overlay(pg_temp.bytes(value) PLACING byte FROM at))
+$$;
+UPDATE t SET a = poison(a, 20,
+    set_byte('\x00', 0, get_byte(pg_temp.bytes(a), 19) # 1)) WHERE id = 3;
+UPDATE t SET b = poison(b, 3, '\x0909') WHERE id = 4;
+UPDATE t SET a = poison(a, 3, '\x0909') WHERE id = 5;
+VACUUM FULL t;
+
+SELECT env_rotate_key('failure');
+SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
+CALL pg_temp.finish(:job);
+
+-- All others have moved; the job waits, says so, and proves nothing.
+SELECT version, count(*) FROM (
+    SELECT env_key_version(a) AS version FROM t
+    UNION ALL SELECT env_key_version(b) FROM t) AS v GROUP BY 1 ORDER BY 1;
+SELECT relation, "column", category FROM failures;
+SELECT state, message FROM pgenvelope.rewrap_job WHERE job_id = :job;
+SELECT count(*) FROM pgenvelope.key_proof
+JOIN pgenvelope.key USING (key_id) WHERE name = 'failure';
+
+-- Each failure waits for twice as long.
+UPDATE pgenvelope.rewrap_failure SET attempts = 1 WHERE job_id = :job;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+SELECT "column", attempts, wait FROM failures;
+UPDATE pgenvelope.rewrap_failure SET attempts = 100 WHERE job_id = :job;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+SELECT "column", attempts, wait FROM failures;
+
+-- Without being asked, when the time has come.
+UPDATE pgenvelope.rewrap_failure SET attempts = 1, next_try = now()
+WHERE job_id = :job;
+UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = :job;
+SELECT step, failed FROM env_rewrap_step(:job);
+SELECT DISTINCT attempts FROM failures;
+
+-- Two are repaired, where they are and by a new row; one is deleted.
+UPDATE t SET a = good.a FROM good WHERE t.id = good.id AND t.id = 3;
+UPDATE t SET b = good.b FROM good WHERE t.id = good.id AND t.id = 4;
+DELETE FROM t WHERE id = 5;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+SELECT count(*) FROM failures;
+SELECT count(*) FROM t
+WHERE env_key_version(a) <> 2 OR env_key_version(b) <> 2
+   OR env_decrypt(a, '{}') <> 'a' OR env_decrypt(b, '{}') <> 'b';
+
+-- Too many: the job pauses, and goes on when it is told to.
+CREATE TABLE many AS
+SELECT n AS id, poison(env_encrypt('a', '{}', 'failure'), 3, '\x0909') AS a
+FROM generate_series(1, 20) n;
+SET pgenvelope.rewrap_max_failures = 10;
+SELECT env_rewrap_start('failure') AS job \gset
+CALL pg_temp.finish(:job);
+SELECT state, message FROM pgenvelope.rewrap_job WHERE job_id = :job;
+SELECT env_rewrap_resume(:job);
+CALL pg_temp.finish(:job);
+DELETE FROM many;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+
+-- A cancelled job has no failures, nor has a table that was dropped.
+INSERT INTO many SELECT 1, poison(a, 3, '\x0909') FROM good LIMIT 1;
+SELECT env_rewrap_start('failure') AS job \gset
+CALL pg_temp.finish(:job);
+SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
+SELECT env_rewrap_cancel(:job);
+SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
+SELECT env_rewrap_start('failure') AS job \gset
+CALL pg_temp.finish(:job);
+DROP TABLE many;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+
+SET client_min_messages = error;
+DROP SCHEMA failure CASCADE;

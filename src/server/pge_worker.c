@@ -43,8 +43,8 @@
 
 static PgeWorkerSlot *slot;
 static uint32 serial;
-static int64 turn_over_ms;		/* others may have our place from then on */
-static int64 next_care_ms;		/* when pge_rotate_due is called again */
+static int64 began_ms;			/* a naptime later others may have our place */
+static int64 next_care_ms;		/* when keys are looked after again */
 
 /* ---------------------------------------------------------------- */
 /* Beginning and ending                                             */
@@ -119,7 +119,7 @@ end_worker(PgeWorkerEnd end, int64 again_ms)
 static bool
 must_make_room(void)
 {
-	bool		is_turn_over = pge_clock_ms() >= turn_over_ms;
+	bool		is_turn_over = pge_clock_ms() >= began_ms + pge_rewrap_naptime;
 	int			before_us = 0;
 
 	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
@@ -203,7 +203,7 @@ run(PgeWork *work)
 }
 
 static void
-run_care(PgeWork *work)
+run_rotate(PgeWork *work)
 {
 	pgstat_report_activity(STATE_RUNNING,
 						   "pgenvelope: looking for keys to be rotated");
@@ -348,7 +348,7 @@ do_step(int64 job_id)
 	PgeWork		work = {.run = run_step, .job_id = job_id};
 	const PgeStepResult *result = &work.result;
 	int64		next_ms;
-	int64		began_ms = pge_clock_ms();
+	int64		step_ms = pge_clock_ms();
 
 	wait_for_standbys(job_id);
 	if (last_job != job_id)
@@ -368,7 +368,7 @@ do_step(int64 job_id)
 	if (result->rows_seen > 0)
 	{
 		count_step(result);
-		log_batch(job_id, result, pge_clock_ms() - began_ms);
+		log_batch(job_id, result, pge_clock_ms() - step_ms);
 	}
 	log_job(job_id, result);
 	next_ms = pge_pace_end(result->rows_seen, result->bytes,
@@ -382,7 +382,7 @@ do_step(int64 job_id)
 static void
 take_care(void)
 {
-	PgeWork		rotate = {.run = run_care};
+	PgeWork		rotate = {.run = run_rotate};
 	PgeWork		read_back = {.run = run_read_back};
 
 	if (pge_clock_ms() < next_care_ms)
@@ -421,7 +421,7 @@ pgenvelope_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
 	pge_activity_begin_worker(DatumGetInt32(arg));
 	pge_work_init(&slot->memory);
-	turn_over_ms = pge_clock_ms() + pge_rewrap_naptime;
+	began_ms = pge_clock_ms();
 	for (;;)
 	{
 		look_around();

@@ -26,7 +26,8 @@ use Time::HiRes qw(time usleep);
 our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
-  percentile keeper_pid kill_process source_directory);
+  percentile keeper_pid kill_process source_directory new_values
+  wait_for_jobs hold_job worker_pid set_setting);
 
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
@@ -232,6 +233,83 @@ sub percentile
 	my $rank = int($p / 100 * @sorted + 0.999999);
 
 	return $sorted[ ($rank || 1) - 1 ];
+}
+
+# ---------------------------------------------------------------------------
+# Rewrap jobs
+# ---------------------------------------------------------------------------
+
+# A key, and a table "value" of values under it with their plaintexts.
+sub new_values
+{
+	my ($node, $database, $key, $rows) = @_;
+
+	$node->safe_psql($database, <<"END");
+SELECT env_create_key('$key', required_context => '{"tenant": null}');
+CREATE TABLE value (id int PRIMARY KEY, plain text, v envelope)
+WITH (fillfactor = 50);
+INSERT INTO value
+SELECT i, 'plain ' || i, env_encrypt('plain ' || i, '{"tenant": "acme"}', '$key')
+FROM generate_series(1, $rows) i;
+END
+	return;
+}
+
+# Polls until no job of a database is to be done any more.
+sub wait_for_jobs
+{
+	my ($node, $database) = @_;
+
+	$node->poll_query_until($database, <<'END')
+SELECT NOT EXISTS (SELECT FROM pgenvelope.rewrap_job
+    WHERE state NOT IN ('complete', 'cancelled'))
+END
+	  or die 'a job was not completed: '
+	  . $node->safe_psql($database,
+		'SELECT j FROM pgenvelope.rewrap_job j ORDER BY job_id DESC LIMIT 1');
+	return;
+}
+
+# Changes a setting for good, and tells every process.
+sub set_setting
+{
+	my ($node, $name, $value) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $name = '$value'");
+	$node->reload;
+	return;
+}
+
+# The worker that is doing a job of a database; waits for one.
+sub worker_pid
+{
+	my ($node, $database) = @_;
+	my $pid;
+
+	wait_until(
+		sub {
+			$pid = $node->safe_psql('postgres', <<"END");
+SELECT a.pid FROM pgenvelope.rewrap_activity() a
+JOIN pg_database d ON d.oid = a.database
+WHERE d.datname = '$database' AND a.job_id IS NOT NULL
+END
+			return $pid ne '';
+		},
+		"a worker is busy in $database");
+	return $pid;
+}
+
+# Rotates a key at a rate so low that the job lasts as long as the test wants
+# it to; returns the worker's pid.  Ended by setting the rate to 0 and
+# advancing the clock.
+sub hold_job
+{
+	my ($node, $database, $key) = @_;
+
+	set_setting($node, 'pgenvelope.rewrap_batch_blocks', 1);
+	set_setting($node, 'pgenvelope.rewrap_rate', 1);
+	$node->safe_psql($database, "SELECT env_rotate_key('$key')");
+	return worker_pid($node, $database);
 }
 
 # ---------------------------------------------------------------------------

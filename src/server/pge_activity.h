@@ -70,7 +70,6 @@ typedef struct PgeMemory
 {
 	int			failures;		/* errors since the last success */
 	uint32		logged_error;	/* hash of the last error that was logged */
-	int64		logged_job;		/* whose start was logged last */
 } PgeMemory;
 
 typedef struct PgeWorkerSlot

@@ -276,28 +276,6 @@ log_batch(int64 job_id, const PgeStepResult *result, int64 ms)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* Says when a job begins, and when it is complete, paused or cancelled. */
-static void
-log_job(int64 job_id, const PgeStepResult *result)
-{
-	if (result->end == PGE_STEP_OVER && result->state[0] != '\0')
-		ereport(LOG,
-				(errmsg("rewrap job " INT64_FORMAT " is %s", job_id,
-						result->state),
-				 result->message[0] == '\0' ?
-					 0 :
-					 errdetail_internal("%s", result->message),
-				 errhidestmt(true), errhidecontext(true)));
-	else if (result->end == PGE_STEP_MORE &&
-			 slot->memory.logged_job != job_id)
-	{
-		ereport(LOG,
-				(errmsg("rewrap job " INT64_FORMAT " is going on", job_id),
-				 errhidestmt(true), errhidecontext(true)));
-		slot->memory.logged_job = job_id;
-	}
-}
-
 static void
 show(int64 job_id, const PgeStepResult *result)
 {
@@ -370,7 +348,6 @@ do_step(int64 job_id)
 		count_step(result);
 		log_batch(job_id, result, pge_clock_ms() - step_ms);
 	}
-	log_job(job_id, result);
 	next_ms = pge_pace_end(result->rows_seen, result->bytes,
 						   result->in_place > 0);
 	sleep_until(next_ms);

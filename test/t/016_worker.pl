@@ -79,7 +79,7 @@ cmp_ok(counter($node, 'rewrap_batches'), '>', 0, 'in batches');
 poll_processes('rewrap worker', 0);
 pass('the worker ends when there is nothing left to do');
 $node->wait_for_log(qr/LOG:  rewrap job 1 is complete/);
-is(times_logged(qr/LOG:  rewrap job 1 is going on/), 1, 'the log has its start');
+is(times_logged(qr/LOG:  rewrap job 1 is running/), 1, 'the log has its start');
 is(times_logged(qr/LOG:  rewrap job 1 is complete/), 1, 'and its end');
 is(times_logged(qr/rewrap batch:/), 0, 'but not its batches');
 

@@ -122,7 +122,7 @@ static struct varlena *
 seal_opened(PgeKeyVersion *target, PgeOpened *opened,
 			const envl_bound_context *bound, PgeProblem *problem)
 {
-	struct varlena *sealed = NULL;
+	struct varlena *volatile sealed = NULL;
 
 	PG_TRY();
 	{
@@ -130,11 +130,13 @@ seal_opened(PgeKeyVersion *target, PgeOpened *opened,
 						  pge_varlena_view(opened->plaintext), bound,
 						  problem);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		pge_opened_discard(opened);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pge_opened_discard(opened);
 	return sealed;
 }
 

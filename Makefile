@@ -41,12 +41,8 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
 	settings stat many_keys sec_inspect sec_catalog sec_trigger places census \
 	rewrap_job rewrap_failure
-ISOLATION = create_key grant rotate life evict drop_extension \
-	reencrypt rewrap update_method trigger trigger_arguments use parallel maintenance inspect jwe \
-	vectors encodings settings stat many_keys sec_inspect sec_catalog \
-	sec_trigger
 ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
-	administration
+	proof administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
 TAP_TESTS = 1

@@ -131,13 +131,12 @@ is_running(const char *name, bool prepared)
 	return !VirtualXactLock(transaction, false);
 }
 
-/* How many of the transactions noted are running still. */
-static int
+/* Whether one of the transactions noted is running still. */
+static bool
 still_running(const PgeJob *job)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(job->job_id)};
-	int			running = 0;
 	uint64		count;
 
 	count = pge_write_run("SELECT name, (p.transaction IS NOT NULL)::int::bigint"
@@ -150,9 +149,9 @@ still_running(const PgeJob *job)
 	for (uint64 i = 0; i < count; i++)
 	{
 		if (is_running(pge_row_text((int) i, 1), pge_row_int((int) i, 2) != 0))
-			running++;
+			return true;
 	}
-	return running;
+	return false;
 }
 
 /* ---------------------------------------------------------------- */
@@ -353,8 +352,6 @@ prove(PgeJob *job, PgeStepResult *result)
 void
 pge_proof_step(PgeJob *job, PgeStepResult *result)
 {
-	int			running;
-
 	strlcpy(result->phase, "proving", sizeof(result->phase));
 
 	/* Own changes that are not committed may yet be undone, or followed. */
@@ -371,11 +368,9 @@ pge_proof_step(PgeJob *job, PgeStepResult *result)
 					 "waiting for a change of keys to end");
 		return;
 	}
-	running = still_running(job);
-	if (running > 0)
+	if (still_running(job))
 		wait_for(job, result, PGE_LOCK_WAIT_MS,
-				 psprintf("waiting for transactions that were there before the proof: %d",
-						  running));
+				 "waiting for transactions that were there before the proof");
 	else
 		prove(job, result);
 }

@@ -191,6 +191,19 @@ note_exhausted(bool is_exhausted_now)
 	is_exhausted = is_exhausted_now;
 }
 
+static bool
+has_workers(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, pge_databases)
+	{
+		if (((PgeDatabase *) lfirst(cell))->is_running)
+			return true;
+	}
+	return false;
+}
+
 static void
 start_worker(PgeDatabase *database, int i, int64 now)
 {
@@ -216,9 +229,15 @@ start_worker(PgeDatabase *database, int i, int64 now)
 	database->is_running = RegisterDynamicBackgroundWorker(&worker,
 														   &handles[i]);
 	MemoryContextSwitchTo(old_context);
-	note_exhausted(!database->is_running);
 	if (database->is_running)
+	{
+		note_exhausted(false);
 		return;
+	}
+
+	/* Fewer workers than there may be is no reason to say anything. */
+	if (!has_workers())
+		note_exhausted(true);
 	handles[i] = NULL;
 	slot->state = PGE_WORKER_FREE;
 	database->due_ms = now + pge_rewrap_naptime;

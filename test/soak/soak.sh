@@ -15,7 +15,8 @@
 #
 # The others are tests of test/t at length:
 #
-# rewrap-kills       016_worker.pl, 20 kills of each process by each method
+# rewrap-kills       017_worker_crash.pl, 20 kills of each process in a job, and
+#                    016_inplace_job.pl, 20 kills in a job in place
 # rewrap-reads       015_inplace.pl, 120 s of reads on primary and standby
 # rewrap-concurrent  017_concurrent.pl, 120 s of writes and DDL by each method
 # create-kills       014_life.pl, 50 kills while keys are made
@@ -249,8 +250,9 @@ long_test() {
 }
 
 part_rewrap_kills() {
-    long_test 016_worker.pl 20 \
-        "jobs survive 20 kills of each process"
+    long_test 017_worker_crash.pl 20 \
+        "jobs survive 20 kills of worker, launcher and postmaster"
+    long_test 016_inplace_job.pl 20 "jobs in place survive 20 kills"
 }
 
 part_rewrap_reads() {

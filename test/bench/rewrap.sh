@@ -15,7 +15,8 @@ source test/setup/cluster.sh
 
 cluster_up "shared_buffers = ${BUFFERS:-1GB}" "max_wal_size = 16GB" \
     "jit = off" "max_parallel_workers_per_gather = 0" "autovacuum = off" \
-    "synchronous_commit = off" "pgenvelope.rewrap_workers = 0"
+    "synchronous_commit = off" "pgenvelope.rewrap_workers = 0" \
+    "pgenvelope.rewrap_rate = 0"
 printf '%s; %s; OpenSSL %s\n' \
     "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)" \
     "$(cluster_as "$bin/postgres" --version)" \

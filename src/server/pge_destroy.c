@@ -323,7 +323,9 @@ destroy_all(const PgeChange *change, bool shred)
 		pge_raise(&problem);
 	}
 	foreach(cell, versions)
+	{
 		destroy_one(change, lfirst_int(cell), true);
+	}
 }
 
 Datum

@@ -178,7 +178,9 @@ take_census(Census *census)
 			census->tables++;
 	}
 	foreach(cell, census->counts)
+	{
 		census->values_read += ((PgeCount *) lfirst(cell))->count;
+	}
 	return changed == NULL;
 }
 

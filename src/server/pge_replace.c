@@ -80,6 +80,9 @@ pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 	ExecOpenIndices(replacer->result, false);
 	replacer->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(relation),
 											&TTSOpsVirtual);
+	replacer->patched = ExecInitExtraTupleSlot(estate,
+											   RelationGetDescr(relation),
+											   &TTSOpsHeapTuple);
 	replacer->locked = ExecInitExtraTupleSlot(estate,
 											  RelationGetDescr(relation),
 											  table_slot_callbacks(relation));
@@ -98,29 +101,66 @@ MemoryContext
 pge_replacer_load(PgeReplacer *replacer, HeapTuple row)
 {
 	TupleTableSlot *slot = replacer->slot;
+	TupleDesc	descriptor = slot->tts_tupleDescriptor;
 
 	ExecClearTuple(slot);
+	ExecClearTuple(replacer->patched);
 	ResetPerTupleExprContext(replacer->estate);
-	heap_deform_tuple(row, slot->tts_tupleDescriptor, slot->tts_values,
-					  slot->tts_isnull);
+	heap_deform_tuple(row, descriptor, slot->tts_values, slot->tts_isnull);
+	replacer->row = row;
+	replacer->is_same_shape =
+		HeapTupleHeaderGetNatts(row->t_data) == descriptor->natts &&
+		!(descriptor->constr && descriptor->constr->has_generated_stored);
 	return GetPerTupleMemoryContext(replacer->estate);
+}
+
+void
+pge_replacer_put(PgeReplacer *replacer, AttrNumber attribute, Datum value)
+{
+	replacer->slot->tts_values[attribute - 1] = value;
+	replacer->is_same_shape = false;
+}
+
+uint8 *
+pge_replacer_bytes(PgeReplacer *replacer, AttrNumber attribute)
+{
+	Datum		value = replacer->slot->tts_values[attribute - 1];
+	struct varlena *bytes = (struct varlena *) DatumGetPointer(value);
+
+	/* A default that is older than the row belongs to the descriptor. */
+	if (attribute > HeapTupleHeaderGetNatts(replacer->row->t_data) ||
+		VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
+		return NULL;
+	return (uint8 *) VARDATA_ANY(bytes);
+}
+
+/*
+ * The new row.  The slot's values point into the row, so it has what was
+ * overwritten there; but to form it anew can be spared.
+ */
+static TupleTableSlot *
+new_row(PgeReplacer *replacer)
+{
+	if (!replacer->is_same_shape)
+		return ExecStoreVirtualTuple(replacer->slot);
+	return ExecStoreHeapTuple(replacer->row, replacer->patched, false);
 }
 
 /* What UPDATE computes and checks before it writes a row. */
 static void
-check_row(PgeReplacer *replacer)
+check_row(PgeReplacer *replacer, TupleTableSlot *slot)
 {
 	Relation	relation = replacer->relation;
 	TupleConstr *constraints = RelationGetDescr(relation)->constr;
 
 	if (constraints != NULL && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(replacer->result, replacer->estate,
-								   replacer->slot, CMD_UPDATE);
+								   slot, CMD_UPDATE);
 	if (relation->rd_rel->relispartition)
-		(void) ExecPartitionCheck(replacer->result, replacer->slot,
-								  replacer->estate, true);
+		(void) ExecPartitionCheck(replacer->result, slot, replacer->estate,
+								  true);
 	if (constraints != NULL)
-		ExecConstraints(replacer->result, replacer->slot, replacer->estate);
+		ExecConstraints(replacer->result, slot, replacer->estate);
 }
 
 static bool
@@ -144,8 +184,10 @@ lock_row(PgeReplacer *replacer, ItemPointer tid)
  * nothing to wait for.
  */
 static bool
-update_row(PgeReplacer *replacer, ItemPointer tid, PgeUpdateIndexes *indexes)
+update_row(PgeReplacer *replacer, TupleTableSlot *slot,
+		   PgeUpdateIndexes *indexes)
 {
+	ItemPointerData tid = replacer->row->t_self;
 	TM_FailureData failure;
 	LockTupleMode mode;
 	TM_Result	result;
@@ -153,13 +195,13 @@ update_row(PgeReplacer *replacer, ItemPointer tid, PgeUpdateIndexes *indexes)
 
 	for (;;)
 	{
-		result = table_tuple_update(replacer->relation, tid, replacer->slot,
+		result = table_tuple_update(replacer->relation, &tid, slot,
 									replacer->command, replacer->snapshot,
 									InvalidSnapshot, wait, &failure, &mode,
 									indexes);
 		if (wait || result != TM_BeingModified)
 			return result == TM_Ok;
-		if (!lock_row(replacer, tid))
+		if (!lock_row(replacer, &tid))
 			return false;
 		wait = true;
 	}
@@ -197,15 +239,14 @@ refuse_deferred_check(PgeReplacer *replacer, List *recheck)
 }
 
 bool
-pge_replace(PgeReplacer *replacer, ItemPointer tid)
+pge_replace(PgeReplacer *replacer)
 {
-	TupleTableSlot *slot = replacer->slot;
+	TupleTableSlot *slot = new_row(replacer);
 	PgeUpdateIndexes indexes;
 
-	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = RelationGetRelid(replacer->relation);
-	check_row(replacer);
-	if (!update_row(replacer, tid, &indexes))
+	check_row(replacer, slot);
+	if (!update_row(replacer, slot, &indexes))
 		return false;
 	if (replacer->result->ri_NumIndices > 0)
 		refuse_deferred_check(replacer,

@@ -110,7 +110,9 @@ pge_targets_sync(const PgeJob *job)
 
 	delete_others(job, places);
 	foreach(cell, places)
+	{
 		upsert_target(job, lfirst(cell));
+	}
 }
 
 /* ---------------------------------------------------------------- */

@@ -30,26 +30,43 @@ pge_update_failed(PgeUpdate *update, AttrNumber attribute, ItemPointer tid,
 	MemoryContextSwitchTo(old_context);
 }
 
-/* A value as it is to be, in the current memory context; or NULL. */
-static struct varlena *
-new_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute,
-		  PgeRewrapItem *item, Datum old)
+/* Gives a value its new wrap. */
+static void
+put_wrap(PgeUpdate *update, AttrNumber attribute, const PgeRewrapItem *item)
 {
-	struct varlena *value;
-	PgeProblem	problem;
+	uint8	   *bytes = pge_replacer_bytes(&update->replacer, attribute);
+	struct varlena *whole;
 
-	if (update->contexts == NULL)
+	if (bytes == NULL)
 	{
-		value = PG_DETOAST_DATUM_COPY(old);
-		memcpy(VARDATA(value), item->new_prefix, PGE_WRAP_PREFIX);
-		return value;
+		Datum		old = update->replacer.slot->tts_values[attribute - 1];
+
+		whole = PG_DETOAST_DATUM_COPY(old);
+		bytes = (uint8 *) VARDATA(whole);
+		pge_replacer_put(&update->replacer, attribute, PointerGetDatum(whole));
 	}
-	value = pge_reencrypt(&update->batch->rewrap,
-						  update->contexts[attribute - 1],
-						  update->table.relation, row->tuple, old, &problem);
+	memcpy(bytes, item->new_prefix, PGE_WRAP_PREFIX);
+}
+
+/* Seals a value anew; false: item->outcome says why not. */
+static bool
+put_sealed(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute,
+		   PgeRewrapItem *item)
+{
+	Datum		old = update->replacer.slot->tts_values[attribute - 1];
+	PgeProblem	problem;
+	struct varlena *value = pge_reencrypt(&update->batch->rewrap,
+										  update->contexts[attribute - 1],
+										  update->table.relation, row->tuple,
+										  old, &problem);
+
 	if (value == NULL)
+	{
 		item->outcome = problem.outcome;
-	return value;
+		return false;
+	}
+	pge_replacer_put(&update->replacer, attribute, PointerGetDatum(value));
+	return true;
 }
 
 /* Puts a value into the new row. */
@@ -57,14 +74,13 @@ static bool
 put_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute,
 		  PgeRewrapItem *item)
 {
-	Datum	   *value = &update->replacer.slot->tts_values[attribute - 1];
-	struct varlena *changed = new_value(update, row, attribute, item, *value);
-
-	if (changed == NULL)
+	if (update->contexts == NULL)
+		put_wrap(update, attribute, item);
+	else if (!put_sealed(update, row, attribute, item))
 		return false;
-	*value = PointerGetDatum(changed);
 	if (OidIsValid(update->domains[attribute - 1]))
-		domain_check(*value, false, update->domains[attribute - 1],
+		domain_check(update->replacer.slot->tts_values[attribute - 1], false,
+					 update->domains[attribute - 1],
 					 &update->domain_states[attribute - 1],
 					 update->replacer.estate->es_query_cxt);
 	return true;
@@ -87,7 +103,7 @@ write_row(PgeUpdate *update, PgeUpdateRow *row)
 	MemoryContextSwitchTo(old_context);
 	if (moved == 0)
 		return;
-	if (pge_replace(&update->replacer, &row->tuple->t_self))
+	if (pge_replace(&update->replacer))
 	{
 		update->rewrapped += moved;
 		update->written += row->bytes;

@@ -73,9 +73,11 @@ static PgeWorkEnd
 run_in_transaction(PgeWork *work)
 {
 	bool		is_absent;
-	ErrorContextCallback callback = {
-		.callback = describe, .arg = work, .previous = error_context_stack};
+	ErrorContextCallback callback;
 
+	callback.callback = describe;
+	callback.arg = work;
+	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();

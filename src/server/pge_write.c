@@ -15,6 +15,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/syscache.h"
 
 #include "pge_compat.h"
@@ -65,16 +66,55 @@ pge_write_end(const PgeWriter *writer)
 	SetUserIdAndSecContext(writer->user, writer->security_context);
 }
 
-/* Runs one statement; returns how many rows it wrote. */
+typedef struct PlanEntry
+{
+	const char *statement;		/* hash key: its address, not its text */
+	SPIPlanPtr	plan;
+} PlanEntry;
+
+/*
+ * The plan of a statement, kept for the next time: a batch is recorded with
+ * half a dozen statements, and to plan those anew costs as much as to move
+ * some hundred values.
+ */
+static SPIPlanPtr
+kept_plan(const char *statement, int count, Oid *types)
+{
+	static HTAB *plans = NULL;
+	PlanEntry  *entry;
+	SPIPlanPtr	plan;
+
+	if (plans == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(statement);
+		control.entrysize = sizeof(PlanEntry);
+		plans = hash_create("pgenvelope statements", 64, &control,
+							HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(plans, &statement, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+	plan = SPI_prepare(statement, count, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	entry = hash_search(plans, &statement, HASH_ENTER, NULL);
+	SPI_keepplan(plan);
+	entry->plan = plan;
+	return plan;
+}
+
 uint64
 pge_write_run(const char *statement, int count, Oid *types, Datum *values,
 			  const char *nulls)
 {
-	int			result = SPI_execute_with_args(statement, count, types, values,
-											   nulls, false, 0);
+	SPIPlanPtr	plan = kept_plan(statement, count, types);
+	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
 
 	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s",
+		elog(ERROR, "SPI_execute_plan failed: %s",
 			 SPI_result_code_string(result));
 	return SPI_processed;
 }

@@ -28,7 +28,10 @@ typedef struct PgeWriter
 extern PgeWriter pge_write_begin(void);
 extern void pge_write_end(const PgeWriter *writer);
 
-/* Runs one statement; returns how many rows it wrote or found. */
+/*
+ * Runs one statement, of which the plan is kept: so it is a constant of the
+ * program.  Returns how many rows it wrote or found.
+ */
 extern uint64 pge_write_run(const char *statement, int count, Oid *types,
 							Datum *values, const char *nulls);
 

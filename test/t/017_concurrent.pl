@@ -23,7 +23,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seconds = $ENV{PGENVELOPE_SOAK} || 3;
+my $seconds = $ENV{PGENVELOPE_SOAK} || 2;
 my $rows = 2000;
 my $directory = new_directory('pgbench');
 my $node = new_node('main', conf => <<'END');

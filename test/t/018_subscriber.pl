@@ -21,7 +21,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seconds = $ENV{PGENVELOPE_SOAK} || 2;
+my $seconds = $ENV{PGENVELOPE_SOAK} || 1;
 my $directory = new_directory('pgbench');
 my $key_bytes = random_bytes(32);
 my %conf = (

@@ -267,6 +267,7 @@ CREATE TABLE pgenvelope.key_proof (
     tables      integer NOT NULL,
     values_read bigint NOT NULL,
     job_id      bigint,
+    uncovered   integer NOT NULL DEFAULT 0,
     PRIMARY KEY (key_id, version),
     FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
 );
@@ -284,6 +285,8 @@ COMMENT ON COLUMN pgenvelope.key_proof.tables IS 'tables that were read';
 COMMENT ON COLUMN pgenvelope.key_proof.values_read IS 'values that were read';
 COMMENT ON COLUMN pgenvelope.key_proof.job_id IS
     'the job that took it; null: env_prove_key';
+COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
+    'places that it passed over: with any, it is not enough to retire';
 
 CREATE TABLE pgenvelope.key_grant (
     key_id     bigint NOT NULL REFERENCES pgenvelope.key,

@@ -19,16 +19,24 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/backend_status.h"
+#include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "../core/envl_format.h"
 #include "pge_batch.h"
+#include "pge_catalog.h"
 #include "pge_census.h"
 #include "pge_compat.h"
 
 /* Blocks that are read under one lock: 32 MB. */
 #define CHUNK_BLOCKS 4096
+
+/*
+ * Key versions that need not exist to have a counter of their own, in one
+ * column: whoever forges values would have us keep one for each.
+ */
+#define FORGED_MAX 10000
 
 /* The most columns of a table. */
 #define COLUMNS_MAX MaxHeapAttributeNumber
@@ -45,13 +53,12 @@ typedef struct Counter
 	PgeCount   *count;
 } Counter;
 
-/* What was counted in a column; the last counter hit comes first. */
+/* What was counted in a column. */
 typedef struct Column
 {
 	AttrNumber	attribute;
-	int			used;
-	int			room;
-	Counter    *counters;
+	HTAB	   *counters;
+	Counter    *last;			/* that was hit */
 } Column;
 
 typedef struct Table
@@ -80,35 +87,55 @@ new_count(Oid relation, AttrNumber attribute, uint64 name)
 	return count;
 }
 
-/* The counter of a key version, moved to the front of its column's. */
+/*
+ * What to count a value under that names a key version which does not exist:
+ * the key, as of no version, or nothing at all.  The same name if it exists.
+ */
+static uint64
+existing_name(uint64 name)
+{
+	PgeCount   *read = new_count(InvalidOid, InvalidAttrNumber, name);
+	PgeKey	   *key = read->key_id != 0 ? pge_key_by_id(read->key_id) : NULL;
+	uint8		bytes[sizeof(name)];
+
+	if (key == NULL)
+		name = 0;
+	else if (pge_key_version(key, read->version) == NULL)
+	{
+		memcpy(bytes, &name, sizeof(name));
+		bytes[0] = bytes[1] = 0;
+		memcpy(&name, bytes, sizeof(name));
+	}
+	pfree(read);
+	return name;
+}
+
+/* The counter of a key version. */
 static Counter *
 find_counter(Oid relation, Column *column, uint64 name)
 {
-	Counter		found = {name, NULL};
-	int			i;
+	Counter    *counter;
+	bool		found;
 
-	for (i = 0; i < column->used; i++)
+	if (column->counters == NULL)
 	{
-		if (column->counters[i].name == name)
-			break;
+		HASHCTL		control = {.keysize = sizeof(uint64),
+							   .entrysize = sizeof(Counter),
+							   .hcxt = CurrentMemoryContext};
+
+		column->counters = hash_create("pgenvelope census", 16, &control,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	if (i < column->used)
-		found = column->counters[i];
-	else
+	counter = hash_search(column->counters, &name, HASH_FIND, NULL);
+	if (counter == NULL)
 	{
-		if (column->used == column->room)
-		{
-			column->room = Max(4, 2 * column->room);
-			column->counters = column->counters == NULL ?
-				palloc(column->room * sizeof(Counter)) :
-				repalloc(column->counters, column->room * sizeof(Counter));
-		}
-		found.count = new_count(relation, column->attribute, name);
-		column->used++;
+		if (hash_get_num_entries(column->counters) >= FORGED_MAX)
+			name = existing_name(name);
+		counter = hash_search(column->counters, &name, HASH_ENTER, &found);
+		if (!found)
+			counter->count = new_count(relation, column->attribute, name);
 	}
-	memmove(&column->counters[1], &column->counters[0], i * sizeof(Counter));
-	column->counters[0] = found;
-	return &column->counters[0];
+	return column->last = counter;
 }
 
 /* The bytes that name a value's key version; 0 if it is no value. */
@@ -149,7 +176,7 @@ static inline void
 count_value(Oid relation, Column *column, Datum value)
 {
 	uint64		name = name_of_datum(value);
-	Counter    *counter = column->counters;
+	Counter    *counter = column->last;
 
 	if (unlikely(counter == NULL || counter->name != name))
 		counter = find_counter(relation, column, name);
@@ -185,7 +212,7 @@ count_blocks(Relation relation, Table *table, Snapshot snapshot,
 				continue;
 			count_value(table->relation, column, value);
 			if (wanted_key != 0 &&
-				column->counters->count->key_id == wanted_key)
+				column->last->count->key_id == wanted_key)
 				found = true;
 		}
 	}
@@ -209,13 +236,38 @@ new_table(Relation relation)
 	return table;
 }
 
+/* Whether it still has all the columns that it had. */
+static bool
+has_columns(const Table *table, const PgePlace *place)
+{
+	ListCell   *cell;
+
+	foreach(cell, place->attributes)
+	{
+		bool		found = false;
+
+		for (int i = 0; i < table->column_count && !found; i++)
+			found = table->columns[i].attribute == lfirst_int(cell);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 static List *
 take_counts(List *counts, const Table *table)
 {
 	for (int i = 0; i < table->column_count; i++)
 	{
-		for (int n = 0; n < table->columns[i].used; n++)
-			counts = lappend(counts, table->columns[i].counters[n].count);
+		HASH_SEQ_STATUS scan;
+		Counter    *counter;
+
+		if (table->columns[i].counters == NULL)
+			continue;
+		hash_seq_init(&scan, table->columns[i].counters);
+		while ((counter = hash_seq_search(&scan)) != NULL)
+			counts = lappend(counts, counter->count);
+		hash_destroy(table->columns[i].counters);
 	}
 	return counts;
 }
@@ -234,8 +286,9 @@ show_progress(const char *name, BlockNumber block, BlockNumber total)
 }
 
 /*
- * Counts the values of a table.  False: it was rewritten since pge_places
- * looked.  One that was dropped has no values.
+ * Counts the values of a table.  False: it was rewritten or dropped since
+ * pge_places looked, or a column was.  Its values may be elsewhere by now, in
+ * a table or a column that the snapshot does not have.
  */
 static bool
 count_table(const PgePlace *place, Snapshot snapshot, List **counts)
@@ -251,12 +304,13 @@ count_table(const PgePlace *place, Snapshot snapshot, List **counts)
 												 AccessShareLock);
 
 		if (relation == NULL)
-			return true;
-		same = relation->rd_rel->relfilenode == place->relfilenode;
+			return false;
+		if (table == NULL)
+			table = new_table(relation);
+		same = relation->rd_rel->relfilenode == place->relfilenode &&
+			has_columns(table, place);
 		if (same)
 		{
-			if (table == NULL)
-				table = new_table(relation);
 			total = RelationGetNumberOfBlocks(relation);
 			show_progress(place->name, block, total);
 			if (block < total)

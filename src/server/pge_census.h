@@ -20,6 +20,7 @@ typedef struct PgePlace
 	Oid			relfilenode;	/* of a table that is covered */
 	char	   *name;			/* schema.table, quoted, or a description */
 	List	   *columns;		/* of char * */
+	List	   *attributes;		/* their numbers */
 	const char *uncovered;		/* NULL: a job reaches it; else the reason */
 } PgePlace;
 
@@ -33,6 +34,9 @@ typedef struct PgePlace
  */
 extern List *pge_places(void);
 
+/* The same as of a snapshot, which must be the active one. */
+extern List *pge_places_then(void);
+
 /* How many values of one version of one key a column has. */
 typedef struct PgeCount
 {
@@ -45,9 +49,11 @@ typedef struct PgeCount
 
 /*
  * Counts the values of every covered place under one snapshot; returns
- * PgeCounts, and in *changed the first place that was rewritten since
- * pge_places looked, so that its rows may not be those of the snapshot, or
- * NULL.  What is being read is shown in pg_stat_activity.
+ * PgeCounts, and in *changed the first place that was rewritten or dropped
+ * since pge_places looked, or has lost a column, so that what is read may not
+ * be all that the snapshot has, or NULL.  What is being read is shown in
+ * pg_stat_activity.  Values of versions that do not exist may be counted
+ * together, as of version 0, or of key 0 where the key does not exist.
  */
 extern List *pge_census(List *places, Snapshot snapshot,
 						const PgePlace **changed);

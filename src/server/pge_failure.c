@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "pge_compat.h"
+#include "pge_guc.h"
 #include "pge_step.h"
 
 /* Rows that are tried again at a time. */
@@ -49,6 +50,13 @@ pge_failures_add(const PgeJob *job, Oid relation, List *failures)
 
 		pge_write_run(add_failure, lengthof(types), types, values, NULL);
 		added += (int) pge_row_int(0, 1);
+
+		/*
+		 * Enough to have the job paused.  Of the others the proof will tell
+		 * that they are there.
+		 */
+		if (added > pge_rewrap_max_failures)
+			break;
 	}
 	return added;
 }

@@ -108,7 +108,7 @@ add_row(Walk *walk, ItemPointer tid)
 	walk->rows[walk->row_count++] = *tid;
 }
 
-/* Notes the values of a tuple that are to be moved. */
+/* Notes the values of a tuple that may have to be moved. */
 static void
 read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 {
@@ -129,7 +129,7 @@ read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 			walk->row_bytes += len;
 		}
 		if (value == NULL ||
-			!pge_rewrap_wanted(&walk->batch->rewrap, value, len) ||
+			!pge_rewrap_concerns(&walk->batch->rewrap, value, len) ||
 			page->count == PGE_PAGE_VALUES)
 			continue;
 		walk->spots[walk->value_count].offset = ItemPointerGetOffsetNumber(
@@ -142,6 +142,28 @@ read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 	}
 	if (update)
 		add_row(walk, &tuple->t_self);
+}
+
+/*
+ * Strikes out those that stay, for which the catalog has to be read: nothing
+ * to be done with a page locked, since it takes other locks.
+ */
+static void
+keep_wanted(Walk *walk, GroupPage *page)
+{
+	int			kept = page->first;
+
+	for (int i = page->first; i < page->first + page->count; i++)
+	{
+		if (!pge_rewrap_wanted(&walk->batch->rewrap,
+							   walk->items[i].old_prefix, PGE_WRAP_PREFIX))
+			continue;
+		walk->spots[kept] = walk->spots[i];
+		walk->items[kept] = walk->items[i];
+		kept++;
+	}
+	page->count = kept - page->first;
+	walk->value_count = kept;
 }
 
 static Buffer
@@ -181,6 +203,7 @@ read_page(Walk *walk, BlockNumber block)
 		read_tuple(walk, page, &tuple);
 	}
 	UnlockReleaseBuffer(buffer);
+	keep_wanted(walk, page);
 	if (page->count > 0)
 		walk->page_count++;
 }

@@ -11,6 +11,7 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "pge_census.h"
 #include "pge_compat.h"
@@ -81,8 +82,8 @@ static const char places_query[] =
 
 	/* A constant that is not null, of such a type, in an expression. */
 	"), constant (pattern) AS ( "
-	"SELECT ':consttype (' || string_agg(type::text, '|') || ') :consttypmod -?\\d+' "
-	"|| ' :constcollid \\d+ :constlen -?\\d+ :constbyval (true|false)' "
+	"SELECT ':consttype (' || string_agg(type::text, '|') || ') :consttypmod -?[0-9]+' "
+	"|| ' :constcollid [0-9]+ :constlen -?[0-9]+ :constbyval (true|false)' "
 	"|| ' :constisnull false' "
 	"FROM holder "
 	"), expression (class, oid, tree, reason) AS ( "
@@ -110,17 +111,17 @@ static const char places_query[] =
 	") "
 
 	/* A row for each table, then one for each thing that is not covered. */
-	"SELECT relation, relfilenode, 0::smallint, name, array_agg(attname::text ORDER BY attnum), NULL "
+	"SELECT relation, relfilenode, 0::smallint, name, array_agg(attname::text ORDER BY attnum), NULL, array_agg(attnum ORDER BY attnum) "
 	"FROM stored WHERE kind IS NULL AND reason IS NULL "
 	"GROUP BY relation, relfilenode, name "
 	"UNION ALL "
 	"SELECT relation, 0, attnum, name || '.' || quote_ident(attname), "
 	"ARRAY[attname::text], "
-	"COALESCE(reason, 'column of ' || kind || ' type') "
+	"COALESCE(reason, 'column of ' || kind || ' type'), '{}' "
 	"FROM stored WHERE kind IS NOT NULL OR reason IS NOT NULL "
 	"UNION ALL "
 	"SELECT oid, 0, 0, pg_describe_object(class, oid, 0), '{}', "
-	"'constant in ' || reason "
+	"'constant in ' || reason, '{}' "
 	"FROM expression JOIN constant ON tree ~ pattern "
 	"ORDER BY 4";
 
@@ -145,6 +146,20 @@ names_of(ArrayType *array)
 	return names;
 }
 
+static List *
+numbers_of(ArrayType *array)
+{
+	List	   *numbers = NIL;
+	Datum	   *elements;
+	int			count;
+
+	deconstruct_array(array, INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &elements, NULL, &count);
+	for (int i = 0; i < count; i++)
+		numbers = lappend_int(numbers, DatumGetInt16(elements[i]));
+	return numbers;
+}
+
 static PgePlace *
 read_place(int row)
 {
@@ -159,22 +174,37 @@ read_place(int row)
 	place->columns = names_of(DatumGetArrayTypeP(field(row, 5, &isnull)));
 	reason = field(row, 6, &isnull);
 	place->uncovered = isnull ? NULL : TextDatumGetCString(reason);
+	place->attributes =
+		numbers_of(DatumGetArrayTypeP(field(row, 7, &isnull)));
 	return place;
 }
 
 List *
-pge_places(void)
+pge_places_then(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext procedure;
 	PgeWriter	writer = pge_write_begin();
 	List	   *places = NIL;
-	uint64		count = pge_write_run(places_query, 0, NULL, NULL, NULL);
 
+	/* Read-only: under the active snapshot, and no newer one. */
+	if (SPI_execute(places_query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for envelopes");
 	procedure = MemoryContextSwitchTo(caller);
-	for (uint64 i = 0; i < count; i++)
+	for (uint64 i = 0; i < SPI_processed; i++)
 		places = lappend(places, read_place((int) i));
 	MemoryContextSwitchTo(procedure);
 	pge_write_end(&writer);
+	return places;
+}
+
+List *
+pge_places(void)
+{
+	List	   *places;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	places = pge_places_then();
+	PopActiveSnapshot();
 	return places;
 }

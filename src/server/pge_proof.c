@@ -158,7 +158,7 @@ still_running(const PgeJob *job)
 /* The scan                                                         */
 /* ---------------------------------------------------------------- */
 
-/* False: a table was rewritten meanwhile. */
+/* False: a table was changed meanwhile. */
 static bool
 take_census(Census *census)
 {
@@ -166,8 +166,10 @@ take_census(Census *census)
 	ListCell   *cell;
 
 	memset(census, 0, sizeof(Census));
-	census->places = pge_places();
+
+	/* What is there under the snapshot: no less, and nothing newer. */
 	PushActiveSnapshot(GetTransactionSnapshot());
+	census->places = pge_places_then();
 	census->lsn = GetXLogInsertRecPtr();
 	census->taken_at = GetCurrentTimestamp();
 	census->counts = pge_census(census->places, GetActiveSnapshot(), &changed);
@@ -231,15 +233,16 @@ static void
 write_proofs(const PgeJob *job, const Census *census)
 {
 	Oid			types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, PG_LSNOID,
-						   INT4OID, INT8OID};
+						   INT4OID, INT8OID, INT4OID};
 	Datum		values[] = {
 		Int64GetDatum((int64) job->rewrap.key_id), Int64GetDatum(job->job_id),
 		TimestampTzGetDatum(census->taken_at), LSNGetDatum(census->lsn),
-		Int32GetDatum(census->tables), Int64GetDatum(census->values_read)};
+		Int32GetDatum(census->tables), Int64GetDatum(census->values_read),
+		Int32GetDatum(list_length(census->places) - census->tables)};
 
 	pge_write_run("INSERT INTO pgenvelope.key_proof (key_id, version, proved_at,"
-				  " lsn, tables, values_read, job_id)"
-				  " SELECT $1, version, $3, $4, $5, $6, $2"
+				  " lsn, tables, values_read, job_id, uncovered)"
+				  " SELECT $1, version, $3, $4, $5, $6, $2, $7"
 				  " FROM pgenvelope.key_version v"
 				  " WHERE key_id = $1 AND state IN ('deactivated', 'retired')"
 				  " AND version = ANY ((SELECT proves FROM pgenvelope.rewrap_job"
@@ -249,7 +252,7 @@ write_proofs(const PgeJob *job, const Census *census)
 				  " ON CONFLICT (key_id, version) DO UPDATE SET"
 				  " proved_at = EXCLUDED.proved_at, lsn = EXCLUDED.lsn,"
 				  " tables = EXCLUDED.tables, values_read = EXCLUDED.values_read,"
-				  " job_id = EXCLUDED.job_id",
+				  " job_id = EXCLUDED.job_id, uncovered = EXCLUDED.uncovered",
 				  lengthof(types), types, values, NULL);
 }
 
@@ -325,7 +328,7 @@ prove(PgeJob *job, PgeStepResult *result)
 	if (!take_census(&census))
 	{
 		wait_for(job, result, PGE_LOCK_WAIT_MS,
-				 "a table was rewritten during the proof, which begins again");
+				 "a table was changed during the proof, which begins again");
 		return;
 	}
 

@@ -34,12 +34,15 @@ static const char *const reasons[] = {
 	"  THEN 'There is no proof that no value needs it.'"
 	" WHEN p.proved_at <= v.deactivated_at"
 	"  THEN 'The last proof is of before it was deactivated.'"
+	" WHEN p.uncovered > 0"
+	"  THEN 'The last proof passed over ' || p.uncovered"
+	"  || ' places that were not covered then.'"
 	" ELSE 'The last proof, of ' || p.proved_at"
 	"  || ', is older than pgenvelope.proof_max_age.' END"
 	" FROM pgenvelope.key_version v"
 	" LEFT JOIN pgenvelope.key_proof p USING (key_id, version)"
 	" WHERE v.key_id = $1 AND v.version = $2"
-	" AND (p.proved_at > v.deactivated_at"
+	" AND (p.proved_at > v.deactivated_at AND p.uncovered = 0"
 	"  AND p.proved_at >= clock_timestamp() - make_interval(secs => $3))"
 	"  IS NOT TRUE",
 

@@ -56,14 +56,20 @@ prefix_key_id(const uint8 *prefix)
 }
 
 bool
+pge_rewrap_concerns(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
+{
+	return len >= PGE_WRAP_PREFIX && prefix[0] == ENVL_MAGIC_1 &&
+		prefix_key_id(prefix) == rewrap->key_id &&
+		prefix_version(prefix) != rewrap->target;
+}
+
+bool
 pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
 {
 	PgeKey	   *key;
 	PgeKeyVersion *version;
 
-	if (len < PGE_WRAP_PREFIX || prefix[0] != ENVL_MAGIC_1 ||
-		prefix_key_id(prefix) != rewrap->key_id ||
-		prefix_version(prefix) == rewrap->target)
+	if (!pge_rewrap_concerns(rewrap, prefix, len))
 		return false;
 	key = pge_key_by_id(rewrap->key_id);
 	version = key != NULL ? pge_key_version(key, prefix_version(prefix)) :

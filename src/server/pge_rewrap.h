@@ -35,6 +35,13 @@ extern bool pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix,
 							  size_t len);
 
 /*
+ * What of this the bytes alone say, without a look at the catalog: false if it
+ * need not be moved, whatever the state of its version.
+ */
+extern bool pge_rewrap_concerns(const PgeRewrap *rewrap, const uint8 *prefix,
+								size_t len);
+
+/*
  * The version that values are moved to, which can only be the active one.
  * NULL fills in problem.
  */

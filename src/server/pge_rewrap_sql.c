@@ -406,7 +406,7 @@ census_row(TupleDesc descriptor, const PgeCount *count)
 	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }
 
-/* Tables that are rewritten meanwhile are counted as of then. */
+/* Tables that are changed meanwhile are counted as of then. */
 static List *
 count_everything(void)
 {
@@ -417,7 +417,8 @@ count_everything(void)
 	{
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetLatestSnapshot());
-		counts = pge_census(pge_places(), GetActiveSnapshot(), &changed);
+		counts = pge_census(pge_places_then(), GetActiveSnapshot(),
+							&changed);
 		PopActiveSnapshot();
 	} while (changed != NULL);
 	return counts;

@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -142,7 +143,13 @@ try_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+
+		/*
+		 * To a session, a cancel is for it.  To a worker it is, as to
+		 * autovacuum, for the table, whose owner's code may raise it, too.
+		 */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+			MyBackendType != B_BG_WORKER)
 			ReThrowError(error);
 		failed = error_text(error);
 	}

@@ -42,6 +42,9 @@ pin_settings(void)
 		{"default_transaction_deferrable", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"session_replication_role", "origin"},
+		{"role", "none"},
+		{"exit_on_error", "off"},
+		{"standard_conforming_strings", "on"},
 		{"zero_damaged_pages", "off"},
 		{"synchronous_commit", "off"},
 	};

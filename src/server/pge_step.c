@@ -407,15 +407,48 @@ lock_steps(void)
 	return true;
 }
 
+static bool
+is_target_active(const PgeJob *job)
+{
+	PgeKey	   *key = pge_key_by_id(job->rewrap.key_id);
+	PgeKeyVersion *active = key != NULL ? pge_key_active(key) : NULL;
+
+	return active != NULL && active->version == job->rewrap.target;
+}
+
+/*
+ * Has everything told that has been committed.  Rows of a transaction can be
+ * seen a moment before it tells that the key has changed; until it has, it
+ * keeps its lock.
+ */
+static bool
+hear_of_commits(void)
+{
+	Oid			table = pge_table("key_version");
+
+	if (!ConditionalLockRelationOid(table, ShareLock))
+		return false;
+	UnlockRelationOid(table, ShareLock);
+	AcceptInvalidationMessages();
+	pge_catalog_begin();
+	return true;
+}
+
 /* A version that no longer encrypts has no values moved to it. */
 static bool
 target_encrypts(PgeJob *job, PgeStepResult *result)
 {
-	PgeKey	   *key = pge_key_by_id(job->rewrap.key_id);
-	PgeKeyVersion *active = key != NULL ? pge_key_active(key) : NULL;
 	char	   *message;
 
-	if (active != NULL && active->version == job->rewrap.target)
+	if (is_target_active(job))
+		return true;
+	if (!hear_of_commits())
+	{
+		wait_ms(result, PGE_LOCK_WAIT_MS,
+				"waiting for a change of keys to end");
+		return false;
+	}
+	if (is_target_active(job))
 		return true;
 	message = psprintf("version %u is no longer the active one",
 					   job->rewrap.target);

@@ -1216,8 +1216,10 @@ SELECT j.job_id,
        t.busy,
        t.bytes,
        t.batches,
-       CASE WHEN t.busy_ms > 0 THEN t.rows_seen * 1000 / t.busy_ms
-       END AS rows_per_second,
+       (t.rows_seen / NULLIF(GREATEST(
+            t.busy_ms / 1000.0,
+            extract(epoch FROM t.updated_at - t.started_at)), 0))::bigint
+           AS rows_per_second,
        CASE WHEN t.state = 'running' AND j.state = 'running'
              AND t.next_block > 0
             THEN t.updated_at + (t.updated_at - t.started_at)

@@ -155,6 +155,8 @@ look(PgeBatch *batch, PgeTable *table)
 	if (table->column_count == 0)
 		return false;
 	batch->total_blocks = RelationGetNumberOfBlocks(relation);
+	if (batch->stop_block > 0)
+		batch->total_blocks = Min(batch->total_blocks, batch->stop_block);
 	if (OidIsValid(batch->relfilenode) && batch->relfilenode != relfilenode)
 	{
 		batch->end = PGE_BATCH_REWRITTEN;

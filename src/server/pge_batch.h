@@ -52,6 +52,8 @@ typedef struct PgeBatch
 	Oid			relfilenode;	/* InvalidOid: not known yet; set by the
 								 * method */
 	BlockNumber next_block;		/* in and out */
+	BlockNumber stop_block;		/* from there on it is not read; 0: read to the
+								 * table's end */
 	BlockNumber block_count;	/* at most so many blocks in this batch */
 	int			value_count;	/* end the batch after about so many values
 								 * written */
@@ -61,7 +63,7 @@ typedef struct PgeBatch
 
 	/* What came of it. */
 	PgeBatchEnd end;
-	BlockNumber total_blocks;	/* of the table, now */
+	BlockNumber total_blocks;	/* of the table, now; at most stop_block */
 	uint64		rows_seen;
 	uint64		found;			/* values of other versions */
 	uint64		rewrapped;		/* values written */

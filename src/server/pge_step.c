@@ -72,6 +72,10 @@ prepare_batch(const PgeJob *job, const PgeTarget *target, PgeBatch *batch)
 	batch->relation = target->relation;
 	batch->relfilenode = target->relfilenode;
 	batch->next_block = target->next_block;
+
+	/* What the pass itself appends is as it should be. */
+	if (target->next_block > 0)
+		batch->stop_block = target->total_blocks;
 	batch->block_count = pge_rewrap_batch_blocks;
 	batch->value_count = BATCH_VALUES;
 	if (target->in_place)
@@ -237,7 +241,11 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	{
 		pge_target_put_off(job, target, error,
 						   backoff_ms(target->errors, ERROR_WAIT_MAX_MS));
-		ereport(LOG, (errmsg("rewrap job %lld could not do a batch of table %s", (long long) job->job_id, target->name), errdetail_internal("%s", error), errhidestmt(true), errhidecontext(true)));
+		ereport(LOG,
+				(errmsg("rewrap job %lld could not do a batch of table %s",
+						(long long) job->job_id, target->name),
+				 errdetail_internal("%s", error), errhidestmt(true),
+				 errhidecontext(true)));
 		return true;
 	}
 	tell_batch(target, &batch, result);
@@ -299,6 +307,7 @@ retry(PgeJob *job, PgeStepResult *result)
 	}
 	prepare_batch(job, &target, &batch);
 	batch.relfilenode = InvalidOid;
+	batch.stop_block = 0;
 	error = try_batch(&batch, false, tids, count);
 	if (error == NULL)
 		tell_batch(&target, &batch, result);

@@ -65,6 +65,7 @@ typedef struct PgeTarget
 	bool		in_place;
 	Oid			relfilenode;
 	BlockNumber next_block;
+	BlockNumber total_blocks;	/* when the pass began */
 	int			errors;			/* in a row */
 } PgeTarget;
 

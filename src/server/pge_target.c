@@ -121,7 +121,7 @@ pge_targets_sync(const PgeJob *job)
 
 #define SELECT_TARGET \
 	"SELECT relation::bigint, name, (method = 'inplace')::int::bigint," \
-	" relfilenode::bigint, next_block, errors::bigint" \
+	" relfilenode::bigint, next_block, total_blocks, errors::bigint" \
 	" FROM pgenvelope.rewrap_target WHERE job_id = $1 AND attribute = 0"
 
 static bool
@@ -140,7 +140,8 @@ select_target(const char *statement, const PgeJob *job, Oid relation,
 	target->in_place = pge_row_int(0, 3) != 0;
 	target->relfilenode = (Oid) pge_row_int(0, 4);
 	target->next_block = (BlockNumber) pge_row_int(0, 5);
-	target->errors = (int) pge_row_int(0, 6);
+	target->total_blocks = (BlockNumber) pge_row_int(0, 6);
+	target->errors = (int) pge_row_int(0, 7);
 	return true;
 }
 

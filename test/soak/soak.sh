@@ -16,11 +16,11 @@
 # The others are tests of test/t at length:
 #
 # rewrap-kills       017_worker_crash.pl, 20 kills of each process in a job, and
-#                    016_inplace_job.pl, 20 kills in a job in place
+#                    022_inplace_job.pl, 20 kills in a job in place
 # rewrap-reads       015_inplace.pl, 120 s of reads on primary and standby
-# rewrap-concurrent  017_concurrent.pl, 120 s of writes and DDL by each method
+# rewrap-concurrent  020_concurrent.pl, 120 s of writes and DDL by each method
 # create-kills       014_life.pl, 50 kills while keys are made
-# subscriber         018_subscriber.pl, 120 s of changes
+# subscriber         021_subscriber.pl, 120 s of changes
 #
 # The parts are called by a name that is put together.
 # shellcheck disable=SC2317
@@ -252,7 +252,7 @@ long_test() {
 part_rewrap_kills() {
     long_test 017_worker_crash.pl 20 \
         "jobs survive 20 kills of worker, launcher and postmaster"
-    long_test 016_inplace_job.pl 20 "jobs in place survive 20 kills"
+    long_test 022_inplace_job.pl 20 "jobs in place survive 20 kills"
 }
 
 part_rewrap_reads() {
@@ -261,7 +261,7 @@ part_rewrap_reads() {
 }
 
 part_rewrap_concurrent() {
-    long_test 017_concurrent.pl 120 \
+    long_test 020_concurrent.pl 120 \
         "120 s of writes and DDL by each method"
 }
 
@@ -270,7 +270,7 @@ part_create_kills() {
 }
 
 part_subscriber() {
-    long_test 018_subscriber.pl 120 \
+    long_test 021_subscriber.pl 120 \
         "120 s of changes reach a subscriber"
 }
 

@@ -30,7 +30,7 @@ pgenvelope.rewrap_max_lag = 0
 pgenvelope.rewrap_max_lag_bytes = 128kB
 END
 
-new_values($node, 'postgres', 'one', 2000);
+new_values($node, 'postgres', 'one', 20000);
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -61,7 +61,7 @@ is($node->safe_psql('postgres', sprintf($last_job, 'state')),
 cmp_ok(counter($node, 'rewrap_lag_waits'), '>', 0, 'which is counted');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 wait_for_jobs($node, 'postgres');
-is($node->safe_psql('postgres', "$all 2"), '2000', 'it goes on when the standby does');
+is($node->safe_psql('postgres', "$all 2"), '20000', 'it goes on when the standby does');
 
 is(counter($standby, 'coalesce(launcher_pid, 0)'), '0', 'a standby has no launcher');
 hold_job($node, 'postgres', 'one');
@@ -72,5 +72,5 @@ $standby->safe_psql('postgres', 'ALTER SYSTEM SET pgenvelope.rewrap_rate = 0');
 $standby->reload;
 wait_for_jobs($standby, 'postgres');
 is($standby->safe_psql('postgres', "$all 3"),
-	'2000', 'promoted, it completes the job');
+	'20000', 'promoted, it completes the job');
 done_testing();

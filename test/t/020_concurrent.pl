@@ -1,4 +1,4 @@
-# 017_concurrent.pl: a key is rotated again and again while others write the
+# 020_concurrent.pl: a key is rotated again and again while others write the
 # tables, and change them.
 #
 # Every row has a counter inside its plaintext, and another beside it in the

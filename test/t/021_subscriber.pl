@@ -1,4 +1,4 @@
-# 018_subscriber.pl: a logical subscriber through a rotation misses no change,
+# 021_subscriber.pl: a logical subscriber through a rotation misses no change,
 # with either replica identity, whichever way the publisher's values are moved.
 #
 # All tables are published, the keys' too, and jobs, which the subscriber passes

@@ -1,4 +1,4 @@
-# 016_inplace_job.pl: a job in place is killed in the middle of its batches,
+# 022_inplace_job.pl: a job in place is killed in the middle of its batches,
 # with SIGKILL, and goes on after recovery; then its server is gone, and the
 # standby that is promoted takes it to its end.  Nothing is lost, every value
 # opens, heap and checksums are sound.

@@ -286,65 +286,79 @@ show_progress(const char *name, BlockNumber block, BlockNumber total)
 }
 
 /*
- * Counts the values of a table.  False: it was rewritten or dropped since
- * pge_places looked, or a column was.  Its values may be elsewhere by now, in
- * a table or a column that the snapshot does not have.
+ * Reads a chunk, whose end it returns in *block.  False: the table was
+ * rewritten since pge_places looked, or a column was dropped.
  */
 static bool
-count_table(const PgePlace *place, Snapshot snapshot, List **counts)
+count_chunk(const PgePlace *place, Relation relation, Snapshot snapshot,
+			Table **table, BlockNumber *block, BlockNumber *total)
 {
-	Table	   *table = NULL;
-	BlockNumber total = 0;
-	bool		same = true;
+	BlockNumber count;
 
-	for (BlockNumber block = 0; block == 0 || block < total;
-		 block += CHUNK_BLOCKS)
-	{
-		Relation	relation = try_relation_open(place->relation,
-												 AccessShareLock);
-
-		if (relation == NULL)
-			return false;
-		if (table == NULL)
-			table = new_table(relation);
-		same = relation->rd_rel->relfilenode == place->relfilenode &&
-			has_columns(table, place);
-		if (same)
-		{
-			total = RelationGetNumberOfBlocks(relation);
-			show_progress(place->name, block, total);
-			if (block < total)
-				count_blocks(relation, table, snapshot, block,
-							 Min(CHUNK_BLOCKS, total - block), 0);
-		}
-		relation_close(relation, AccessShareLock);
-		if (!same)
-			return false;
-		CHECK_FOR_INTERRUPTS();
-	}
-	*counts = take_counts(*counts, table);
+	if (*table == NULL)
+		*table = new_table(relation);
+	if (pge_relfilenode(relation) != place->relfilenode ||
+		!has_columns(*table, place))
+		return false;
+	*total = RelationGetNumberOfBlocks(relation);
+	count = *block < *total ? Min(CHUNK_BLOCKS, *total - *block) : 0;
+	if (count > 0)
+		count_blocks(relation, *table, snapshot, *block, count, 0);
+	*block += count;
 	return true;
 }
 
-List *
-pge_census(List *places, Snapshot snapshot, const PgePlace **changed)
+/*
+ * Counts the values of a table.  If that was changed they may be elsewhere by
+ * now, in a table or a column that the snapshot does not have.
+ */
+static PgeCensusEnd
+count_table(const PgePlace *place, Snapshot snapshot, PgeCensusLook look,
+			void *argument, List **counts)
 {
-	List	   *counts = NIL;
+	Table	   *table = NULL;
+	BlockNumber block = 0;
+	BlockNumber total = 0;
+
+	do
+	{
+		Relation	relation;
+		bool		same;
+
+		CHECK_FOR_INTERRUPTS();
+		show_progress(place->name, block, total);
+		if (!look(argument, place, block, total))
+			return PGE_CENSUS_STOPPED;
+		relation = try_relation_open(place->relation, AccessShareLock);
+		if (relation == NULL)
+			return PGE_CENSUS_CHANGED;
+		same = count_chunk(place, relation, snapshot, &table, &block, &total);
+		relation_close(relation, AccessShareLock);
+		if (!same)
+			return PGE_CENSUS_CHANGED;
+	} while (block < total);
+	*counts = take_counts(*counts, table);
+	return PGE_CENSUS_DONE;
+}
+
+PgeCensusEnd
+pge_census(List *places, Snapshot snapshot, PgeCensusLook look,
+		   void *argument, List **counts)
+{
+	PgeCensusEnd end = PGE_CENSUS_DONE;
 	ListCell   *cell;
 
-	*changed = NULL;
+	*counts = NIL;
 	foreach(cell, places)
 	{
 		const PgePlace *place = lfirst(cell);
 
-		if (place->uncovered == NULL &&
-			!count_table(place, snapshot, &counts))
-		{
-			*changed = place;
+		if (place->uncovered == NULL)
+			end = count_table(place, snapshot, look, argument, counts);
+		if (end != PGE_CENSUS_DONE)
 			break;
-		}
 	}
-	return counts;
+	return end;
 }
 
 bool

@@ -10,6 +10,7 @@
 
 #include "access/attnum.h"
 #include "nodes/pg_list.h"
+#include "storage/block.h"
 #include "utils/snapshot.h"
 
 /* A place where envelopes can be, as the catalogs say. */
@@ -47,16 +48,32 @@ typedef struct PgeCount
 	uint64		count;
 } PgeCount;
 
+typedef enum PgeCensusEnd
+{
+	PGE_CENSUS_DONE,
+	PGE_CENSUS_CHANGED,			/* a table was rewritten or dropped since
+								 * pge_places looked, or has lost a column:
+								 * what was read may not be all that the
+								 * snapshot has */
+	PGE_CENSUS_STOPPED			/* as its caller wished */
+} PgeCensusEnd;
+
 /*
- * Counts the values of every covered place under one snapshot; returns
- * PgeCounts, and in *changed the first place that was rewritten or dropped
- * since pge_places looked, or has lost a column, so that what is read may not
- * be all that the snapshot has, or NULL.  What is being read is shown in
- * pg_stat_activity.  Values of versions that do not exist may be counted
- * together, as of version 0, or of key 0 where the key does not exist.
+ * Is called before each chunk of a table's blocks, at least once for a table,
+ * with no lock held on it; false stops the census.
  */
-extern List *pge_census(List *places, Snapshot snapshot,
-						const PgePlace **changed);
+typedef bool (*PgeCensusLook)(void *argument, const PgePlace *place,
+							  BlockNumber block, BlockNumber total);
+
+/*
+ * Counts the values of every covered place under one snapshot; *counts is a
+ * list of PgeCounts.  What is being read is shown in pg_stat_activity.  Values
+ * of versions that do not exist may be counted together, as of version 0, or
+ * of key 0 where the key does not exist.
+ */
+extern PgeCensusEnd pge_census(List *places, Snapshot snapshot,
+							   PgeCensusLook look, void *argument,
+							   List **counts);
 
 /* Whether a column has a value of a key, now; stops at the first. */
 extern bool pge_census_has_key(Oid relation, AttrNumber attribute,

@@ -315,6 +315,7 @@ write_group(Walk *walk)
 
 			if (page->done || !write_page(walk, page))
 				continue;
+			pge_point(PGE_POINT_PAGE);
 			page->done = true;
 			left--;
 		}

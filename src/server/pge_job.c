@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -150,9 +151,16 @@ select_job(const char *statement, int64 job_id, PgeJob *job)
 	return true;
 }
 
+bool
+pge_job_look(int64 job_id, PgeJob *job)
+{
+	return select_job(SELECT_JOB, job_id, job);
+}
+
 PgeJobFound
 pge_job_load(int64 job_id, PgeJob *job)
 {
+	job->first_write = !TransactionIdIsValid(GetTopTransactionIdIfAny());
 	if (!select_job(SELECT_JOB, job_id, job))
 		return PGE_JOB_MISSING;
 
@@ -208,7 +216,6 @@ pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
 				  " started_at = CASE WHEN $2 = 'running'"
 				  " THEN COALESCE(started_at, clock_timestamp())"
 				  " ELSE started_at END,"
-				  " waits_since = CASE WHEN $2 = state THEN waits_since END,"
 				  " finished_at = CASE WHEN $2 IN ('complete', 'cancelled')"
 				  " THEN clock_timestamp() END"
 				  " WHERE job_id = $1",
@@ -229,8 +236,7 @@ pge_job_begin_pass(PgeJob *job)
 	job->pass = pge_job_is_in(job, "waiting") ? 1 : job->pass + 1;
 	values[0] = Int64GetDatum(job->job_id);
 	values[1] = Int32GetDatum(job->pass);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET pass = $2, waits_for = NULL,"
-				  " waits_since = NULL, proves = NULL WHERE job_id = $1",
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET pass = $2 WHERE job_id = $1",
 				  lengthof(types), types, values, NULL);
 	pge_targets_sync(job);
 }

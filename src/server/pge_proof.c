@@ -4,11 +4,25 @@
  *	  one snapshot.
  *
  * A pass by block ranges proves nothing, since an UPDATE can move a row behind
- * its cursor.  Nor does a snapshot, while a transaction is open that has read
- * an old value, or encrypted one, and may yet write it.  So when a pass has
- * found nothing, all transactions that are running then are waited for, and
- * only then the snapshot is taken: whoever began later has seen nothing but
- * values of the target.
+ * its cursor.  Nor does a snapshot, while a transaction is open that holds an
+ * old value and may yet write it.  It can have it from two places.
+ *
+ * It may have encrypted it.  Then it was running when the change of versions
+ * took effect: a statement that begins after a commit hears of it before it
+ * encrypts anything (pge_catalog.c, hear_of_changes), and no transaction that
+ * begins later has an earlier statement.  So the job's first step, which
+ * comes after that commit, notes all transactions that are running.
+ *
+ * Or it may have read it, even if it began later.  Then it was running when
+ * the last pass was over, since what begins after that finds no old value but
+ * one that somebody noted wrote; and it has a lock on the table, which it
+ * keeps to its end.  So at the end of the passes those are noted that have
+ * touched a table with envelopes; and those that have a snapshot of before,
+ * in case they touch one while the proof is being taken.
+ *
+ * Nobody else is waited for, however long he reads something else.  What an
+ * old snapshot lets somebody read, and write, only after the proof, is not
+ * in it; nor what an application has read and writes in another transaction.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,6 +32,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "nodes/value.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -27,9 +42,13 @@
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
+#include "pge_activity.h"
 #include "pge_census.h"
 #include "pge_compat.h"
 #include "pge_step.h"
+
+static const char waits_message[] =
+	"waiting for transactions that may yet write old values";
 
 /* What came of a census. */
 typedef struct Census
@@ -55,26 +74,80 @@ wait_for(PgeJob *job, PgeStepResult *result, int wait_ms, const char *message)
 /* Waiting for who was there before                                 */
 /* ---------------------------------------------------------------- */
 
-/* Every other transaction of this database, as "backend/number". */
-static Datum
-running_transactions(void)
+/* Follows the name of a transaction that is waited for if it uses a table. */
+#define IF_USER '?'
+
+static char *
+transaction_name(VirtualTransactionId transaction)
+{
+	return psprintf("%d/%u", pge_vxid_backend(transaction),
+					transaction.localTransactionId);
+}
+
+/*
+ * Other transactions of this database, prepared ones too, as a list of names;
+ * of those with a snapshot only, if wanted.
+ */
+static List *
+running_transactions(bool with_snapshot)
 {
 	int			count;
 	VirtualTransactionId *running = GetCurrentVirtualXIDs(
-		InvalidTransactionId, false, false,
+		InvalidTransactionId, with_snapshot, false,
 		PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &count);
-	Datum	   *names = palloc(Max(1, count) * sizeof(Datum));
+	List	   *names = NIL;
 
 	for (int i = 0; i < count; i++)
-		names[i] = CStringGetTextDatum(
-			psprintf("%d/%u", pge_vxid_backend(running[i]),
-					 running[i].localTransactionId));
-	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false,
+		names = lappend(names, makeString(transaction_name(running[i])));
+	return names;
+}
+
+/* Those of them that have touched a table with envelopes. */
+static List *
+users_of_tables(void)
+{
+	List	   *running = running_transactions(false);
+	List	   *users = NIL;
+	List	   *places = running == NIL ? NIL : pge_places();
+	ListCell   *cell;
+
+	foreach(cell, places)
+	{
+		PgePlace   *place = lfirst(cell);
+		LOCKTAG		tag;
+		VirtualTransactionId *holders;
+		int			count;
+
+		if (place->uncovered != NULL)
+			continue;
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, place->relation);
+		holders = GetLockConflicts(&tag, AccessExclusiveLock, &count);
+		for (int i = 0; i < count; i++)
+			users = list_append_unique(
+				users, makeString(transaction_name(holders[i])));
+	}
+	return list_intersection(running, users);
+}
+
+static Datum
+names_datum(List *names, List *names_if_user)
+{
+	int			count = 0;
+	Datum	   *elements = palloc(
+		(list_length(names) + list_length(names_if_user) + 1) * sizeof(Datum));
+	ListCell   *cell;
+
+	foreach(cell, names)
+		elements[count++] = CStringGetTextDatum(strVal(lfirst(cell)));
+	foreach(cell, names_if_user)
+		elements[count++] = CStringGetTextDatum(
+			psprintf("%s%c", strVal(lfirst(cell)), IF_USER));
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false,
 										   TYPALIGN_INT));
 }
 
 /*
- * Notes whom to wait for, and which versions had ceased to encrypt before
+ * Notes all transactions, and which versions had ceased to encrypt before
  * that.  Somebody who changes a state is to have told everybody: his lock is
  * held until then.
  */
@@ -90,11 +163,9 @@ note_transactions(const PgeJob *job)
 
 	if (!ConditionalLockRelationOid(table, ShareLock))
 		return false;
-	values[1] = running_transactions();
+	values[1] = names_datum(running_transactions(false), NIL);
 	pge_write_run("UPDATE pgenvelope.rewrap_job SET waits_since = $3,"
-				  " waits_for = $2 || ARRAY(SELECT transaction::text"
-				  " FROM pg_prepared_xacts"
-				  " WHERE database = current_database()),"
+				  " waits_for = $2,"
 				  " proves = ARRAY(SELECT version"
 				  " FROM pgenvelope.key_version WHERE key_id = $4"
 				  " AND state IN ('deactivated', 'retired'))"
@@ -104,6 +175,10 @@ note_transactions(const PgeJob *job)
 	return true;
 }
 
+/*
+ * Whether they have been noted, since the server was started and since the
+ * last version ceased to encrypt.
+ */
 static bool
 has_noted(const PgeJob *job)
 {
@@ -111,20 +186,51 @@ has_noted(const PgeJob *job)
 	Datum		values[] = {Int64GetDatum(job->job_id),
 							TimestampTzGetDatum(pge_shared->started_at)};
 
-	return pge_write_run("SELECT FROM pgenvelope.rewrap_job WHERE job_id = $1"
-						 " AND waits_since = $2",
+	return pge_write_run("SELECT FROM pgenvelope.rewrap_job j"
+						 " WHERE job_id = $1 AND waits_since = $2"
+						 " AND NOT EXISTS (SELECT FROM pgenvelope.key_version v"
+						 " WHERE v.key_id = j.key_id"
+						 " AND state IN ('deactivated', 'retired')"
+						 " AND version <> ALL (proves))",
 						 lengthof(types), types, values, NULL) > 0;
 }
 
-/* A prepared transaction is a number; its row says that it is still there. */
+void
+pge_proof_note_writers(const PgeJob *job)
+{
+	/* What is not committed has not been heard of; the proof step notes. */
+	if (!pge_catalog_changed_here())
+		(void) note_transactions(job);
+}
+
+void
+pge_proof_note_readers(const PgeJob *job)
+{
+	Oid			types[] = {INT8OID, TEXTARRAYOID, BOOLOID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id),
+		names_datum(users_of_tables(), running_transactions(true)),
+		BoolGetDatum(job->first_write)};
+
+	/*
+	 * Values that this transaction has moved are found by others until it is
+	 * committed: then all are noted by the proof step.
+	 */
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET"
+				  " waits_since = CASE WHEN $3 THEN waits_since END,"
+				  " waits_for = ARRAY(SELECT DISTINCT name"
+				  " FROM unnest(waits_for || $2) AS name ORDER BY name)"
+				  " WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+}
+
+/* A transaction that has been prepared meanwhile is still running. */
 static bool
-is_running(const char *name, bool prepared)
+is_running(const char *name)
 {
 	VirtualTransactionId transaction;
 	int			backend;
 
-	if (prepared)
-		return true;
 	if (sscanf(name, "%d/%u", &backend, &transaction.localTransactionId) != 2)
 		return false;
 	pge_set_vxid_backend(&transaction, backend);
@@ -137,32 +243,54 @@ still_running(const PgeJob *job)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(job->job_id)};
+	List	   *if_users = NIL;
 	uint64		count;
 
-	count = pge_write_run("SELECT name, (p.transaction IS NOT NULL)::int::bigint"
-						  " FROM pgenvelope.rewrap_job,"
-						  " LATERAL unnest(waits_for) AS name"
-						  " LEFT JOIN pg_prepared_xacts p"
-						  " ON p.transaction::text = name"
-						  " WHERE job_id = $1",
+	count = pge_write_run("SELECT unnest(waits_for)"
+						  " FROM pgenvelope.rewrap_job WHERE job_id = $1",
 						  1, types, values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		if (is_running(pge_row_text((int) i, 1), pge_row_int((int) i, 2) != 0))
+		char	   *name = pge_row_text((int) i, 1);
+		char	   *mark = strchr(name, IF_USER);
+
+		if (mark != NULL)
+			*mark = '\0';
+		if (!is_running(name))
+			continue;
+		if (mark == NULL)
 			return true;
+		if_users = lappend(if_users, makeString(name));
 	}
-	return false;
+	return if_users != NIL &&
+		list_intersection(if_users, users_of_tables()) != NIL;
 }
 
 /* ---------------------------------------------------------------- */
 /* The scan                                                         */
 /* ---------------------------------------------------------------- */
 
-/* False: a table was changed meanwhile. */
+/*
+ * Shows how far the scan is.  False: somebody has paused or cancelled the
+ * job.
+ */
 static bool
-take_census(Census *census)
+look_up(void *argument, const PgePlace *place, BlockNumber block,
+		BlockNumber total)
 {
-	const PgePlace *changed;
+	const PgeJob *job = argument;
+	PgeJob		now;
+
+	if (block == 0)
+		pge_activity_show(job->job_id, "proving", place->name);
+	pge_activity_progress(block, total);
+	return pge_job_look(job->job_id, &now) && pge_job_is_in(&now, job->state);
+}
+
+static PgeCensusEnd
+take_census(PgeJob *job, Census *census)
+{
+	PgeCensusEnd end;
 	ListCell   *cell;
 
 	memset(census, 0, sizeof(Census));
@@ -172,7 +300,8 @@ take_census(Census *census)
 	census->places = pge_places_then();
 	census->lsn = GetXLogInsertRecPtr();
 	census->taken_at = GetCurrentTimestamp();
-	census->counts = pge_census(census->places, GetActiveSnapshot(), &changed);
+	end = pge_census(census->places, GetActiveSnapshot(), look_up, job,
+					 &census->counts);
 	PopActiveSnapshot();
 	foreach(cell, census->places)
 	{
@@ -183,7 +312,7 @@ take_census(Census *census)
 	{
 		census->values_read += ((PgeCount *) lfirst(cell))->count;
 	}
-	return changed == NULL;
+	return end;
 }
 
 static void
@@ -321,21 +450,26 @@ static void
 prove(PgeJob *job, PgeStepResult *result)
 {
 	Census		census;
+	PgeCensusEnd end = take_census(job, &census);
 	int64		left;
 	char	   *where;
 	const char *uncovered;
 
-	if (!take_census(&census))
+	/* It took a while: somebody may have paused or cancelled the job. */
+	if (end == PGE_CENSUS_STOPPED || !pge_job_lock(job))
+	{
+		result->end = PGE_STEP_MORE;
+		return;
+	}
+	if (end == PGE_CENSUS_CHANGED)
 	{
 		wait_for(job, result, PGE_LOCK_WAIT_MS,
 				 "a table was changed during the proof, which begins again");
 		return;
 	}
-
-	/* It took a while: somebody may have paused or cancelled the job. */
-	if (!pge_job_lock(job))
+	if (still_running(job))
 	{
-		result->end = PGE_STEP_MORE;
+		wait_for(job, result, PGE_LOCK_WAIT_MS, waits_message);
 		return;
 	}
 	save_census(&census);
@@ -347,6 +481,7 @@ prove(PgeJob *job, PgeStepResult *result)
 		return;
 	}
 	write_proofs(job, &census);
+	pge_point(PGE_POINT_PROOF);
 	uncovered = uncovered_message(&census);
 	pge_job_set(job, "complete", uncovered, 0);
 	if (uncovered != NULL)
@@ -360,10 +495,11 @@ pge_proof_step(PgeJob *job, PgeStepResult *result)
 	strlcpy(result->phase, "proving", sizeof(result->phase));
 
 	/* Own changes that are not committed may yet be undone, or followed. */
-	if (IsTransactionBlock())
+	if (IsTransactionBlock() || !job->first_write)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("a proof cannot be taken within a transaction block")));
+				 errmsg("a proof cannot be taken within a transaction block"),
+				 errhint("In a procedure, commit after each step.")));
 	if (!has_noted(job))
 	{
 		if (note_transactions(job))
@@ -374,8 +510,7 @@ pge_proof_step(PgeJob *job, PgeStepResult *result)
 		return;
 	}
 	if (still_running(job))
-		wait_for(job, result, PGE_LOCK_WAIT_MS,
-				 "waiting for transactions that were there before the proof");
+		wait_for(job, result, PGE_LOCK_WAIT_MS, waits_message);
 	else
 		prove(job, result);
 }

@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "pge_activity.h"
 #include "pge_census.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
@@ -232,7 +233,7 @@ require_live(int64 job_id)
 				 errmsg("rewrap job %lld is %s", (long long) job_id, state)));
 }
 
-#define UPDATE_JOB "UPDATE pgenvelope.rewrap_job SET waits_since = NULL, "
+#define UPDATE_JOB "UPDATE pgenvelope.rewrap_job SET "
 
 #define GO_ON \
 	"message = NULL, not_before = '-infinity', state = CASE WHEN" \
@@ -406,21 +407,31 @@ census_row(TupleDesc descriptor, const PgeCount *count)
 	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }
 
+static bool
+show_count(void *argument, const PgePlace *place, BlockNumber block,
+		   BlockNumber total)
+{
+	if (block == 0)
+		pge_activity_show(0, "counting", place->name);
+	pge_activity_progress(block, total);
+	return true;
+}
+
 /* Tables that are changed meanwhile are counted as of then. */
 static List *
 count_everything(void)
 {
 	List	   *counts;
-	const PgePlace *changed;
+	PgeCensusEnd end;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetLatestSnapshot());
-		counts = pge_census(pge_places_then(), GetActiveSnapshot(),
-							&changed);
+		end = pge_census(pge_places_then(), GetActiveSnapshot(), show_count, NULL,
+						 &counts);
 		PopActiveSnapshot();
-	} while (changed != NULL);
+	} while (end == PGE_CENSUS_CHANGED);
 	return counts;
 }
 

@@ -134,6 +134,7 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 	next = next_version(change);
 	pge_cache_seal(provider, change->name, change->key_id, (uint16) next,
 				   &made);
+	pge_point(PGE_POINT_VERSION);
 	if (canary_percent == PGE_NO_CANARY && change->active != 0)
 		pge_change_move(change, change->active, PGE_STATE_DEACTIVATED, 0);
 	pge_insert_version(change->key_id, (uint16) next, provider, &made,

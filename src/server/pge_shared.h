@@ -79,11 +79,16 @@ typedef struct PgeSlot
 /* Databases share a generation when their oids are equal modulo this. */
 #define PGE_GENERATIONS 64
 
-/* Named points of the keeper where a test makes it err, exit or hang. */
+/* Named points where a test makes a process err, exit, abort or hang. */
 typedef enum PgePoint
 {
 	PGE_POINT_KEEPER_LOOP,
 	PGE_POINT_KEEPER_CALL,
+	PGE_POINT_VERSION,			/* a new version's KEK is sealed, not stored */
+	PGE_POINT_BATCH,			/* a batch is done, and not recorded */
+	PGE_POINT_CURSOR,			/* it is recorded, and not committed */
+	PGE_POINT_PAGE,				/* a page has been written in place */
+	PGE_POINT_PROOF,			/* a proof is taken, and not committed */
 	PGE_POINTS
 } PgePoint;
 

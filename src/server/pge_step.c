@@ -236,6 +236,7 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 
 	prepare_batch(job, target, &batch);
 	error = try_batch(&batch, target->in_place, NULL, 0);
+	pge_point(PGE_POINT_BATCH);
 	result->end = PGE_STEP_MORE;
 	if (error != NULL)
 	{
@@ -273,6 +274,7 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	}
 	pge_target_record(job, target, &batch,
 					  (GetCurrentTimestamp() - began) / 1000, true);
+	pge_point(PGE_POINT_CURSOR);
 	if (batch.end == PGE_BATCH_REWRITTEN)
 		pge_target_begin_anew(job, target);
 	queue_failures(job, &batch, result);
@@ -364,6 +366,7 @@ end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 	else
 	{
 		idle_passes = 0;
+		pge_proof_note_readers(job);
 		pge_job_set(job, "proving", NULL, 0);
 	}
 }
@@ -482,6 +485,7 @@ work(PgeJob *job, PgeStepResult *result)
 		{
 			strlcpy(result->phase, "starting", sizeof(result->phase));
 			pge_job_begin_pass(job);
+			pge_proof_note_writers(job);
 			pge_job_set(job, "running", NULL, 0);
 			result->end = PGE_STEP_MORE;
 		}

@@ -27,6 +27,8 @@ typedef struct PgeJob
 	int			pass;
 	int			wait_ms;		/* until not_before; 0 if that is past */
 	int64		left_behind;	/* by the last proof; -1: there was none */
+	bool		first_write;	/* this transaction had written nothing before
+								 * the step */
 } PgeJob;
 
 typedef enum PgeJobFound
@@ -42,6 +44,9 @@ extern char *pge_row_text(int row, int column);
 
 /* Reads a job; locks it, if it can be locked at once, unless it is proving. */
 extern PgeJobFound pge_job_load(int64 job_id, PgeJob *job);
+
+/* Reads a job without locking it; false if there is none. */
+extern bool pge_job_look(int64 job_id, PgeJob *job);
 
 /* Locks a job, waiting; false if it is no longer in the state that it was. */
 extern bool pge_job_lock(const PgeJob *job);
@@ -133,7 +138,12 @@ extern void pge_failures_put_off(const PgeJob *job, Oid relation,
 extern void pge_failures_forget_stale(const PgeJob *job, Oid relation);
 extern void pge_failures_forget(const PgeJob *job, Oid relation);
 
-/* pge_proof.c: a step of a job that is proving. */
+/*
+ * pge_proof.c: notes whom the proof is to wait for, when the job begins and
+ * when its passes are over; and a step of a job that is proving.
+ */
+extern void pge_proof_note_writers(const PgeJob *job);
+extern void pge_proof_note_readers(const PgeJob *job);
 extern void pge_proof_step(PgeJob *job, PgeStepResult *result);
 
 #endif							/* PGE_STEP_H */

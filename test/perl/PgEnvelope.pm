@@ -163,8 +163,8 @@ sub advance_clock
 	return;
 }
 
-# Makes the keeper err, exit, abort or hang at 'loop' or 'call'; 'pass' ends
-# a hang.
+# Makes the keeper err, exit, abort or hang at 'loop' or 'call', or whoever
+# comes there at another point of pgenvelope_test.c; 'pass' ends a hang.
 sub set_point
 {
 	my ($node, $point, $action) = @_;

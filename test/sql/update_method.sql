@@ -23,7 +23,7 @@ BEGIN
         IF done.relation = 'public.' || rewrap.name THEN
             moved := moved + done.rewrapped;
         END IF;
-        EXIT WHEN done.step <> 'more';
+        EXIT WHEN done.step <> 'more' OR done.state = 'proving';
     END LOOP;
     SELECT string_agg(format(', %s %s', count, category), '' ORDER BY category)
     INTO result

@@ -428,8 +428,8 @@ count_everything(void)
 	{
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetLatestSnapshot());
-		end = pge_census(pge_places_then(), GetActiveSnapshot(), show_count, NULL,
-						 &counts);
+		end = pge_census(pge_places_then(), GetActiveSnapshot(), show_count,
+						 NULL, &counts);
 		PopActiveSnapshot();
 	} while (end == PGE_CENSUS_CHANGED);
 	return counts;

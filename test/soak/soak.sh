@@ -16,7 +16,8 @@
 # The others are tests of test/t at length:
 #
 # rewrap-kills       017_worker_crash.pl, 20 kills of each process in a job, and
-#                    022_inplace_job.pl, 20 kills in a job in place
+#                    20 at each point, by each method; and 022_inplace_job.pl,
+#                    20 kills in a job in place
 # rewrap-reads       015_inplace.pl, 120 s of reads on primary and standby
 # rewrap-concurrent  020_concurrent.pl, 120 s of writes and DDL by each method
 # create-kills       014_life.pl, 50 kills while keys are made
@@ -251,7 +252,7 @@ long_test() {
 
 part_rewrap_kills() {
     long_test 017_worker_crash.pl 20 \
-        "jobs survive 20 kills of worker, launcher and postmaster"
+        "jobs survive 20 kills of each process and at each point"
     long_test 022_inplace_job.pl 20 "jobs in place survive 20 kills"
 }
 

@@ -30,7 +30,7 @@ my $node = new_node(
 	conf => <<'END');
 restart_after_crash = on
 pgenvelope.rewrap_naptime = 200ms
-pgenvelope.rewrap_rate = 0
+pgenvelope.rewrap_rate = 20000
 pgenvelope.rewrap_batch_blocks = 1
 END
 
@@ -75,16 +75,20 @@ sub kill_postmaster
 	return;
 }
 
-# Rotates, and kills somewhere in the job.
+# Rotates, and kills somewhere in the job, which is held until it is known
+# whom to kill.
 sub kill_somewhere
 {
-	my ($pid_of) = @_;
+	my ($who) = @_;
 
+	set_point($node, 'cursor', 'hang');
 	query("SELECT env_rotate_key('one')");
-	worker_pid($node, 'postgres');
-	usleep(rand(100_000));
-	return kill_postmaster() unless $pid_of;
-	kill 'KILL', $pid_of->();
+	my $pid = worker_pid($node, 'postgres');
+	$pid = counter($node, 'launcher_pid') if $who eq 'launcher';
+	set_point($node, 'cursor', 'pass');
+	usleep(rand(50_000));
+	return kill_postmaster() if $who eq 'postmaster';
+	kill 'KILL', $pid or return;
 	return wait_for_restart(9);
 }
 
@@ -98,11 +102,9 @@ sub abort_at
 }
 
 my %crashes = (
-	'worker killed' =>
-	  sub { kill_somewhere(sub { worker_pid($node, 'postgres') }) },
-	'launcher killed' =>
-	  sub { kill_somewhere(sub { counter($node, 'launcher_pid') }) },
-	'postmaster killed' => sub { kill_somewhere() },
+	'worker killed' => sub { kill_somewhere('worker') },
+	'launcher killed' => sub { kill_somewhere('launcher') },
+	'postmaster killed' => sub { kill_somewhere('postmaster') },
 	'abort after a batch' => sub { abort_at('batch') },
 	'abort after a page' => sub { abort_at('page') },
 	'abort after the cursor' => sub { abort_at('cursor') },

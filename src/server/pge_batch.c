@@ -301,12 +301,14 @@ pge_attempt(void (*work)(void *), void *argument, PgeProblem *problem)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (is_of_session(error))
-			PG_RE_THROW();
 		FlushErrorState();
+
+		/* Whoever catches what is raised again undoes no more than his own. */
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
+		if (is_of_session(error))
+			ReThrowError(error);
 		result = judge(error, problem);
 		FreeErrorData(error);
 	}

@@ -94,6 +94,20 @@ BEGIN
         RESET enable_seqscan;
         RESET enable_bitmapscan;
 
+        -- By other processes.
+        SET LOCAL force_parallel_mode = on;
+        SET LOCAL parallel_setup_cost = 0;
+        SET LOCAL parallel_tuple_cost = 0;
+        SET LOCAL min_parallel_table_scan_size = 0;
+        SELECT count(*), count(*) FILTER (WHERE env_verify(value, '{"id": 1}') <> 'ok')
+        INTO rows, bad FROM page;
+        reads := reads + rows;
+        failed := failed + bad;
+        RESET force_parallel_mode;
+        RESET parallel_setup_cost;
+        RESET parallel_tuple_cost;
+        RESET min_parallel_table_scan_size;
+
         -- A cursor, which rests between rows.
         OPEN scroll FOR SELECT env_verify(value, '{"id": 1}') FROM page;
         LOOP
@@ -112,6 +126,34 @@ LANGUAGE sql AS $$
         array_agg(one ORDER BY id), array_agg(other ORDER BY id),
         seconds * 1000, careless) FROM wraps
 $$;
+
+-- The same by jobs and the method that updates, from version to version.
+SELECT env_create_key('u', required_context => '{}');
+CREATE SCHEMA by_update;
+CREATE TABLE by_update.page (LIKE page INCLUDING ALL);
+INSERT INTO by_update.page SELECT id, note,
+    env_encrypt('plain ' || id, '{"id": 1}', 'u'), NULL FROM page;
+CREATE PROCEDURE rewrap_by_jobs(seconds int, INOUT moved bigint = 0)
+LANGUAGE plpgsql AS $$
+DECLARE
+    stop timestamptz := clock_timestamp() + make_interval(secs => seconds);
+    job bigint;
+    one record;
+BEGIN
+    WHILE clock_timestamp() < stop LOOP
+        PERFORM env_rotate_key('u', rewrap => false);
+        job := env_rewrap_start('u');
+        COMMIT;
+        LOOP
+            SELECT * INTO one FROM env_rewrap_step(job);
+            COMMIT;
+            moved := moved + one.rewrapped;
+            EXIT WHEN one.step <> 'more' OR one.state = 'proving';
+        END LOOP;
+        PERFORM env_rewrap_cancel(job);
+        COMMIT;
+    END LOOP;
+END $$;
 END
 
 my %known = map { $_ => 1 } split /\n/, $primary->safe_psql('postgres', <<'END');
@@ -129,14 +171,15 @@ sub catch_up
 
 # Writes for so long while both servers are read; returns
 # (values written, reads and failures there, reads and failures here).
-sub swap_and_read
+sub write_and_read
 {
-	my ($careless, $time) = @_;
+	my ($statement, $schema, $time) = @_;
 	my $writer = session($primary);
 	my @readers = map { session($_) } $primary, $standby;
 
 	catch_up();
-	$writer->start("SELECT swap($time, $careless)");
+	$_->run("SET search_path = $schema, public") for @readers;
+	$writer->start($statement);
 	$_->start("SELECT reads || ' ' || failed FROM read_page($time)")
 	  for @readers;
 	my @result = map {
@@ -147,6 +190,13 @@ sub swap_and_read
 	$_->quit for $writer, @readers;
 	catch_up();
 	return @result;
+}
+
+sub swap_and_read
+{
+	my ($careless, $time) = @_;
+
+	return write_and_read("SELECT swap($time, $careless)", 'public', $time);
 }
 
 # ---------------------------------------------------------------------------
@@ -160,6 +210,15 @@ cmp_ok($reads[0], '>', 1000, 'the primary was read');
 cmp_ok($reads[2], '>', 1000, 'the standby was read');
 is($reads[1], '0', 'no read failed on the primary');
 is($reads[3], '0', 'no read failed on the standby');
+
+($written, @reads) = write_and_read("CALL rewrap_by_jobs($seconds)",
+	'by_update', $seconds);
+note("updated: $written; reads and failures: @reads");
+cmp_ok($written, '>', 1000, 'the page was updated');
+cmp_ok($reads[0], '>', 1000, 'the primary was read');
+cmp_ok($reads[2], '>', 1000, 'the standby was read');
+is($reads[1], '0', 'no read failed on the primary beside updates');
+is($reads[3], '0', 'no read failed on the standby beside updates');
 
 # COPY hands on what the page says without a copy in between.
 my $writer = session($primary);

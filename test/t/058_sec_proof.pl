@@ -17,6 +17,7 @@ use PgEnvelope;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 $PgEnvelope::rewrap_workers = 0;
 
@@ -57,6 +58,7 @@ sub steps_until
 			"SELECT step, state, phase FROM env_rewrap_step($job)");
 
 		return $answer if $answer =~ $pattern;
+		usleep(5_000) if $answer =~ /^wait/;
 	}
 	die "job $job came to no end";
 }

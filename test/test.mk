@@ -52,7 +52,7 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: help test test-asan unit fuzz-replay fuzz fuzzers soak bench \
-	bench-beside bench-rewrap lint format coverage quickstart quickstart-stop quickstart-remove
+	bench-beside bench-bloat bench-rewrap lint format coverage quickstart quickstart-stop quickstart-remove
 
 help:
 	@echo 'make                builds the extension'
@@ -71,6 +71,7 @@ help:
 	@echo '                    rotation; SOAK_SECONDS (600) a part of the first three'
 	@echo 'make bench          compares speed with pgcrypto'
 	@echo 'make bench-beside   pgbench beside a rewrap'
+	@echo 'make bench-bloat    autovacuum beside a rewrap in place'
 	@echo 'make bench-rewrap   compares the methods of rewrapping'
 	@echo 'make coverage       branch coverage of src/core'
 	@echo 'make lint           format, warnings, layering, documentation'
@@ -102,6 +103,9 @@ soak:
 
 bench:
 	@test/bench/bench.sh
+
+bench-bloat:
+	@test/bench/bloat.sh
 
 bench-beside:
 	@test/bench/beside.sh

@@ -39,6 +39,7 @@
 #include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
@@ -49,6 +50,9 @@
 
 static const char waits_message[] =
 	"waiting for transactions that may yet write old values";
+
+/* How long a proof waits for a table. */
+#define LOCK_TIMEOUT "1min"
 
 /* What came of a census. */
 typedef struct Census
@@ -287,12 +291,19 @@ look_up(void *argument, const PgePlace *place, BlockNumber block,
 	return pge_job_look(job->job_id, &now) && pge_job_is_in(&now, job->state);
 }
 
+/*
+ * Whoever keeps a table locked does not have the snapshot kept for as long,
+ * nor other jobs wait: that is an error.
+ */
 static PgeCensusEnd
 take_census(PgeJob *job, Census *census)
 {
 	PgeCensusEnd end;
 	ListCell   *cell;
+	int			nest_level = NewGUCNestLevel();
 
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	memset(census, 0, sizeof(Census));
 
 	/* What is there under the snapshot: no less, and nothing newer. */
@@ -303,6 +314,7 @@ take_census(PgeJob *job, Census *census)
 	end = pge_census(census->places, GetActiveSnapshot(), look_up, job,
 					 &census->counts);
 	PopActiveSnapshot();
+	AtEOXact_GUC(true, nest_level);
 	foreach(cell, census->places)
 	{
 		if (((PgePlace *) lfirst(cell))->uncovered == NULL)

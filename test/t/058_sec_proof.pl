@@ -17,7 +17,6 @@ use PgEnvelope;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 $PgEnvelope::rewrap_workers = 0;
 
@@ -52,15 +51,16 @@ sub steps_until
 {
 	my ($session, $job, $pattern) = @_;
 
-	for (1 .. 1000)
-	{
-		my $answer = $session->value(
-			"SELECT step, state, phase FROM env_rewrap_step($job)");
+	my $answer;
 
-		return $answer if $answer =~ $pattern;
-		usleep(5_000) if $answer =~ /^wait/;
-	}
-	die "job $job came to no end";
+	wait_until(
+		sub {
+			$answer = $session->value(
+				"SELECT step, state, phase FROM env_rewrap_step($job)");
+			return $answer =~ $pattern;
+		},
+		"job $job comes to $pattern");
+	return $answer;
 }
 
 sub count_proofs

@@ -43,6 +43,13 @@ open_own_table(Oid relation_id)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table",
 						RelationGetRelationName(relation))));
+
+	/* A name that a dump or a subscriber has no table for would stop it. */
+	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a temporary table, which is rewrapped by the method update",
+						RelationGetRelationName(relation))));
 	return relation;
 }
 

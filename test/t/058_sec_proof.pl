@@ -223,5 +223,13 @@ cmp_ok(
 	'<=', 1001, 'and the queue has no more than that');
 is(count_proofs($job), '0', 'without a proof');
 
+# ---------------------------------------------------------------------------
+# What is said of tables that a dump does not have
+# ---------------------------------------------------------------------------
+
+is_sqlstate($node, $_, '0A000', "not of a temporary table: $_")
+  foreach map { "CREATE TEMPORARY TABLE brief (v envelope); SELECT $_" }
+  q(env_rewrap_method('brief', 'inplace')), q(env_rewrap_context('brief', 'v'));
+
 $_->quit foreach $stepper, $holder, $mover, $session;
 done_testing();

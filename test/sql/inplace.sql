@@ -63,7 +63,7 @@ FROM generate_series(1, 10) i;
 CREATE TEMPORARY TABLE inplace_mine AS SELECT * FROM inplace_unlogged;
 
 SELECT env_rewrap_method(t, 'inplace')
-FROM unnest('{inplace, inplace_older, inplace_unlogged, inplace_mine}'::regclass[])
+FROM unnest('{inplace, inplace_older, inplace_unlogged}'::regclass[])
     AS t;
 VACUUM inplace;
 CREATE TABLE before_inplace AS

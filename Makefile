@@ -42,7 +42,7 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	settings stat many_keys sec_inspect sec_catalog sec_trigger places census \
 	rewrap_job rewrap_failure
 ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
-	proof administration
+	rewrap_locks proof administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
 TAP_TESTS = 1

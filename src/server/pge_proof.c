@@ -287,6 +287,7 @@ look_up(void *argument, const PgePlace *place, BlockNumber block,
 
 	if (block == 0)
 		pge_activity_show(job->job_id, "proving", place->name);
+	pge_point(PGE_POINT_COUNT);
 	pge_activity_progress(block, total);
 	return pge_job_look(job->job_id, &now) && pge_job_is_in(&now, job->state);
 }

@@ -88,6 +88,7 @@ typedef enum PgePoint
 	PGE_POINT_BATCH,			/* a batch is done, and not recorded */
 	PGE_POINT_CURSOR,			/* it is recorded, and not committed */
 	PGE_POINT_PAGE,				/* a page has been written in place */
+	PGE_POINT_COUNT,			/* a chunk of a table is to be counted */
 	PGE_POINT_PROOF,			/* a proof is taken, and not committed */
 	PGE_POINTS
 } PgePoint;

@@ -103,8 +103,8 @@ do_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
 }
 
 /*
- * What is kept of an error.  Messages of bad data quote it, so of those the
- * code has to do.
+ * What is kept of an error.  Messages of bad data quote it, and functions of a
+ * table's owner may quote anything, so of those the code has to do.
  */
 static char *
 error_text(const ErrorData *error)
@@ -112,7 +112,8 @@ error_text(const ErrorData *error)
 	int			class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	if (class == ERRCODE_DATA_EXCEPTION ||
-		class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+		class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		strcmp(error->domain, PG_TEXTDOMAIN("postgres")) != 0)
 		return psprintf("SQLSTATE %s", unpack_sql_state(error->sqlerrcode));
 	return pstrdup(error->message);
 }

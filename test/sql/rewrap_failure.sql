@@ -96,5 +96,59 @@ DROP TABLE many;
 SELECT env_rewrap_retry(:job);
 CALL pg_temp.finish(:job);
 
+-- A batch that fails as a whole, here for want of room, is put off for ever
+-- longer; until then nothing is done, and other tables are.
+CREATE TABLE room (is_there boolean);
+INSERT INTO room VALUES (true);
+CREATE FUNCTION find_room(int) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT (SELECT is_there FROM failure.room) THEN
+        RAISE disk_full USING MESSAGE = 'no room';
+    END IF;
+    RETURN true;
+END
+$$;
+CREATE TABLE whole (id int CHECK (failure.find_room(id)), a envelope);
+INSERT INTO whole SELECT id, a FROM good;
+UPDATE room SET is_there = false;
+CREATE PROCEDURE pg_temp.walk(job bigint, INOUT outcome text DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+DECLARE
+    result record;
+BEGIN
+    LOOP
+        SELECT * INTO result FROM env_rewrap_step(job);
+        COMMIT;
+        EXIT WHEN result.step <> 'more';
+    END LOOP;
+    outcome := concat_ws(' ', result.step, result.state, result.message);
+END
+$$;
+CREATE VIEW targets AS
+SELECT t.name, t.state, t.rewrapped, t.last_error, t.batches, t.errors,
+       not_before > '-infinity' AS waits,
+       not_before > clock_timestamp() + interval '8 s' AS waits_long
+FROM pgenvelope.rewrap_target t
+WHERE job_id = (SELECT max(job_id) FROM pgenvelope.rewrap_job)
+  AND name ~ '^failure\.(whole|t)$' ORDER BY 1;
+SELECT env_rotate_key('failure');
+SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
+CALL pg_temp.walk(:job);
+TABLE targets;
+UPDATE pgenvelope.rewrap_target SET not_before = now() + interval '1 hour'
+WHERE errors = 1;
+UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = :job;
+CALL pg_temp.walk(:job);
+TABLE targets;
+UPDATE pgenvelope.rewrap_target SET not_before = now(), errors = 4
+WHERE errors = 1;
+UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = :job;
+CALL pg_temp.walk(:job);
+TABLE targets;
+UPDATE room SET is_there = true;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+TABLE targets;
+
 SET client_min_messages = error;
 DROP SCHEMA failure CASCADE;

@@ -106,13 +106,13 @@ pgenvelope_test_advance_clock(PG_FUNCTION_ARGS)
 /*
  * Sets what happens at a point, action 'pass', 'error', 'exit', 'abort' or
  * 'hang': 'loop' and 'call' are the keeper's, 'version' is in the making of
- * one, 'batch', 'cursor', 'page' and 'proof' are in a job.
+ * one, 'batch', 'cursor', 'page', 'count' and 'proof' are in a job.
  */
 Datum
 pgenvelope_test_point(PG_FUNCTION_ARGS)
 {
 	static const char *const points[] = {"loop", "call", "version", "batch",
-										 "cursor", "page", "proof"};
+										 "cursor", "page", "count", "proof"};
 	static const char *const actions[] = {"pass", "error", "exit", "abort",
 										  "hang"};
 	char	   *point = text_to_cstring(PG_GETARG_TEXT_PP(0));

@@ -78,6 +78,7 @@ sub is_sound
 }
 
 my $job;
+my $in_the_middle = 0;
 
 for my $kill (1 .. $kills)
 {
@@ -94,7 +95,8 @@ for my $kill (1 .. $kills)
 	$primary->poll_query_until('postgres', 'SELECT true')
 	  or die 'the server did not come back';
 	my $before = written($primary, $job);
-	cmp_ok($before, '<', 40000, "kill $kill: in the middle, after $before");
+	note("kill $kill: after $before");
+	$in_the_middle++ if $before < 40000;
 	is_sound($primary, "kill $kill");
 	$primary->safe_psql('postgres', "CALL run_job($job, 100000)");
 	is( $primary->safe_psql('postgres',
@@ -102,6 +104,9 @@ for my $kill (1 .. $kills)
 		($kill + 1) . '|40000',
 		"kill $kill: the job goes on to its end");
 }
+
+# A job takes a fraction of a second, so that some kills come too late.
+cmp_ok($in_the_middle, '>=', $kills / 2, 'kills in the middle of a job');
 
 # ---------------------------------------------------------------------------
 # The standby takes over

@@ -233,7 +233,7 @@ $filler->quit;
 
 # But for the end of the session that was in the way, and for a worker that was
 # about to connect to the database that was dropped.
-my $expected = qr/canceling statement
+my $expected = qr/canceling\ statement
 	|terminating\ background\ worker\ "parallel\ worker"
 	|FATAL:\ \ database\ \d+\ does\ not\ exist/x;
 my @errors = grep { !/$expected/ }

@@ -31,6 +31,7 @@
 #include "pge_batch.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_try.h"
 #include "pge_type.h"
 
 /* How long to wait before a lock is asked for again. */
@@ -282,37 +283,15 @@ is_of_session(const ErrorData *error)
 PgeAttempt
 pge_attempt(void (*work)(void *), void *argument, PgeProblem *problem)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile PgeAttempt result = PGE_ATTEMPT_DONE;
+	ErrorData  *error = pge_try(work, argument);
+	PgeAttempt	result;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(argument);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-
-		/* Whoever catches what is raised again undoes no more than his own. */
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (is_of_session(error))
-			ReThrowError(error);
-		result = judge(error, problem);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
+	if (likely(error == NULL))
+		return PGE_ATTEMPT_DONE;
+	if (is_of_session(error))
+		ReThrowError(error);
+	result = judge(error, problem);
+	FreeErrorData(error);
 	return result;
 }
 

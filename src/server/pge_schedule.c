@@ -19,6 +19,7 @@
 #include "pge_compat.h"
 #include "pge_job.h"
 #include "pge_rotate.h"
+#include "pge_try.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
 PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
@@ -87,66 +88,54 @@ due_keys(void)
 	return names;
 }
 
-/* Rotates a key unless somebody else has in the meantime. */
-static bool
-rotate_if_due(const char *name)
+/* A key that is due, and what came of it. */
+typedef struct Due
 {
+	const char *name;
+	bool		rotated;
+} Due;
+
+/* Rotates a key unless somebody else has in the meantime. */
+static void
+rotate_if_due(void *argument)
+{
+	Due		   *due = argument;
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 	int			nest_level = NewGUCNestLevel();
 	PgeChange	change;
-	bool		due;
 
 	/* Whoever has the key locked now is changing it. */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	pge_change_begin("env_rotate_key()", cstring_to_text(name), &change);
+	pge_change_begin("env_rotate_key()", cstring_to_text(due->name), &change);
 	values[0] = Int64GetDatum((int64) change.key_id);
-	due = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types, values,
-						NULL) > 0;
-	if (due)
+	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
+								 values, NULL) > 0;
+	if (due->rotated)
 		(void) pge_rotate(&change, PGE_NO_CANARY, true);
 	pge_change_end(&change);
 	AtEOXact_GUC(true, nest_level);
-	return due;
 }
 
 /* The same, in a subtransaction; a failure is told. */
 static bool
 try_to_rotate(const char *name)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool rotated = false;
+	Due			due = {name, false};
+	ErrorData  *error = pge_try(rotate_if_due, &due);
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		rotated = rotate_if_due(name);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		rotated = false;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ereport(WARNING,
-					(errcode(error->sqlerrcode),
-					 errmsg("could not rotate key \"%s\", which is due", name),
-					 errdetail_internal("%s", error->message)));
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return rotated;
+	if (error == NULL)
+		return due.rotated;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not rotate key \"%s\", which is due", name),
+				 errdetail_internal("%s", error->message)));
+	FreeErrorData(error);
+	return false;
 }
 
 int

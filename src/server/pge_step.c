@@ -22,6 +22,7 @@
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_step.h"
+#include "pge_try.h"
 
 /* Waits between attempts double, from the first to the last of these. */
 #define FIRST_WAIT_MS 1000
@@ -91,15 +92,26 @@ prepare_batch(const PgeJob *job, const PgeTarget *target, PgeBatch *batch)
 	batch->update_busy = job->pass >= IMPATIENT_PASS;
 }
 
-static void
-do_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
+/* A batch, and how it is to be done. */
+typedef struct Attempt
 {
-	if (tids != NULL)
-		pge_update_rows(batch, tids, count);
-	else if (in_place)
-		pge_inplace_batch(batch);
+	PgeBatch   *batch;
+	bool		in_place;
+	ItemPointerData *tids;		/* of the rows, or NULL: by blocks */
+	int			count;
+} Attempt;
+
+static void
+do_batch(void *argument)
+{
+	const Attempt *attempt = argument;
+
+	if (attempt->tids != NULL)
+		pge_update_rows(attempt->batch, attempt->tids, attempt->count);
+	else if (attempt->in_place)
+		pge_inplace_batch(attempt->batch);
 	else
-		pge_update_batch(batch);
+		pge_update_batch(attempt->batch);
 }
 
 /*
@@ -125,41 +137,20 @@ error_text(const ErrorData *error)
 static char *
 try_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *volatile failed = NULL;
+	Attempt		attempt = {batch, in_place, tids, count};
+	ErrorData  *error = pge_try(do_batch, &attempt);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		do_batch(batch, in_place, tids, count);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	if (error == NULL)
+		return NULL;
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-
-		/*
-		 * To a session, a cancel is for it.  To a worker it is, as to
-		 * autovacuum, for the table, whose owner's code may raise it, too.
-		 */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-			MyBackendType != B_BG_WORKER)
-			ReThrowError(error);
-		failed = error_text(error);
-	}
-	PG_END_TRY();
-	return failed;
+	/*
+	 * To a session, a cancel is for it.  To a worker it is, as to autovacuum,
+	 * for the table, whose owner's code may raise it, too.
+	 */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		MyBackendType != B_BG_WORKER)
+		ReThrowError(error);
+	return error_text(error);
 }
 
 static void

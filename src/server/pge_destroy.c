@@ -18,7 +18,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -165,9 +164,7 @@ report(FunctionCallInfo fcinfo, uint64 count)
 		bool		nulls[2] = {false, false};
 
 		for (int i = 0; i < 2; i++)
-			values[i] = CStringGetTextDatum(
-				SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-							 i + 1));
+			values[i] = CStringGetTextDatum(pge_row_text((int) row, i + 1));
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
 	}
@@ -210,7 +207,7 @@ too_early(const PgeChange *change, int version)
 					  " retired_at + make_interval(secs => $3) > clock_timestamp()",
 					  lengthof(types), types, values, NULL) == 0)
 		return NULL;
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return pge_row_text(0, 1);
 }
 
 static void
@@ -308,14 +305,12 @@ destroy_all(const PgeChange *change, bool shred)
 					"all versions of a key can only be shredded");
 		pge_raise(&problem);
 	}
-	count = pge_write_run("SELECT version::text FROM pgenvelope.key_version"
+	count = pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
 						  " WHERE key_id = $1 AND state <> 'destroyed'"
 						  " ORDER BY version",
 						  lengthof(types), types, values, NULL);
 	for (uint64 i = 0; i < count; i++)
-		versions = lappend_int(versions,
-							   atoi(SPI_getvalue(SPI_tuptable->vals[i],
-												 SPI_tuptable->tupdesc, 1)));
+		versions = lappend_int(versions, (int) pge_row_int((int) i, 1));
 	if (versions == NIL)
 	{
 		pge_problem(&problem, PGE_NOT_READY, NULL,

@@ -21,26 +21,6 @@
 	"1000 * extract(epoch FROM not_before - clock_timestamp()))," \
 	" 2147483647) END::bigint"
 
-int64
-pge_row_int(int row, int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
-									  SPI_tuptable->tupdesc, column, &isnull);
-
-	if (isnull)
-		return 0;
-	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, column) == INT8OID);
-	return DatumGetInt64(value);
-}
-
-char *
-pge_row_text(int row, int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-						column);
-}
-
 /* ---------------------------------------------------------------- */
 /* Filing                                                           */
 /* ---------------------------------------------------------------- */

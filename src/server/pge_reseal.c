@@ -112,20 +112,15 @@ kept_versions(void)
 	List	   *found = NIL;
 	uint64		count;
 
-	count = pge_write_run("SELECT key_id, version FROM pgenvelope.key_seal"
+	count = pge_write_run("SELECT key_id, version::bigint FROM pgenvelope.key_seal"
 						  " WHERE kept_since < CURRENT_TIMESTAMP ORDER BY 1, 2",
 						  0, NULL, NULL, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	descriptor = SPI_tuptable->tupdesc;
 		KeptVersion *kept = palloc(sizeof(KeptVersion));
-		bool		isnull;
 
-		kept->key_id = DatumGetInt64(SPI_getbinval(row, descriptor, 1,
-												   &isnull));
-		kept->version = DatumGetInt32(SPI_getbinval(row, descriptor, 2,
-													&isnull));
+		kept->key_id = (uint64) pge_row_int((int) i, 1);
+		kept->version = (uint16) pge_row_int((int) i, 2);
 		found = lappend(found, kept);
 	}
 	return found;
@@ -323,6 +318,12 @@ reseal_key(Run *run, uint64 key_id)
 /* The function                                                     */
 /* ---------------------------------------------------------------- */
 
+static bool
+may_administer(PgeKey *key)
+{
+	return superuser() || pge_key_permits(key, PGE_ADMIN);
+}
+
 /*
  * The ids of the keys that the caller administers, each locked by name, in
  * the order of names.
@@ -339,12 +340,11 @@ keys_to_administer(void)
 		char	   *name = lfirst(cell);
 		PgeKey	   *key = pge_key_by_name(name, strlen(name));
 
-		if (key == NULL ||
-			!(superuser() || pge_key_permits(key, PGE_ADMIN)))
+		if (key == NULL || !may_administer(key))
 			continue;
 		pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
 		key = pge_key_by_name(name, strlen(name));
-		if (key != NULL && (superuser() || pge_key_permits(key, PGE_ADMIN)))
+		if (key != NULL && may_administer(key))
 		{
 			uint64	   *key_id = palloc(sizeof(uint64));
 

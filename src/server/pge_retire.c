@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -110,9 +109,7 @@ pge_still_needed(const PgeChange *change, int version)
 										  values, NULL);
 
 		for (uint64 row = 0; row < count; row++)
-			appendStringInfo(&found, "\n%s",
-							 SPI_getvalue(SPI_tuptable->vals[row],
-										  SPI_tuptable->tupdesc, 1));
+			appendStringInfo(&found, "\n%s", pge_row_text((int) row, 1));
 	}
 	append_uncovered(&found);
 	return found.len == 0 ? NULL : found.data + 1;

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -81,14 +80,13 @@ next_version(const PgeChange *change)
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
-	bool		isnull;
 	int			last;
 
-	pge_write_run("SELECT max(version) FROM pgenvelope.key_version WHERE key_id = $1",
+	pge_write_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
+				  " WHERE key_id = $1",
 				  1, types, values, NULL);
-	last = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
-	if (isnull)
+	last = (int) pge_row_int(0, 1);
+	if (last == 0)
 	{
 		/* Stored values may bear the numbers of versions that are missing. */
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
@@ -241,10 +239,9 @@ version_before(const PgeChange *change)
 							Int32GetDatum(change->active)};
 	PgeProblem	problem;
 	PgeState	state;
-	bool		isnull;
 	int			version;
 
-	if (pge_write_run("SELECT version FROM pgenvelope.key_version"
+	if (pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
 					  " WHERE key_id = $1 AND version < $2"
 					  " AND activated_at IS NOT NULL"
 					  " ORDER BY version DESC LIMIT 1",
@@ -255,8 +252,7 @@ version_before(const PgeChange *change)
 					"key \"%s\" has no version to roll back to", change->name);
 		pge_raise(&problem);
 	}
-	version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull));
+	version = (int) pge_row_int(0, 1);
 	state = pge_change_state(change, version);
 	if (state != PGE_STATE_DEACTIVATED)
 		pge_refuse_state(change, version, state,

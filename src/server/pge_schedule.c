@@ -10,7 +10,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -77,8 +76,7 @@ due_keys(void)
 
 	for (uint64 i = 0; i < count; i++)
 	{
-		char	   *name = SPI_getvalue(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 1);
+		char	   *name = pge_row_text((int) i, 1);
 		MemoryContext inner = MemoryContextSwitchTo(outer);
 
 		names = lappend(names, pstrdup(name));

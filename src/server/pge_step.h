@@ -38,10 +38,6 @@ typedef enum PgeJobFound
 	PGE_JOB_BUSY				/* somebody else is changing it */
 } PgeJobFound;
 
-/* A field of a row that the last statement found; 0 or NULL if it is null. */
-extern int64 pge_row_int(int row, int column);
-extern char *pge_row_text(int row, int column);
-
 /* Reads a job; locks it, if it can be locked at once, unless it is proving. */
 extern PgeJobFound pge_job_load(int64 job_id, PgeJob *job);
 

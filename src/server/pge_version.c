@@ -74,7 +74,7 @@ pge_is_root_expected(const char *provider, const PgeNewKek *made,
 					  " AND root_key <> $2 AND sealed_kek IS NOT NULL LIMIT 1",
 					  lengthof(types), types, values, NULL) == 0)
 		return true;
-	other = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	other = pge_row_text(0, 1);
 	return pge_problem(problem, PGE_PROVIDER,
 					   "Bring that root key back, or list this one by another name.",
 					   "provider \"%s\" has root key %s, but keys of this database are sealed by root key %.*s",
@@ -133,7 +133,7 @@ versions_in(uint64 key_id, Snapshot snapshot)
 		SPI_execute_snapshot(plan, &value, NULL, snapshot, InvalidSnapshot,
 							 true, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the versions of a key");
-	rows = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	rows = pge_row_text(0, 1);
 	SPI_freeplan(plan);
 	return rows;
 }
@@ -209,8 +209,7 @@ pge_change_state(const PgeChange *change, int version)
 					"key \"%s\" has no version %d", change->name, version);
 		pge_raise(&problem);
 	}
-	return pge_state_parse(SPI_getvalue(SPI_tuptable->vals[0],
-										SPI_tuptable->tupdesc, 1));
+	return pge_state_parse(pge_row_text(0, 1));
 }
 
 void

@@ -119,6 +119,26 @@ pge_write_run(const char *statement, int count, Oid *types, Datum *values,
 	return SPI_processed;
 }
 
+int64
+pge_row_int(int row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
+									  SPI_tuptable->tupdesc, column, &isnull);
+
+	if (isnull)
+		return 0;
+	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, column) == INT8OID);
+	return DatumGetInt64(value);
+}
+
+char *
+pge_row_text(int row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						column);
+}
+
 Datum
 pge_bytea_datum(const uint8 *bytes, size_t len)
 {

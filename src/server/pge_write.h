@@ -35,6 +35,14 @@ extern void pge_write_end(const PgeWriter *writer);
 extern uint64 pge_write_run(const char *statement, int count, Oid *types,
 							Datum *values, const char *nulls);
 
+/*
+ * A field of a row that the last statement found, in the procedure's memory;
+ * 0 or NULL if it is null.  Rows count from 0, columns from 1; an integer is a
+ * bigint.
+ */
+extern int64 pge_row_int(int row, int column);
+extern char *pge_row_text(int row, int column);
+
 extern Datum pge_bytea_datum(const uint8 *bytes, size_t len);
 
 /*

@@ -36,22 +36,13 @@ static PgeActivity *mine;
 static bool is_worker;
 static int64 next_look_ms;
 
-static shmem_startup_hook_type previous_startup_hook;
-#if PGE_SHMEM_REQUEST_HOOK
-static shmem_request_hook_type previous_request_hook;
-#endif
-
 /* ---------------------------------------------------------------- */
 /* Shared memory                                                    */
 /* ---------------------------------------------------------------- */
 
-static void
-request_shared_memory(void)
+void
+pge_activity_request(void)
 {
-#if PGE_SHMEM_REQUEST_HOOK
-	if (previous_request_hook)
-		previous_request_hook();
-#endif
 	RequestAddinShmemSpace(sizeof(PgeRewrapShared));
 	RequestNamedLWLockTranche("pgenvelope_rewrap", 1);
 }
@@ -76,32 +67,15 @@ initialize_shared(void)
 	pg_atomic_init_u64(&counters->lag_waits, 0);
 }
 
-static void
-attach_shared_memory(void)
+void
+pge_activity_attach(void)
 {
 	bool		found;
 
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	pge_rewrap_shared = ShmemInitStruct("pgenvelope rewrap",
 										sizeof(PgeRewrapShared), &found);
 	if (!found)
 		initialize_shared();
-	LWLockRelease(AddinShmemInitLock);
-}
-
-void
-pge_activity_init(void)
-{
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_shared_memory;
-#if PGE_SHMEM_REQUEST_HOOK
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shared_memory;
-#else
-	request_shared_memory();
-#endif
 }
 
 /* ---------------------------------------------------------------- */

@@ -118,8 +118,9 @@ typedef struct PgeRewrapShared
 /* NULL unless the library was preloaded. */
 extern PgeRewrapShared *pge_rewrap_shared;
 
-/* Called from _PG_init in the postmaster. */
-extern void pge_activity_init(void);
+/* Called with the other shared memory (pge_shared.c), attach under its lock. */
+extern void pge_activity_request(void);
+extern void pge_activity_attach(void);
 
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);

@@ -13,6 +13,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "pge_activity.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_secret.h"
@@ -53,6 +54,7 @@ request_shared_memory(void)
 #endif
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche("pgenvelope", 1);
+	pge_activity_request();
 }
 
 static void
@@ -113,6 +115,7 @@ attach_shared_memory(void)
 		initialize_shared();
 		on_shmem_exit(wipe_keys, (Datum) 0);
 	}
+	pge_activity_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -15,7 +15,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "pge_activity.h"
 #include "pge_catalog.h"
 #include "pge_guc.h"
 #include "pge_keeper.h"
@@ -39,7 +38,6 @@ _PG_init(void)
 		pge_guc_init();
 		pge_shared_init();
 		pge_keeper_init();
-		pge_activity_init();
 		pge_launcher_init();
 	}
 	pge_catalog_init();

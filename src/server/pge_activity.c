@@ -82,8 +82,8 @@ pge_activity_attach(void)
 /* Databases                                                        */
 /* ---------------------------------------------------------------- */
 
-static bool
-is_wanted(Oid database)
+bool
+pge_activity_is_wanted(Oid database)
 {
 	if (pge_rewrap_shared->all_wanted)
 		return true;
@@ -99,7 +99,7 @@ void
 pge_activity_want(Oid database)
 {
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
-	if (!is_wanted(database))
+	if (!pge_activity_is_wanted(database))
 	{
 		if (pge_rewrap_shared->wanted_count < PGE_WANTED_MAX)
 			pge_rewrap_shared->wanted[pge_rewrap_shared->wanted_count++] =

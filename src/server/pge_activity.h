@@ -118,12 +118,15 @@ typedef struct PgeRewrapShared
 /* NULL unless the library was preloaded. */
 extern PgeRewrapShared *pge_rewrap_shared;
 
-/* Called with the other shared memory (pge_shared.c), attach under its lock. */
+/* Called with the other shared memory, in pge_shared.c. */
 extern void pge_activity_request(void);
 extern void pge_activity_attach(void);
 
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);
+
+/* Whether that was noted, and not taken up yet.  Caller holds the lock. */
+extern bool pge_activity_is_wanted(Oid database);
 
 /* Shows, from now to this process's end, what worker number i does. */
 extern void pge_activity_begin_worker(int i);

@@ -17,11 +17,12 @@
 #include "utils/snapmgr.h"
 
 #include "pge_databases.h"
+#include "pge_shared.h"
 
 /* A database without the extension is looked at every so many naptimes. */
 #define ABSENT_NAPTIMES 10
 
-/* A database whose worker fails is tried again after 1 s, 2 s, 4 s, ... */
+/* A database whose worker fails waits no longer than this for the next. */
 #define LONGEST_BACKOFF_MS 300000
 
 List	   *pge_databases;
@@ -108,12 +109,6 @@ pge_databases_list(int64 now)
 }
 
 static int64
-backoff_ms(int failures)
-{
-	return Min((int64) 1000 << Min(Max(failures, 0), 20), LONGEST_BACKOFF_MS);
-}
-
-static int64
 next_due_ms(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
 {
 	switch (slot->end)
@@ -132,7 +127,8 @@ next_due_ms(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
 		case PGE_END_FAILED:
 			break;
 	}
-	return now + backoff_ms(database->memory.failures - 1);
+	return now +
+		pge_backoff_ms(database->memory.failures - 1, LONGEST_BACKOFF_MS);
 }
 
 void

@@ -120,11 +120,9 @@ take_wanted(int64 now)
 	foreach(cell, pge_databases)
 	{
 		PgeDatabase *database = lfirst(cell);
-		bool		is_wanted = pge_rewrap_shared->all_wanted;
 
-		for (int i = 0; i < pge_rewrap_shared->wanted_count; i++)
-			is_wanted |= pge_rewrap_shared->wanted[i] == database->oid;
-		if (is_wanted && !nudge_worker(database->oid))
+		if (pge_activity_is_wanted(database->oid) &&
+			!nudge_worker(database->oid))
 			database->due_ms = now;
 	}
 	if (pge_rewrap_shared->all_wanted)

@@ -65,15 +65,6 @@ typedef struct Census
 	List	   *places;
 } Census;
 
-static void
-wait_for(PgeJob *job, PgeStepResult *result, int wait_ms, const char *message)
-{
-	pge_job_set(job, job->state, message, wait_ms);
-	strlcpy(result->message, message, sizeof(result->message));
-	result->end = PGE_STEP_WAIT;
-	result->wait_ms = wait_ms;
-}
-
 /* ---------------------------------------------------------------- */
 /* Waiting for who was there before                                 */
 /* ---------------------------------------------------------------- */
@@ -476,13 +467,13 @@ prove(PgeJob *job, PgeStepResult *result)
 	}
 	if (end == PGE_CENSUS_CHANGED)
 	{
-		wait_for(job, result, PGE_LOCK_WAIT_MS,
-				 "a table was changed during the proof, which begins again");
+		pge_job_wait(job, result, PGE_LOCK_WAIT_MS,
+					 "a table was changed during the proof, which begins again");
 		return;
 	}
 	if (still_running(job))
 	{
-		wait_for(job, result, PGE_LOCK_WAIT_MS, waits_message);
+		pge_job_wait(job, result, PGE_LOCK_WAIT_MS, waits_message);
 		return;
 	}
 	save_census(&census);
@@ -518,12 +509,12 @@ pge_proof_step(PgeJob *job, PgeStepResult *result)
 		if (note_transactions(job))
 			result->end = PGE_STEP_MORE;
 		else
-			wait_for(job, result, PGE_LOCK_WAIT_MS,
-					 "waiting for a change of keys to end");
+			pge_job_wait(job, result, PGE_LOCK_WAIT_MS,
+						 "waiting for a change of keys to end");
 		return;
 	}
 	if (still_running(job))
-		wait_for(job, result, PGE_LOCK_WAIT_MS, waits_message);
+		pge_job_wait(job, result, PGE_LOCK_WAIT_MS, waits_message);
 	else
 		prove(job, result);
 }

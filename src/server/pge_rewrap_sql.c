@@ -217,6 +217,15 @@ require_job(int64 job_id)
 	require_rewrap(key);
 }
 
+/* Begins to write to a job, which the caller may steer. */
+static PgeWriter
+begin_steering(const char *function, int64 job_id)
+{
+	pge_require_writable(function);
+	require_job(job_id);
+	return pge_write_begin();
+}
+
 /* Locks the job's row; raises if the job is over. */
 static void
 require_live(int64 job_id)
@@ -247,9 +256,7 @@ pgenvelope_rewrap_pause(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	uint64		changed;
 
-	pge_require_writable("env_rewrap_pause()");
-	require_job(job_id);
-	writer = pge_write_begin();
+	writer = begin_steering("env_rewrap_pause()", job_id);
 	require_live(job_id);
 	changed = about_job(UPDATE_JOB
 						"state = 'paused', message = 'paused by ' || $2"
@@ -266,9 +273,7 @@ pgenvelope_rewrap_resume(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	uint64		changed;
 
-	pge_require_writable("env_rewrap_resume()");
-	require_job(job_id);
-	writer = pge_write_begin();
+	writer = begin_steering("env_rewrap_resume()", job_id);
 	require_live(job_id);
 	changed = about_job(UPDATE_JOB GO_ON
 						" WHERE job_id = $1 AND state = 'paused'",
@@ -286,9 +291,7 @@ pgenvelope_rewrap_cancel(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	uint64		changed;
 
-	pge_require_writable("env_rewrap_cancel()");
-	require_job(job_id);
-	writer = pge_write_begin();
+	writer = begin_steering("env_rewrap_cancel()", job_id);
 	changed = about_job(UPDATE_JOB
 						"state = 'cancelled', message = 'cancelled by ' || $2,"
 						" finished_at = clock_timestamp() WHERE job_id = $1"
@@ -308,9 +311,7 @@ pgenvelope_rewrap_retry(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	uint64		count;
 
-	pge_require_writable("env_rewrap_retry()");
-	require_job(job_id);
-	writer = pge_write_begin();
+	writer = begin_steering("env_rewrap_retry()", job_id);
 	require_live(job_id);
 	count = about_job("UPDATE pgenvelope.rewrap_failure"
 					  " SET next_try = '-infinity' WHERE job_id = $1",

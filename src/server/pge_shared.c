@@ -161,6 +161,13 @@ pge_clock_ms(void)
 		(int64) pg_atomic_read_u64(&pge_shared->clock_offset_ms);
 }
 
+int
+pge_backoff_ms(int failures, int longest_ms)
+{
+	return (int) Min(INT64CONST(1000) << Min(Max(failures, 0), 20),
+					 longest_ms);
+}
+
 static pg_atomic_uint64 *
 generation_of(Oid database)
 {

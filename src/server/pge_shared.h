@@ -158,6 +158,9 @@ extern void pge_require_preload(void);
 /* Monotonic milliseconds, with the tests' offset. */
 extern int64 pge_clock_ms(void);
 
+/* How long to wait after so many failures before: 1 s, 2 s, 4 s, ... */
+extern int	pge_backoff_ms(int failures, int longest_ms);
+
 /* The generation of this database, and a new one of any. */
 extern uint64 pge_generation(void);
 extern void pge_generation_bump(Oid database);

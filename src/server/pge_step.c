@@ -24,8 +24,7 @@
 #include "pge_step.h"
 #include "pge_try.h"
 
-/* Waits between attempts double, from the first to the last of these. */
-#define FIRST_WAIT_MS 1000
+/* Waits between attempts double, up to these. */
 #define LOCKED_WAIT_MAX_MS 10000
 #define ERROR_WAIT_MAX_MS 600000
 
@@ -46,18 +45,19 @@
 static int	waits_in_a_row = 0;
 static int	idle_passes = 0;
 
-static int
-backoff_ms(int attempts, int longest_ms)
-{
-	return (int) Min((int64) FIRST_WAIT_MS << Min(attempts, 20), longest_ms);
-}
-
-static void
-wait_ms(PgeStepResult *result, int ms, const char *message)
+void
+pge_step_wait(PgeStepResult *result, int ms, const char *message)
 {
 	result->end = PGE_STEP_WAIT;
 	result->wait_ms = Max(ms, 1);
 	strlcpy(result->message, message, sizeof(result->message));
+}
+
+void
+pge_job_wait(PgeJob *job, PgeStepResult *result, int ms, const char *message)
+{
+	pge_job_set(job, job->state, message, ms);
+	pge_step_wait(result, ms, message);
 }
 
 /* ---------------------------------------------------------------- */
@@ -196,9 +196,8 @@ meet_problem(PgeJob *job, const PgeBatch *batch, PgeStepResult *result)
 		pause_job(job, result, batch->problem.message);
 		return;
 	}
-	ms = backoff_ms(waits_in_a_row++, ERROR_WAIT_MAX_MS / 10);
-	pge_job_set(job, job->state, batch->problem.message, ms);
-	wait_ms(result, ms, batch->problem.message);
+	ms = pge_backoff_ms(waits_in_a_row++, ERROR_WAIT_MAX_MS / 10);
+	pge_job_wait(job, result, ms, batch->problem.message);
 }
 
 /* Queues failures; too many are a reason to have somebody look. */
@@ -233,7 +232,7 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	if (error != NULL)
 	{
 		pge_target_put_off(job, target, error,
-						   backoff_ms(target->errors, ERROR_WAIT_MAX_MS));
+						   pge_backoff_ms(target->errors, ERROR_WAIT_MAX_MS));
 		ereport(LOG,
 				(errmsg("rewrap job %lld could not do a batch of table %s",
 						(long long) job->job_id, target->name),
@@ -246,8 +245,8 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	{
 		case PGE_BATCH_LOCKED:
 			pge_target_put_off(job, target, "table is locked",
-							   backoff_ms(target->errors,
-										  LOCKED_WAIT_MAX_MS));
+							   pge_backoff_ms(target->errors,
+											  LOCKED_WAIT_MAX_MS));
 			return false;
 		case PGE_BATCH_GONE:
 			pge_target_drop(job, target);
@@ -341,11 +340,11 @@ end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 		idle_passes = pass->found > pass->busy ? 0 : idle_passes + 1;
 		ms = idle_passes == 0 ?
 			0 :
-			backoff_ms(idle_passes - 1, ERROR_WAIT_MAX_MS);
+			pge_backoff_ms(idle_passes - 1, ERROR_WAIT_MAX_MS);
 		pge_job_begin_pass(job);
 		pge_job_set(job, "running", NULL, ms);
 		if (ms > 0)
-			wait_ms(result, ms, "the rows left are being written to by others");
+			pge_step_wait(result, ms, "the rows left are being written to by others");
 	}
 	else if (failures > 0)
 	{
@@ -353,7 +352,7 @@ end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 									   (long long) failures);
 
 		pge_job_set(job, "running", message, Max(ms, 1));
-		wait_ms(result, ms, message);
+		pge_step_wait(result, ms, message);
 	}
 	else
 	{
@@ -389,7 +388,7 @@ run(PgeJob *job, PgeStepResult *result)
 		ms = pass.wait_ms;
 	pge_job_set(job, job->state, "waiting for tables: see rewrap_progress",
 				Max(ms, 1));
-	wait_ms(result, ms, "waiting for tables");
+	pge_step_wait(result, ms, "waiting for tables");
 }
 
 /* ---------------------------------------------------------------- */
@@ -448,8 +447,8 @@ target_encrypts(PgeJob *job, PgeStepResult *result)
 		return true;
 	if (!hear_of_commits())
 	{
-		wait_ms(result, PGE_LOCK_WAIT_MS,
-				"waiting for a change of keys to end");
+		pge_step_wait(result, PGE_LOCK_WAIT_MS,
+					  "waiting for a change of keys to end");
 		return false;
 	}
 	if (is_target_active(job))
@@ -470,7 +469,7 @@ work(PgeJob *job, PgeStepResult *result)
 		pge_job_is_in(job, "proving"))
 	{
 		if (job->wait_ms > 0)
-			wait_ms(result, job->wait_ms, "");
+			pge_step_wait(result, job->wait_ms, "");
 		else if (!target_encrypts(job, result))
 			return;
 		else if (pge_job_is_in(job, "waiting"))
@@ -502,7 +501,7 @@ pge_job_step(int64 job_id, PgeStepResult *result)
 	pge_catalog_begin();
 	writer = pge_write_begin();
 	if (!lock_steps())
-		wait_ms(result, PGE_LOCK_WAIT_MS, "another session does a step");
+		pge_step_wait(result, PGE_LOCK_WAIT_MS, "another session does a step");
 	else
 	{
 		switch (pge_job_load(job_id, &job))
@@ -515,8 +514,8 @@ pge_job_step(int64 job_id, PgeStepResult *result)
 				result->end = PGE_STEP_OVER;
 				break;
 			case PGE_JOB_BUSY:
-				wait_ms(result, PGE_LOCK_WAIT_MS,
-						"another session changes the job");
+				pge_step_wait(result, PGE_LOCK_WAIT_MS,
+							  "another session changes the job");
 				break;
 		}
 	}

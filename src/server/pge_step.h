@@ -55,6 +55,14 @@ extern void pge_job_set(PgeJob *job, const char *state, const char *message,
 						int wait_ms);
 extern bool pge_job_is_in(const PgeJob *job, const char *state);
 
+/*
+ * Has the step end by waiting for ms, and says why; with the job put off until
+ * then, which says so, too.
+ */
+extern void pge_step_wait(PgeStepResult *result, int ms, const char *message);
+extern void pge_job_wait(PgeJob *job, PgeStepResult *result, int ms,
+						 const char *message);
+
 /* Has the next pass begin: finds the tables anew. */
 extern void pge_job_begin_pass(PgeJob *job);
 

@@ -38,8 +38,8 @@
 /* What is not due within this time is another worker's. */
 #define LINGER_MS 2000
 
-/* A job that fails is put off by 1 s, 2 s, 4 s, ... */
-#define LONGEST_BACKOFF_S 300
+/* A job that fails is put off no longer than this. */
+#define LONGEST_BACKOFF_MS 300000
 
 static PgeWorkerSlot *slot;
 static uint32 serial;
@@ -235,13 +235,13 @@ run_step(PgeWork *work)
 static void
 put_off(int64 job_id)
 {
-	int			wait_s = Min(1 << Max(Min(slot->memory.failures - 1, 20), 0),
-							 LONGEST_BACKOFF_S);
+	int			wait_ms = pge_backoff_ms(slot->memory.failures - 1,
+										 LONGEST_BACKOFF_MS);
 
 	if (pge_database_is_locked(MyDatabaseId))
 		return;
 	if (pge_work_note(job_id, "put off after an error: see the server log",
-					  wait_s * 1000) == PGE_WORK_FAILED)
+					  wait_ms) == PGE_WORK_FAILED)
 		end_worker(PGE_END_FAILED, -1);
 }
 

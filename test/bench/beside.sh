@@ -12,6 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=test/setup/cluster.sh
 source test/setup/cluster.sh
+# shellcheck source=test/bench/jobs.sh
+source test/bench/jobs.sh
 rows=${ROWS:-1000000}
 seconds=${SECONDS_EACH:-20}
 rounds=${ROUNDS:-3}
@@ -45,42 +47,22 @@ moved() {
         FROM pgenvelope.rewrap_target"
 }
 
-# Keeps a job running for as long as the file is there.
-rewrap() {
-    while [ -e "$cluster/rewrap" ]; do
-        cluster_sql -c "SELECT env_rotate_key('bench')" >/dev/null
-        until [ ! -e "$cluster/rewrap" ] || [ "$(cluster_sql -At -c "SELECT
-            count(*) FROM pgenvelope.rewrap_job
-            WHERE state NOT IN ('complete', 'cancelled')")" = 0 ]; do
-            sleep 0.2
-        done
-    done
-}
-
 # One case: a name, and what the rate is; "-" is no run.
 measure() {
-    local name=$1 method=$2 pace=$3 worker='' before after tps
+    local name=$1 method=$2 pace=$3 before after tps
     cluster_sql -c "VACUUM value" -c CHECKPOINT
     before=$(moved)
     if [ "$pace" != - ]; then
         cluster_sql >/dev/null -c "SELECT env_rewrap_method('value', '$method')" \
             -c "ALTER SYSTEM SET pgenvelope.rewrap_rate = $pace" \
             -c "SELECT pg_reload_conf()"
-        touch "$cluster/rewrap"
-        rewrap &
-        worker=$!
+        jobs_begin
     fi
     tps=$(cluster_as "$bin/pgbench" -n -h "$cluster" -U "$cluster_user" \
         -c "$clients" -j 2 -T "$seconds" postgres 2>&1 |
         sed -n 's/^tps = \([0-9.]*\).*/\1/p')
     after=$(moved)
-    if [ -n "$worker" ]; then
-        rm -f "$cluster/rewrap"
-        wait "$worker"
-        cluster_sql >/dev/null -c "SELECT env_rewrap_cancel(job_id)
-            FROM pgenvelope.rewrap_job
-            WHERE state NOT IN ('complete', 'cancelled')"
-    fi
+    jobs_end
     cluster_sql -c "INSERT INTO took VALUES ('$name', $tps,
         ($after - $before) / $seconds.0)"
 }

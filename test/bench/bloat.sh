@@ -11,6 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=test/setup/cluster.sh
 source test/setup/cluster.sh
+# shellcheck source=test/bench/jobs.sh
+source test/bench/jobs.sh
 rows=${ROWS:-200000}
 seconds=${SECONDS_EACH:-60}
 rate=${RATE:-200}
@@ -34,20 +36,9 @@ cluster_as tee "$cluster/update" >/dev/null <<SQL
 UPDATE value SET filler = repeat('y', 110) WHERE id = :id;
 SQL
 
-rewrap() {
-    while [ -e "$cluster/rewrap" ]; do
-        cluster_sql -c "SELECT env_rotate_key('bench')" >/dev/null
-        until [ ! -e "$cluster/rewrap" ] || [ "$(cluster_sql -At -c "SELECT
-            count(*) FROM pgenvelope.rewrap_job
-            WHERE state NOT IN ('complete', 'cancelled')")" = 0 ]; do
-            sleep 0.2
-        done
-    done
-}
-
 # One case, on a table that was just filled.
 measure() {
-    local name=$1 worker=''
+    local name=$1
     cluster_sql >/dev/null <<'SQL'
 SET client_min_messages = warning;
 DROP TABLE IF EXISTS value;
@@ -62,9 +53,7 @@ SELECT pg_relation_size('value') AS before,
 INSERT INTO took (name, before, moved) VALUES ('new', :before, :moved);
 SQL
     if [ "$name" != "no job" ]; then
-        touch "$cluster/rewrap"
-        rewrap &
-        worker=$!
+        jobs_begin
     fi
     cluster_quietly cluster_as "$bin/pgbench" -n -h "$cluster" \
         -U "$cluster_user" -c 4 -R "$rate" -T "$seconds" -f "$cluster/update" \
@@ -75,13 +64,7 @@ UPDATE took SET name = :'name', after = pg_relation_size('value'),
     moved = (SELECT sum(in_place) FROM pgenvelope.rewrap_target) - moved
 FROM pg_stat_user_tables WHERE relname = 'value' AND name = 'new';
 SQL
-    if [ -n "$worker" ]; then
-        rm -f "$cluster/rewrap"
-        wait "$worker"
-        cluster_sql >/dev/null -c "SELECT env_rewrap_cancel(job_id)
-            FROM pgenvelope.rewrap_job
-            WHERE state NOT IN ('complete', 'cancelled')"
-    fi
+    jobs_end
 }
 
 measure "no job"

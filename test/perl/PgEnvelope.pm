@@ -27,7 +27,8 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory new_values
-  wait_for_jobs hold_job worker_pid set_setting);
+  wait_for_jobs hold_job worker_pid set_setting
+  start_killed_server wait_for_server);
 
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
@@ -197,6 +198,40 @@ sub wait_until
 		die "timed out waiting until $what" if time > $deadline;
 		usleep(20_000);
 	}
+	return;
+}
+
+# Polls until somebody can connect.
+sub wait_for_server
+{
+	my ($node) = @_;
+
+	wait_until(
+		sub {
+			my ($result) = $node->psql(
+				'postgres', 'SELECT 1',
+				stdout => \my $out,
+				stderr => \my $err);
+			return $result == 0;
+		},
+		'the server accepts connections');
+	return;
+}
+
+# Starts a node whose postmaster, of this pid, was killed.  The old server's
+# processes go when they notice; until then its shared memory is in use.
+sub start_killed_server
+{
+	my ($node, $pid) = @_;
+
+	wait_until(sub { !kill 0, $pid }, 'the postmaster has gone');
+	wait_until(
+		sub {
+			return 1 if $node->start(fail_ok => 1);
+			$node->stop('fast', fail_ok => 1);
+			return 0;
+		},
+		'the server starts');
 	return;
 }
 

@@ -269,37 +269,6 @@ sub finish_load
 	return percentile(100, 0, @seconds);
 }
 
-sub wait_for_server
-{
-	wait_until(
-		sub {
-			my ($result) = $node->psql(
-				'postgres', 'SELECT 1',
-				stdout => \my $out,
-				stderr => \my $err);
-			return $result == 0;
-		},
-		'the server accepts connections');
-	return;
-}
-
-# The old server's processes go when they notice; until then its shared memory
-# is in use.
-sub restart_killed_server
-{
-	my ($pid) = @_;
-
-	wait_until(sub { !kill 0, $pid }, 'the postmaster has gone');
-	wait_until(
-		sub {
-			return 1 if $node->start(fail_ok => 1);
-			$node->stop('fast', fail_ok => 1);
-			return 0;
-		},
-		'the server starts');
-	return;
-}
-
 my %victim = (
 	keeper => sub { keeper_pid($node) },
 	helper => sub { $double->pid },
@@ -337,7 +306,9 @@ for my $round (1 .. $rounds)
 		my $seconds = finish_load($load);
 		cmp_ok($seconds, '<', 3 + 2, "$what: nobody waited for long");
 		$longest = $seconds if $seconds > $longest;
-		$who eq 'postmaster' ? restart_killed_server($pid) : wait_for_server();
+		$who eq 'postmaster'
+		  ? start_killed_server($node, $pid)
+		  : wait_for_server($node);
 		wait_until_works($what);
 		all_decrypt($what);
 		all_wiped($node, $what);

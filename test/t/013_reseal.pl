@@ -205,29 +205,9 @@ for my $who (qw(backend helper keeper postmaster))
 		"$what: no hang");
 	$session->quit;
 	$helper->behave('ok');
-	if ($who eq 'postmaster')
-	{
-		wait_until(sub { !kill 0, $pid }, 'the postmaster has gone');
-		wait_until(
-			sub {
-				return 1 if $node->start(fail_ok => 1);
-				$node->stop('fast', fail_ok => 1);
-				return 0;
-			},
-			'the server starts');
-	}
-	else
-	{
-		wait_until(
-			sub {
-				my ($result) = $node->psql(
-					'postgres', 'SELECT 1',
-					stdout => \my $nothing,
-					stderr => \my $err);
-				return $result == 0;
-			},
-			'the server accepts connections');
-	}
+	$who eq 'postmaster'
+	  ? start_killed_server($node, $pid)
+	  : wait_for_server($node);
 	all_decrypt($what);
 	is(seals(), "$from->[0] $versions", "$what: nothing was done")
 	  if $who ne 'helper';

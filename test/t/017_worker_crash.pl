@@ -64,14 +64,7 @@ sub kill_postmaster
 	my $pid = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 
 	$node->kill9;
-	wait_until(sub { !kill 0, $pid }, 'the postmaster has gone');
-	wait_until(
-		sub {
-			return 1 if $node->start(fail_ok => 1);
-			$node->stop('fast', fail_ok => 1);
-			return 0;
-		},
-		'the server starts');
+	start_killed_server($node, $pid);
 	return;
 }
 

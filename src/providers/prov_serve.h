@@ -37,6 +37,8 @@ typedef struct prov_check
 								 * "AppRole", "token file" */
 	int64_t		expires;		/* of the credential, seconds since 1970; 0 if
 								 * it does not, or nobody says */
+	char		warning[240];	/* what a person should mend, a sentence: "The
+								 * root key is extractable."; "": nothing */
 } prov_check;
 
 /*

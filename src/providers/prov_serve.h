@@ -32,13 +32,15 @@
 /* What a check found out. */
 typedef struct prov_check
 {
-	char		root_key[PROV_ROOT_KEY_MAX];	/* newest version; "": no name */
-	char		credential[96]; /* its kind and where from, not what it is:
-								 * "AppRole", "token file" */
-	int64_t		expires;		/* of the credential, seconds since 1970; 0 if
-								 * it does not, or nobody says */
-	char		warning[240];	/* what a person should mend, a sentence: "The
-								 * root key is extractable."; "": nothing */
+	/* The newest version of the root key; "" if it has no name. */
+	char		root_key[PROV_ROOT_KEY_MAX];
+
+	/* What kind and where from, not what it is: "AppRole", "token file". */
+	char		credential[96];
+	int64_t		expires;		/* seconds since 1970; 0: never, or unknown */
+
+	/* What should be mended: "The root key is extractable."; "": nothing. */
+	char		warning[240];
 } prov_check;
 
 /*

@@ -30,6 +30,17 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_value.o pge_version.o pge_wake.o pge_work.o pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
+# Programs that the server runs for the providers of their schemes.  SERVE_OBJS
+# is what they share; what a program needs of the library's own objects is
+# linked from there.
+SERVE_OBJS = $(addprefix src/providers/, prov_secret.o prov_serve.o prov_uri.o)
+KMS_OBJS = $(addprefix src/providers/, \
+	kms_main.o prov_curl.o prov_http.o prov_json.o prov_memory.o \
+	prov_vault.o prov_vault_call.o prov_vault_login.o)
+KMS_LIBS = -lcurl -ljansson
+HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS)
+HELPER_BASE = $(CORE_OBJS) src/providers/prov_root.o
+
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
 DATA = $(wildcard sql/pgenvelope--*--*.sql)
 
@@ -62,7 +73,7 @@ PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 BIND_NOW = -Wl,-z,now
 SHLIB_LINK = $(SANITIZE) -lcrypto $(BIND_NOW) \
 	-Wl,--version-script=src/pgenvelope.map
-EXTRA_CLEAN = build src/*/*.d results output_iso regression.diffs \
+EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms src/*/*.d results output_iso regression.diffs \
 	regression.out
 
 # Bitcode would let the server inline our functions into a query.  They are
@@ -78,6 +89,13 @@ PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 PG_HEADER := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h
 
 .DEFAULT_GOAL := all
+
+# Each helper program is built where its libraries' headers are found.
+HASH := \#
+has_headers = $(shell printf '$(HASH)include <%s>\n' $(1) | \
+	$(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+KMS_BUILT := $(if $(call has_headers,curl/curl.h jansson.h),pgenvelope-kms)
+HELPERS = $(KMS_BUILT)
 
 ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(PG_HEADER))),)
 include $(PGXS)
@@ -99,7 +117,7 @@ LIBRARY_WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
 LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
 	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
 
-$(CORE_OBJS) $(PROVIDER_OBJS): %.o: %.c Makefile
+$(CORE_OBJS) $(PROVIDER_OBJS) $(HELPER_OBJS): %.o: %.c Makefile
 	$(CC) $(LIBRARY_CFLAGS) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
 
 $(SERVER_OBJS): Makefile pgenvelope.control
@@ -108,5 +126,29 @@ pgenvelope.so: src/pgenvelope.map
 sql/pgenvelope--$(EXTVERSION).sql: sql/pgenvelope.sql pgenvelope.control
 	cp $< $@
 
--include $(OBJS:.o=.d)
+all: $(HELPERS)
+install: install-helpers
+uninstall: uninstall-helpers
+
+.PHONY: install-helpers uninstall-helpers
+install-helpers: $(HELPERS)
+ifneq ($(HELPERS),)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_PROGRAM) $(HELPERS) '$(DESTDIR)$(pkglibdir)/'
+endif
+ifeq ($(KMS_BUILT),)
+	@echo "pgenvelope-kms is left out: it needs libcurl and jansson"
+endif
+
+uninstall-helpers:
+	rm -f '$(DESTDIR)$(pkglibdir)/pgenvelope-kms'
+
+pgenvelope-kms: $(KMS_OBJS) $(SERVE_OBJS) $(HELPER_BASE)
+	@test -n '$(KMS_BUILT)' || { \
+		echo "The headers of libcurl and jansson were not found." >&2; \
+		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \
+		exit 1; }
+	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(KMS_LIBS) -lcrypto $(BIND_NOW)
+
+-include $(OBJS:.o=.d) $(HELPER_OBJS:.o=.d)
 include test/test.mk

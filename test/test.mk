@@ -7,7 +7,8 @@ BUILD = build
 UNIT_TESTS = $(basename $(notdir $(wildcard test/unit/test_*.c)))
 UNIT_SUPPORT = $(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
 FUZZERS = $(basename $(notdir $(wildcard test/fuzz/fuzz_*.c)))
-LIBRARY_SOURCES = $(CORE_OBJS:.o=.c) $(PROVIDER_OBJS:.o=.c)
+LIBRARY_SOURCES = $(CORE_OBJS:.o=.c) $(PROVIDER_OBJS:.o=.c) \
+	$(SERVE_OBJS:.o=.c)
 
 FLAVORS = plain asan coverage fuzz
 CC_fuzz = $(or $(FUZZ_CC),clang-14)
@@ -19,10 +20,22 @@ CFLAGS_asan = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 CFLAGS_coverage = -O0 -g --coverage
 CFLAGS_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined
-LIBRARY_plain = $(CORE_OBJS) $(PROVIDER_OBJS)
+LIBRARY_plain = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVE_OBJS)
 LIBRARY_asan = $(LIBRARY_SOURCES:%.c=$(BUILD)/asan/%.o)
 LIBRARY_coverage = $(LIBRARY_SOURCES:%.c=$(BUILD)/coverage/%.o)
 LIBRARY_fuzz = $(LIBRARY_SOURCES:%.c=$(BUILD)/fuzz/%.o)
+
+# Tests and fuzzers of the program pgenvelope-kms: test_kms_NAME.c and
+# fuzz_kms_NAME.c, linked with all of it but its main function.
+KMS_SOURCES = $(filter-out %/kms_main.c,$(KMS_OBJS:.o=.c))
+KMS_plain = $(KMS_SOURCES:.c=.o)
+KMS_asan = $(KMS_SOURCES:%.c=$(BUILD)/asan/%.o)
+KMS_coverage = $(KMS_SOURCES:%.c=$(BUILD)/coverage/%.o)
+KMS_fuzz = $(KMS_SOURCES:%.c=$(BUILD)/fuzz/%.o)
+ifeq ($(KMS_BUILT),)
+UNIT_TESTS := $(filter-out test_kms_%,$(UNIT_TESTS))
+FUZZERS := $(filter-out fuzz_kms_%,$(FUZZERS))
+endif
 
 # unit-FLAVOR: the unit programs; replay-FLAVOR: the fuzz targets with a main
 # that runs files instead of libFuzzer's.
@@ -40,14 +53,28 @@ $(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/unit/test_%.o \
 		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1))
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto $$(BIND_NOW)
 
+$(BUILD)/$(1)/test_kms_%: $(BUILD)/$(1)/test/unit/test_kms_%.o \
+		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1)) $(KMS_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(KMS_LIBS) \
+		-lcrypto $$(BIND_NOW)
+
 $(BUILD)/$(1)/replay_%: $(BUILD)/$(1)/test/fuzz/fuzz_%.o \
 		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1))
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto
+
+$(BUILD)/$(1)/replay_kms_%: $(BUILD)/$(1)/test/fuzz/fuzz_kms_%.o \
+		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1)) $(KMS_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(KMS_LIBS) \
+		-lcrypto
 endef
 $(foreach name,$(FLAVORS),$(eval $(call rules_of_flavor,$(name))))
 
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
 	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ -lcrypto
+
+$(BUILD)/fuzz/fuzz_kms_%: $(BUILD)/fuzz/test/fuzz/fuzz_kms_%.o \
+		$(LIBRARY_fuzz) $(KMS_fuzz)
+	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(KMS_LIBS) -lcrypto
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -79,11 +106,11 @@ help:
 	@echo 'make clean          removes what was built'
 
 test:
-	@test/setup/packages.sh build server test lint
+	@test/setup/packages.sh build helpers server test lint
 	@test/setup/run_tests.py $(SUITES)
 
 test-asan:
-	@test/setup/packages.sh build server test
+	@test/setup/packages.sh build helpers server test
 	@test/setup/run_tests.py asan-regress
 
 unit fuzz-replay lint:

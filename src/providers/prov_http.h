@@ -58,6 +58,9 @@ extern void prov_http_close(prov_http *http);
  */
 extern void prov_http_begin(prov_http *http);
 
+/* The same for a deadline of fewer milliseconds. */
+extern void prov_http_begin_for(prov_http *http, int64_t ms);
+
 /* Milliseconds until the deadline, 0 when it has passed. */
 extern int64_t prov_http_left_ms(const prov_http *http);
 

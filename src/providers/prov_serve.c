@@ -14,6 +14,7 @@
 #include "prov_serve.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,13 +29,14 @@
 #define LINE_MAX_LEN 8192
 #define TEXT_MAX 240
 
+#define IDLE_MAX_MS 3600000
+
 /* Base64 of the longest sealed KEK, the longest name, and the rest. */
 #define REPLY_MAX LINE_MAX_LEN
 
 typedef struct server
 {
-	const prov_service *services;
-	size_t		count;
+	const prov_service *const *services;	/* ends with NULL */
 	const char *text;			/* the URI */
 	const prov_service *service;	/* NULL: not open */
 	void	   *state;
@@ -59,7 +61,8 @@ typedef struct input
 } input;
 
 static int	serve(server *self);
-static bool read_line(input *in, bool *good);
+static bool read_line(server *self, input *in, bool *good);
+static void await_input(server *self);
 static bool parse_request(envl_view line, request *out, bool *known);
 static bool is_id(envl_view id);
 static bool is_key(envl_view key);
@@ -81,15 +84,13 @@ static int	check_by_hand(server *self);
 static prov_category try_round_trip(server *self, prov_sealed *sealed,
 									prov_failure *failure);
 static void print_check(const prov_check *check);
-static int	usage(const char *program, const prov_service *services,
-				  size_t count);
+static int	usage(const char *program, const prov_service *const *services);
 static void forbid_core_dumps(void);
 
 int
-prov_serve_main(int argc, char **argv, const prov_service *services,
-				size_t count)
+prov_serve_main(int argc, char **argv, const prov_service *const *services)
 {
-	server		self = {services, count, NULL, NULL, NULL};
+	server		self = {services, NULL, NULL, NULL};
 	int			code;
 
 	forbid_core_dumps();
@@ -105,7 +106,7 @@ prov_serve_main(int argc, char **argv, const prov_service *services,
 		code = check_by_hand(&self);
 	}
 	else
-		code = usage(argv[0], services, count);
+		code = usage(argv[0], services);
 	close_service(&self);
 	return code;
 }
@@ -130,7 +131,7 @@ serve(server *self)
 	bool		known;
 	bool		good = true;
 
-	while (good && read_line(&in, &good))
+	while (good && read_line(self, &in, &good))
 	{
 		good = parse_request((envl_view) {in.bytes, in.line_len}, &asked,
 							 &known);
@@ -160,7 +161,7 @@ serve(server *self)
  * false if a line is too long.
  */
 static bool
-read_line(input *in, bool *good)
+read_line(server *self, input *in, bool *good)
 {
 	uint8_t    *newline;
 
@@ -179,6 +180,7 @@ read_line(input *in, bool *good)
 		*good = in->len < sizeof(in->bytes);
 		if (!*good)
 			return false;
+		await_input(self);
 		got = read(STDIN_FILENO, in->bytes + in->len,
 				   sizeof(in->bytes) - in->len);
 		if (got < 0 && errno == EINTR)
@@ -189,6 +191,23 @@ read_line(input *in, bool *good)
 	}
 	in->line_len = (size_t) (newline - in->bytes);
 	return true;
+}
+
+/* Lets the service do what is due as long as nothing comes. */
+static void
+await_input(server *self)
+{
+	struct pollfd wanted = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	while (self->service != NULL && self->service->idle != NULL)
+	{
+		int64_t		wait = self->service->idle(self->state);
+
+		if (wait < 0 || wait > IDLE_MAX_MS)
+			wait = IDLE_MAX_MS;
+		if (poll(&wanted, 1, (int) wait) != 0)
+			return;
+	}
 }
 
 /*
@@ -367,9 +386,9 @@ open_service(server *self, prov_failure *failure)
 	category = prov_uri_parse(self->text, &uri, failure);
 	if (category != PROV_OK)
 		return category;
-	for (size_t i = 0; i < self->count; i++)
+	for (size_t i = 0; self->services[i] != NULL; i++)
 	{
-		const prov_service *service = &self->services[i];
+		const prov_service *service = self->services[i];
 
 		if (strcmp(uri.scheme, service->scheme) != 0)
 			continue;
@@ -544,7 +563,7 @@ print_check(const prov_check *check)
 }
 
 static int
-usage(const char *program, const prov_service *services, size_t count)
+usage(const char *program, const prov_service *const *services)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash != NULL ? slash + 1 : program;
@@ -554,8 +573,8 @@ usage(const char *program, const prov_service *services, size_t count)
 			"       %s --check URI  tries a root key once\n"
 			"Schemes:",
 			name, name);
-	for (size_t i = 0; i < count; i++)
-		fprintf(stderr, " %s", services[i].scheme);
+	for (; *services != NULL; services++)
+		fprintf(stderr, " %s", (*services)->scheme);
 	fputs("\nThe server runs it for entries of pgenvelope.providers; see"
 		  " docs/providers.md.\n",
 		  stderr);

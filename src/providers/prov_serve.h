@@ -78,13 +78,20 @@ typedef struct prov_service
 	prov_category (*check)(void *state, prov_check *check,
 						   prov_failure *failure);
 
+	/*
+	 * While nobody asks for anything: does what is due, such as renewing a
+	 * token, within a second, and returns the milliseconds after which it
+	 * wants to be called again, or -1.  May be NULL.
+	 */
+	int64_t (*idle)(void *state);
+
 	/* Wipes and frees. */
 	void (*close)(void *state);
 } prov_service;
 
-/* The program.  Returns its exit code. */
+/* The program.  services ends with NULL.  Returns its exit code. */
 extern int	prov_serve_main(int argc, char **argv,
-							const prov_service *services, size_t count);
+							const prov_service *const *services);
 
 /*
  * Reads a file that holds a credential, all of it, without the newline at its

@@ -15,6 +15,7 @@
 
 static bool is_clean(envl_view text);
 static bool is_escape(envl_view text);
+static bool is_scheme(envl_view text);
 static prov_category parse_authority(envl_view *rest, prov_uri *uri,
 									 prov_failure *failure);
 static bool parse_port(envl_view digits, unsigned *port);
@@ -43,7 +44,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 						 NULL);
 	if (memchr(rest.data, ':', rest.len) == NULL ||
 		!prov_uri_next_part(&rest, ':', &scheme) ||
-		scheme.len == 0 || scheme.data[0] < 'a' || scheme.data[0] > 'z' ||
+		!is_scheme(scheme) ||
 		!copy_text(scheme, uri->scheme, sizeof(uri->scheme)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI does not start with a scheme.",
@@ -95,6 +96,21 @@ is_clean(envl_view text)
 			return false;
 	}
 	return true;
+}
+
+/* Lower case, so that there is one way to write each. */
+static bool
+is_scheme(envl_view text)
+{
+	for (size_t i = 0; i < text.len; i++)
+	{
+		uint8_t		c = text.data[i];
+		bool		letter = c >= 'a' && c <= 'z';
+
+		if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+')))
+			return false;
+	}
+	return text.len > 0;
 }
 
 /* Whether it starts with "%" and two hexadecimal digits. */

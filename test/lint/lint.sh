@@ -23,6 +23,7 @@ pg_headers="-isystem $("$pg_config" --includedir-server) -isystem $("$pg_config"
 warnings=$(made LIBRARY_WARNINGS)
 read -ra core_objects <<<"$(made CORE_OBJS)"
 read -ra provider_objects <<<"$(made PROVIDER_OBJS)"
+read -ra helper_objects <<<"$(made HELPER_OBJS)"
 read -ra server_objects <<<"$(made SERVER_OBJS)"
 test_sources=(test/unit/*.c test/fuzz/*.c)
 
@@ -45,7 +46,8 @@ check_format() {
 compile_with() {
     local compiler=$1 object failed=0 server=""
     local common="-O2 -Werror $warnings -c -o /dev/null"
-    for object in "${core_objects[@]}" "${provider_objects[@]}"; do
+    for object in "${core_objects[@]}" "${provider_objects[@]}" \
+        "${helper_objects[@]}"; do
         "$compiler" -std=c11 -D_GNU_SOURCE $common "${object%.o}.c" || failed=1
     done
     for object in "${test_sources[@]}"; do
@@ -97,6 +99,9 @@ check_layering() {
     forbid '#include "(postgres|fmgr|utils/|access/|catalog/|libpq/|storage/)' \
         "src/core/*.[ch] src/providers/*.[ch]" \
         "Only src/server includes PostgreSQL's headers."
+    forbid '#include.*(curl/|jansson|p11-kit|prov_(serve|uri|http|curl|json|memory)\.h)' \
+        "$(printf '%s ' "${provider_objects[@]/%.o/.c}") src/server/*.[ch]" \
+        "What the helper programs use does not come into the server."
     forbid '\bPG_VERSION_NUM\b' \
         "$(find src/server -name '*.[ch]' ! -name pge_compat.h | tr '\n' ' ')" \
         "Only pge_compat.h asks for PostgreSQL's version."
@@ -111,6 +116,12 @@ check_symbols() {
         grep -vE '^(Pg_magic_func|_PG_init|pgenvelope_[a-z0-9_]+|pg_finfo_pgenvelope_[a-z0-9_]+)$')
     if [ -n "$names" ]; then
         echo "pgenvelope.so exports:" "$names"
+        found=1
+    fi
+    names=$(readelf -d pgenvelope.so | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+        grep -vE '^lib(c|crypto)\.so\.')
+    if [ -n "$names" ]; then
+        echo "pgenvelope.so needs:" "$names"
         found=1
     fi
     for object in "${core_objects[@]}"; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing of the Debian packages that a task needs.
 #
-#   packages.sh GROUP...     build server test lint quickstart coverage fuzz
+#   packages.sh GROUP...     build helpers server test lint quickstart coverage
+#                            fuzz
 #
 # Runs apt-get only when something is missing, as root or through sudo.
 set -euo pipefail
@@ -9,6 +10,8 @@ set -euo pipefail
 packages_of() {
     case $1 in
         build) echo gcc libc6-dev make libssl-dev postgresql-server-dev-15 ;;
+        helpers) echo gcc libc6-dev make libssl-dev libcurl4-openssl-dev \
+            libjansson-dev ;;
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 ;;

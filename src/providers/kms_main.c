@@ -1,0 +1,19 @@
+/*
+ * kms_main.c
+ *	  pgenvelope-kms: root keys in key services that are reached by HTTPS.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "kms_services.h"
+#include "prov_memory.h"
+
+int
+main(int argc, char **argv)
+{
+	static const prov_service *const services[] = {
+		&prov_vault, &prov_vault_http, NULL};
+
+	prov_memory_install();
+	return prov_serve_main(argc, argv, services);
+}

@@ -38,7 +38,12 @@ KMS_OBJS = $(addprefix src/providers/, \
 	kms_main.o prov_curl.o prov_http.o prov_json.o prov_memory.o \
 	prov_vault.o prov_vault_call.o prov_vault_login.o)
 KMS_LIBS = -lcurl -ljansson
-HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS)
+PKCS11_OBJS = $(addprefix src/providers/, \
+	pkcs11_main.o prov_pkcs11.o prov_pkcs11_crypt.o prov_pkcs11_error.o \
+	prov_pkcs11_format.o prov_pkcs11_key.o prov_pkcs11_pin.o \
+	prov_pkcs11_rsa.o prov_pkcs11_token.o prov_pkcs11_uri.o)
+PKCS11_LIBS = -ldl
+HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
 HELPER_BASE = $(CORE_OBJS) src/providers/prov_root.o
 
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
@@ -73,8 +78,8 @@ PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 BIND_NOW = -Wl,-z,now
 SHLIB_LINK = $(SANITIZE) -lcrypto $(BIND_NOW) \
 	-Wl,--version-script=src/pgenvelope.map
-EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms src/*/*.d results output_iso regression.diffs \
-	regression.out
+EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms pgenvelope-pkcs11 src/*/*.d \
+	results output_iso regression.diffs regression.out
 
 # Bitcode would let the server inline our functions into a query.  They are
 # calls into libcrypto, where nothing is gained, and building it needs clang.
@@ -95,7 +100,8 @@ HASH := \#
 has_headers = $(shell printf '$(HASH)include <%s>\n' $(1) | \
 	$(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
 KMS_BUILT := $(if $(call has_headers,curl/curl.h jansson.h),pgenvelope-kms)
-HELPERS = $(KMS_BUILT)
+PKCS11_BUILT := $(if $(call has_headers,p11-kit-1/p11-kit/pkcs11.h),pgenvelope-pkcs11)
+HELPERS = $(KMS_BUILT) $(PKCS11_BUILT)
 
 ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(PG_HEADER))),)
 include $(PGXS)
@@ -132,16 +138,20 @@ uninstall: uninstall-helpers
 
 .PHONY: install-helpers uninstall-helpers
 install-helpers: $(HELPERS)
-ifneq ($(HELPERS),)
+ifneq ($(strip $(HELPERS)),)
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
 	$(INSTALL_PROGRAM) $(HELPERS) '$(DESTDIR)$(pkglibdir)/'
 endif
 ifeq ($(KMS_BUILT),)
 	@echo "pgenvelope-kms is left out: it needs libcurl and jansson"
 endif
+ifeq ($(PKCS11_BUILT),)
+	@echo "pgenvelope-pkcs11 is left out: it needs p11-kit's headers"
+endif
 
 uninstall-helpers:
-	rm -f '$(DESTDIR)$(pkglibdir)/pgenvelope-kms'
+	rm -f '$(DESTDIR)$(pkglibdir)/pgenvelope-kms' \
+		'$(DESTDIR)$(pkglibdir)/pgenvelope-pkcs11'
 
 pgenvelope-kms: $(KMS_OBJS) $(SERVE_OBJS) $(HELPER_BASE)
 	@test -n '$(KMS_BUILT)' || { \
@@ -149,6 +159,14 @@ pgenvelope-kms: $(KMS_OBJS) $(SERVE_OBJS) $(HELPER_BASE)
 		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \
 		exit 1; }
 	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(KMS_LIBS) -lcrypto $(BIND_NOW)
+
+pgenvelope-pkcs11: $(PKCS11_OBJS) $(SERVE_OBJS) $(HELPER_BASE) \
+		src/providers/prov_process.o
+	@test -n '$(PKCS11_BUILT)' || { \
+		echo "The headers of p11-kit were not found." >&2; \
+		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \
+		exit 1; }
+	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(PKCS11_LIBS) -lcrypto $(BIND_NOW)
 
 -include $(OBJS:.o=.d) $(HELPER_OBJS:.o=.d)
 include test/test.mk

@@ -37,6 +37,17 @@ UNIT_TESTS := $(filter-out test_kms_%,$(UNIT_TESTS))
 FUZZERS := $(filter-out fuzz_kms_%,$(FUZZERS))
 endif
 
+# The same for pgenvelope-pkcs11: test_pkcs11_NAME.c and fuzz_pkcs11_NAME.c.
+PKCS11_SOURCES = $(filter-out %/pkcs11_main.c,$(PKCS11_OBJS:.o=.c))
+PKCS11_plain = $(PKCS11_SOURCES:.c=.o)
+PKCS11_asan = $(PKCS11_SOURCES:%.c=$(BUILD)/asan/%.o)
+PKCS11_coverage = $(PKCS11_SOURCES:%.c=$(BUILD)/coverage/%.o)
+PKCS11_fuzz = $(PKCS11_SOURCES:%.c=$(BUILD)/fuzz/%.o)
+ifeq ($(PKCS11_BUILT),)
+UNIT_TESTS := $(filter-out test_pkcs11_%,$(UNIT_TESTS))
+FUZZERS := $(filter-out fuzz_pkcs11_%,$(FUZZERS))
+endif
+
 # unit-FLAVOR: the unit programs; replay-FLAVOR: the fuzz targets with a main
 # that runs files instead of libFuzzer's.
 define rules_of_flavor
@@ -58,6 +69,11 @@ $(BUILD)/$(1)/test_kms_%: $(BUILD)/$(1)/test/unit/test_kms_%.o \
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(KMS_LIBS) \
 		-lcrypto $$(BIND_NOW)
 
+$(BUILD)/$(1)/test_pkcs11_%: $(BUILD)/$(1)/test/unit/test_pkcs11_%.o \
+		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1)) $(PKCS11_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(PKCS11_LIBS) \
+		-lcrypto $$(BIND_NOW)
+
 $(BUILD)/$(1)/replay_%: $(BUILD)/$(1)/test/fuzz/fuzz_%.o \
 		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1))
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ -lcrypto
@@ -65,6 +81,11 @@ $(BUILD)/$(1)/replay_%: $(BUILD)/$(1)/test/fuzz/fuzz_%.o \
 $(BUILD)/$(1)/replay_kms_%: $(BUILD)/$(1)/test/fuzz/fuzz_kms_%.o \
 		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1)) $(KMS_$(1))
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(KMS_LIBS) \
+		-lcrypto
+
+$(BUILD)/$(1)/replay_pkcs11_%: $(BUILD)/$(1)/test/fuzz/fuzz_pkcs11_%.o \
+		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1)) $(PKCS11_$(1))
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(PKCS11_LIBS) \
 		-lcrypto
 endef
 $(foreach name,$(FLAVORS),$(eval $(call rules_of_flavor,$(name))))
@@ -75,6 +96,10 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(LIBRARY_fuzz)
 $(BUILD)/fuzz/fuzz_kms_%: $(BUILD)/fuzz/test/fuzz/fuzz_kms_%.o \
 		$(LIBRARY_fuzz) $(KMS_fuzz)
 	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(KMS_LIBS) -lcrypto
+
+$(BUILD)/fuzz/fuzz_pkcs11_%: $(BUILD)/fuzz/test/fuzz/fuzz_pkcs11_%.o \
+		$(LIBRARY_fuzz) $(PKCS11_fuzz)
+	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(PKCS11_LIBS) -lcrypto
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

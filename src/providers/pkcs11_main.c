@@ -13,5 +13,8 @@
 int
 main(int argc, char **argv)
 {
-	return prov_serve_main(argc, argv, &prov_pkcs11_service, 1);
+	static const prov_service *const services[] = {&prov_pkcs11_service,
+												   NULL};
+
+	return prov_serve_main(argc, argv, services);
 }

@@ -81,6 +81,16 @@ REPLIES = [
     b"\x00ok 1 " + b"A" * 8200,
 ]
 
+PKCS11_URIS = [
+    b"pkcs11:token=t;object=o;id=%01%ff;type=secret-key"
+    b"?module-path=/m.so&pin-source=file:/p",
+    b"pkcs11:manufacturer=m;model=m;serial=1;object=o;type=private"
+    b"?module-path=/m.so&pin-source=%7C/p&mechanism=rsa-oaep-sha1",
+    b"pkcs11:id=%00?module-path=/m.so&gcm-params=short&previous-id=0aFF",
+    b"pkcs11:object=o?module-path=/m.so&pin-value=1234",
+    b"pkcs11:object=o;object=p?module-path=/m.so",
+]
+
 
 def vector(path):
     return Vector((VECTORS / path).read_bytes())
@@ -142,9 +152,21 @@ def value_seeds():
     yield "version_zero", b"\0\0\0\0\0\1\1\1\1\1\1\0\0{}\nx"
 
 
+def pkcs11_seal_seeds():
+    for name, mechanism, length in (
+            ("gcm", 1, 76), ("kw", 2, 56), ("kwp", 3, 56),
+            ("oaep_sha256", 4, 256), ("oaep_sha1", 5, 1024)):
+        yield name, bytes([1, mechanism, 2, 0, 1]) + bytes(length)
+    yield "no_id", bytes([1, 1, 0]) + bytes(76)
+    yield "id_64", bytes([1, 2, 64]) + bytes(64 + 56)
+    yield "id_65", bytes([1, 2, 65]) + bytes(65 + 56)
+    for i, data in enumerate(PKCS11_URIS):
+        yield f"uri_{i}", data
+
+
 TARGETS = {"envelope": envelope_seeds, "context": context_seeds,
            "jwe": jwe_seeds, "provider": provider_seeds,
-           "value": value_seeds}
+           "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds}
 
 
 def main():

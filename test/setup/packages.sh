@@ -11,7 +11,7 @@ packages_of() {
     case $1 in
         build) echo gcc libc6-dev make libssl-dev postgresql-server-dev-15 ;;
         helpers) echo gcc libc6-dev make libssl-dev libcurl4-openssl-dev \
-            libjansson-dev ;;
+            libjansson-dev libp11-kit-dev ;;
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 ;;

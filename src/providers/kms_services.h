@@ -14,4 +14,7 @@
 extern const prov_service prov_vault;
 extern const prov_service prov_vault_http;
 
+/* The clouds' key services. */
+extern const prov_service prov_aws_service;
+
 #endif							/* KMS_SERVICES_H */

@@ -15,7 +15,7 @@ CORE_OBJS = $(addprefix src/core/, \
 	envl_value.o envl_wrap.o)
 PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
-	prov_root.o)
+	prov_root.o prov_uri.o)
 SERVER_OBJS = $(addprefix src/server/, \
 	pgenvelope.o pge_activity.o pge_batch.o pge_cache.o pge_call.o \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
@@ -33,7 +33,7 @@ OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS
 # is what they share; what a program needs of the library's own objects is
 # linked from there.
-SERVE_OBJS = $(addprefix src/providers/, prov_secret.o prov_serve.o prov_uri.o)
+SERVE_OBJS = $(addprefix src/providers/, prov_secret.o prov_serve.o)
 KMS_OBJS = $(addprefix src/providers/, \
 	kms_main.o prov_aws.o prov_aws_credentials.o prov_aws_metadata.o \
 	prov_aws_sts.o prov_cloud.o prov_curl.o prov_form.o prov_http.o \
@@ -46,7 +46,7 @@ PKCS11_OBJS = $(addprefix src/providers/, \
 	prov_pkcs11_rsa.o prov_pkcs11_token.o prov_pkcs11_uri.o)
 PKCS11_LIBS = -ldl
 HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
-HELPER_BASE = $(CORE_OBJS) src/providers/prov_root.o
+HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, prov_root.o prov_uri.o)
 
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
 DATA = $(wildcard sql/pgenvelope--*--*.sql)

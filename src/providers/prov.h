@@ -9,7 +9,8 @@
  *
  * "file" and "passphrase" are answered in the calling process
  * (prov_local.c); every other provider is a helper program spoken to over
- * pipes (prov_helper.c, docs/providers.md).  Nothing here knows PostgreSQL:
+ * pipes (prov_helper.c, docs/providers.md): anybody's ("command"), or one of
+ * ours, which is told the URI.  Nothing here knows PostgreSQL:
  * the keeper and the command-line tool use the same code.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -76,7 +77,9 @@ typedef enum prov_kind
 {
 	PROV_FILE,
 	PROV_PASSPHRASE,
-	PROV_COMMAND
+	PROV_COMMAND,
+	PROV_KMS,					/* pgenvelope-kms */
+	PROV_PKCS11					/* pgenvelope-pkcs11 */
 } prov_kind;
 
 /* One entry of pgenvelope.providers: name[@database]=URI. */
@@ -85,8 +88,12 @@ typedef struct prov_root
 	char		name[PROV_NAME_SIZE];
 	char		database[PROV_NAME_SIZE];	/* "" for every database */
 	prov_kind	kind;
-	char		location[PROV_LOCATION_SIZE];	/* absolute path */
+	char		location[PROV_LOCATION_SIZE];	/* absolute path; for programs
+												 * of ours, the whole URI */
 } prov_root;
+
+/* Whether a provider of that kind is a helper program. */
+extern bool prov_kind_is_helper(prov_kind kind);
 
 /*
  * Reads the next entry of a comma-separated list and advances *cursor.

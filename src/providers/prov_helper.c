@@ -17,6 +17,7 @@
 #include "prov_helper.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,14 +63,32 @@ static const char *const error_reasons[PROV_CATEGORIES] = {
 
 prov_category
 prov_helper_start(prov_helper *helper, const prov_root *root,
-				  prov_failure *failure)
+				  const char *program_directory, prov_failure *failure)
 {
 	prov_process process;
 	prov_category category;
+	const char *path = root->location;
+	const char *argument = NULL;
+	char		program[PATH_MAX];
 
 	memset(helper, 0, sizeof(*helper));
 	helper->to_fd = helper->from_fd = -1;
-	category = prov_process_start(root->location, &process, failure);
+	if (root->kind != PROV_COMMAND)
+	{
+		const char *name = "pgenvelope-kms";
+
+		if (root->kind == PROV_PKCS11)
+			name = "pgenvelope-pkcs11";
+		if (snprintf(program, sizeof(program), "%s/%s", program_directory,
+					 name) >= (int) sizeof(program))
+			return prov_fail(failure, PROV_MISCONFIGURED,
+							 "The path of the provider's helper program is "
+							 "too long.",
+							 NULL);
+		path = program;
+		argument = root->location;
+	}
+	category = prov_process_start(path, argument, &process, failure);
 	if (category != PROV_OK)
 		return category;
 	helper->pid = process.pid;

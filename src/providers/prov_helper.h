@@ -50,13 +50,15 @@ typedef struct prov_helper
 } prov_helper;
 
 /*
- * Starts the program at root->location: an absolute path to a regular file
- * that only its owner (root or this process's user) can write.  No shell, no
- * arguments, its own process group, no file descriptor but 0, 1 and 2, and it
+ * Starts the program at root->location, or that of ours for root->kind, in
+ * program_directory, which is told root->location.  It must be a regular file
+ * that only its owner (root or this process's user) can write.  No shell, its
+ * own process group, no file descriptor but 0, 1 and 2, and it
  * is killed if this process dies.
  */
 extern prov_category prov_helper_start(prov_helper *helper,
 									   const prov_root *root,
+									   const char *program_directory,
 									   prov_failure *failure);
 
 /*

@@ -75,7 +75,7 @@ run_command(const char *path, prov_secret *pin, prov_failure *failure)
 	const char *trouble;
 
 	envl_wipe(pin, sizeof(*pin));
-	if (prov_process_start(path, &process, failure) != PROV_OK)
+	if (prov_process_start(path, NULL, &process, failure) != PROV_OK)
 	{
 		char		detail[sizeof(failure->detail)];
 

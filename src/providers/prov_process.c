@@ -43,9 +43,11 @@ static bool open_pipes(process_pipes *pipes);
 static bool open_pipe(int *pair);
 static void close_pipes(process_pipes *pipes);
 static void close_end(int *fd);
-static pid_t fork_child(const char *path, const process_pipes *pipes);
-static void run_child(const char *path, const process_pipes *pipes,
-					  pid_t parent) __attribute__((noreturn));
+static pid_t fork_child(const char *path, const char *argument,
+						const process_pipes *pipes);
+static void run_child(const char *path, const char *argument,
+					  const process_pipes *pipes, pid_t parent)
+			__attribute__((noreturn));
 static void close_above(int last_fd);
 static int	await_exec(int status_fd);
 static bool wait_readable(int fd, int timeout_ms);
@@ -55,8 +57,8 @@ static void kill_and_reap(pid_t pid);
 static int64_t now_ms(void);
 
 prov_category
-prov_process_start(const char *path, prov_process *process,
-				   prov_failure *failure)
+prov_process_start(const char *path, const char *argument,
+				   prov_process *process, prov_failure *failure)
 {
 	process_pipes pipes;
 	prov_category category;
@@ -67,7 +69,7 @@ prov_process_start(const char *path, prov_process *process,
 	if (category != PROV_OK)
 		return category;
 	if (open_pipes(&pipes))
-		pid = fork_child(path, &pipes);
+		pid = fork_child(path, argument, &pipes);
 	error = errno;
 	if (pid > 0)
 	{
@@ -176,7 +178,8 @@ close_end(int *fd)
  * the child would act on shared memory in this process's name.
  */
 static pid_t
-fork_child(const char *path, const process_pipes *pipes)
+fork_child(const char *path, const char *argument,
+		   const process_pipes *pipes)
 {
 	sigset_t	all;
 	sigset_t	before;
@@ -188,7 +191,7 @@ fork_child(const char *path, const process_pipes *pipes)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		run_child(path, pipes, parent);
+		run_child(path, argument, pipes, parent);
 	error = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = error;
@@ -196,9 +199,10 @@ fork_child(const char *path, const process_pipes *pipes)
 }
 
 static void
-run_child(const char *path, const process_pipes *pipes, pid_t parent)
+run_child(const char *path, const char *argument, const process_pipes *pipes,
+		  pid_t parent)
 {
-	char *const arguments[] = {(char *) path, NULL};
+	char *const arguments[] = {(char *) path, (char *) argument, NULL};
 	const struct sigaction by_default = {.sa_handler = SIG_DFL};
 	const struct rlimit nothing = {0, 0};
 	int			status_fd = pipes->status[1];

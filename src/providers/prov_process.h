@@ -21,13 +21,15 @@ typedef struct prov_process
 } prov_process;
 
 /*
- * Runs the program at path: no shell, no arguments, our environment, "/" as
+ * Runs the program at path, with argument unless that is NULL, which all
+ * users of the machine can see: no shell, our environment, "/" as
  * working directory, its own process group, every signal as by default, no
  * descriptor but 0, 1 and 2, no core dump.  The kernel kills it when the
  * calling thread ends.  Waits for the exec, at most two seconds, not for the
  * program.
  */
 extern prov_category prov_process_start(const char *path,
+										const char *argument,
 										prov_process *process,
 										prov_failure *failure);
 

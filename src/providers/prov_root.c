@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov.h"
+#include "prov_uri.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,18 +31,39 @@ static const struct
 {
 	envl_view	prefix;			/* of the URI; what follows is the path */
 	prov_kind	kind;
-} schemes[] = {
+} local_schemes[] = {
 	{{(const uint8_t *) "file://", 7}, PROV_FILE},
 	{{(const uint8_t *) "passphrase://", 13}, PROV_PASSPHRASE},
 	{{(const uint8_t *) "command:", 8}, PROV_COMMAND},
 };
 
-#define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
+#define LOCAL_SCHEMES (sizeof(local_schemes) / sizeof(local_schemes[0]))
+
+/* Of our programs, which understand the rest of the URI. */
+static const struct
+{
+	const char *scheme;
+	prov_kind	kind;
+} program_schemes[] = {
+	{"vault", PROV_KMS},
+	{"vault+http", PROV_KMS},
+	{"awskms", PROV_KMS},
+	{"gcpkms", PROV_KMS},
+	{"azurekv", PROV_KMS},
+	{"pkcs11", PROV_PKCS11},
+};
+
+#define PROGRAM_SCHEMES (sizeof(program_schemes) / sizeof(program_schemes[0]))
 
 static prov_category parse_entry(envl_view entry, prov_root *root,
 								 prov_failure *failure);
 static prov_category parse_uri(envl_view uri, prov_root *root,
 							   prov_failure *failure);
+static prov_category parse_path(envl_view path, prov_root *root,
+								prov_failure *failure);
+static bool is_program_scheme(envl_view uri, prov_kind *kind);
+static prov_category parse_program(envl_view uri, prov_root *root,
+								   prov_failure *failure);
 static bool is_provider_name(envl_view name);
 static bool has_control(envl_view text);
 static void copy_text(envl_view text, char *out);
@@ -70,6 +91,12 @@ prov_category_parse(envl_view word, prov_category *out)
 		}
 	}
 	return false;
+}
+
+bool
+prov_kind_is_helper(prov_kind kind)
+{
+	return kind != PROV_FILE && kind != PROV_PASSPHRASE;
 }
 
 prov_category
@@ -197,34 +224,39 @@ parse_entry(envl_view entry, prov_root *root, prov_failure *failure)
 	return parse_uri(uri, root, failure);
 }
 
-/*
- * A scheme and an absolute path, which is taken as it stands.  The characters
- * that mean something in other URIs are refused, so that they can be given
- * that meaning one day.
- */
 static prov_category
 parse_uri(envl_view uri, prov_root *root, prov_failure *failure)
 {
-	envl_view	path = {NULL, 0};
-
-	for (size_t i = 0; i < SCHEMES && path.data == NULL; i++)
+	for (size_t i = 0; i < LOCAL_SCHEMES; i++)
 	{
-		size_t		len = schemes[i].prefix.len;
+		envl_view	prefix = local_schemes[i].prefix;
 
-		if (uri.len >= len &&
-			memcmp(uri.data, schemes[i].prefix.data, len) == 0)
+		if (uri.len >= prefix.len &&
+			memcmp(uri.data, prefix.data, prefix.len) == 0)
 		{
-			root->kind = schemes[i].kind;
-			path.data = uri.data + len;
-			path.len = uri.len - len;
+			root->kind = local_schemes[i].kind;
+			return parse_path((envl_view) {uri.data + prefix.len,
+										  uri.len - prefix.len},
+							  root, failure);
 		}
 	}
-	if (path.data == NULL)
-		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "A provider's URI must start with file://, "
-						 "passphrase:// or command:.",
-						 "The provider is \"%s\".", root->name);
+	if (is_program_scheme(uri, &root->kind))
+		return parse_program(uri, root, failure);
+	return prov_fail(failure, PROV_MISCONFIGURED,
+					 "A provider's URI must start with file://, "
+					 "passphrase://, command:, vault://, awskms:, gcpkms://, "
+					 "azurekv:// or pkcs11:.",
+					 "The provider is \"%s\".", root->name);
+}
 
+/*
+ * An absolute path, which is taken as it stands.  The characters that mean
+ * something in other URIs are refused, so that they can be given that meaning
+ * one day.
+ */
+static prov_category
+parse_path(envl_view path, prov_root *root, prov_failure *failure)
+{
 	if (path.len < 2 || path.data[0] != '/' || path.data[1] == '/')
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "A provider's URI must hold an absolute path, as in "
@@ -242,6 +274,53 @@ parse_uri(envl_view uri, prov_root *root, prov_failure *failure)
 						 "or any of \"%\", \"?\" and \"#\".",
 						 "The provider is \"%s\".", root->name);
 	copy_text(path, root->location);
+	return PROV_OK;
+}
+
+static bool
+is_program_scheme(envl_view uri, prov_kind *kind)
+{
+	for (size_t i = 0; i < PROGRAM_SCHEMES; i++)
+	{
+		size_t		len = strlen(program_schemes[i].scheme);
+
+		if (uri.len > len && uri.data[len] == ':' &&
+			memcmp(uri.data, program_schemes[i].scheme, len) == 0)
+		{
+			*kind = program_schemes[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * What only the program can judge is found out when it is run.  The URI is an
+ * argument of it, so everybody on the machine can see it.
+ */
+static prov_category
+parse_program(envl_view uri, prov_root *root, prov_failure *failure)
+{
+	prov_uri	parsed;
+
+	if (uri.len >= PROV_LOCATION_SIZE)
+		return prov_fail(failure, PROV_MISCONFIGURED,
+						 "A provider's URI must be shorter than 1024 bytes.",
+						 "The provider is \"%s\".", root->name);
+	copy_text(uri, root->location);
+	if (prov_uri_parse(root->location, &parsed, failure) != PROV_OK)
+	{
+		char		reason[sizeof(failure->reason)];
+
+		memcpy(reason, failure->reason, sizeof(reason));
+		return prov_fail(failure, PROV_MISCONFIGURED, reason,
+						 "The provider is \"%s\".", root->name);
+	}
+	if (prov_uri_word(&parsed, "pin-value") != NULL)
+		return prov_fail(failure, PROV_MISCONFIGURED,
+						 "A provider's URI must not hold a PIN: name a file, "
+						 "as pin-source.",
+						 "The provider is \"%s\".", root->name);
 	return PROV_OK;
 }
 

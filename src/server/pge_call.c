@@ -279,7 +279,8 @@ send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
 			return category;
 		prov_helper_stop(&provider->helper);
 	}
-	category = prov_helper_start(&provider->helper, &root, failure);
+	category = prov_helper_start(&provider->helper, &root, pkglib_path,
+								 failure);
 	if (category == PROV_OK)
 		category = prov_helper_send(&provider->helper, verb, &root,
 									&call->kek, bytes, failure);
@@ -315,7 +316,7 @@ run_step(PgeProvider *provider)
 	if (seal &&
 		prov_kek_bind(&call->kek, &call->key, plaintext, &failure) != PROV_OK)
 		pge_call_finish(provider, failure.category, &failure);
-	else if (provider->root.kind == PROV_COMMAND)
+	else if (prov_kind_is_helper(provider->root.kind))
 		run_helper(provider, plaintext);
 	else
 		run_local(provider, plaintext);

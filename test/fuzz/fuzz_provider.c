@@ -32,14 +32,17 @@ check_root(const prov_root *root)
 	static const char *const schemes[] = {
 		[PROV_FILE] = "file://",
 		[PROV_PASSPHRASE] = "passphrase://",
-		[PROV_COMMAND] = "command:"};
+		[PROV_COMMAND] = "command:",
+		[PROV_KMS] = "",
+		[PROV_PKCS11] = ""};
 	char		entry[sizeof(prov_root) + 32];
 	const char *cursor = entry;
 	prov_root	again;
 	prov_failure failure;
 	bool		found;
 
-	CHECK(root->name[0] != '\0' && root->location[0] == '/');
+	CHECK(root->name[0] != '\0');
+	CHECK(root->kind >= PROV_KMS || root->location[0] == '/');
 	CHECK(memchr(root->name, 0, sizeof(root->name)) != NULL);
 	CHECK(memchr(root->database, 0, sizeof(root->database)) != NULL);
 	CHECK(memchr(root->location, 0, sizeof(root->location)) != NULL);

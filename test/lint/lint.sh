@@ -99,7 +99,7 @@ check_layering() {
     forbid '#include "(postgres|fmgr|utils/|access/|catalog/|libpq/|storage/)' \
         "src/core/*.[ch] src/providers/*.[ch]" \
         "Only src/server includes PostgreSQL's headers."
-    forbid '#include.*(curl/|jansson|p11-kit|prov_(serve|uri|http|curl|json|memory)\.h)' \
+    forbid '#include.*(curl/|jansson|p11-kit|prov_(serve|http|curl|json|memory)\.h)' \
         "$(printf '%s ' "${provider_objects[@]/%.o/.c}") src/server/*.[ch]" \
         "What the helper programs use does not come into the server."
     forbid '\bPG_VERSION_NUM\b' \

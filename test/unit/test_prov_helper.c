@@ -29,6 +29,7 @@
 static const prov_kek kek = {"customers", 0x0123456789AB, 3};
 static uint8_t plaintext[ENVL_SEALED_PLAINTEXT_LEN];
 static prov_root root;
+static const char *directory = "/nonexistent";	/* of our programs */
 static prov_helper helper;
 static prov_reply reply;
 static prov_failure failure;
@@ -97,7 +98,7 @@ call_unseal(const prov_sealed *sealed)
 static void
 start(void)
 {
-	if (prov_helper_start(&helper, &root, &failure) != PROV_OK)
+	if (prov_helper_start(&helper, &root, directory, &failure) != PROV_OK)
 	{
 		note("%s (%s)", failure.reason, failure.detail);
 		exit(EXIT_FAILURE);
@@ -451,6 +452,48 @@ test_counts(void)
 	is(count_calls("unseal "), 0, "and nothing else");
 }
 
+/* A program of ours is found in its directory and told the URI. */
+static void
+test_programs(void)
+{
+	static const struct
+	{
+		prov_kind	kind;
+		const char *program;
+		const char *uri;
+	} cases[] = {
+		{PROV_KMS, "pgenvelope-kms", "vault://host/transit/keys/a?x=$(id)"},
+		{PROV_PKCS11, "pgenvelope-pkcs11", "pkcs11:token=a b;object='c'"},
+	};
+	/* Says what it was told, as if that were wrong. */
+	static const char script[] =
+		"#!/bin/sh\n"
+		"while read -r verb id rest; do\n"
+		"  echo \"error $id denied $# <$1> <${0##*/}>\"\n"
+		"done\n";
+
+	directory = scratch_path(".");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		char		want[200];
+
+		scratch_file(cases[i].program, script, 0700);
+		root = scratch_root(cases[i].kind, cases[i].uri);
+		start();
+		call_seal();
+		is_category(failure.category, PROV_DENIED, cases[i].program);
+		snprintf(want, sizeof(want), "says: 1 <%s> <%s>", cases[i].uri,
+				 cases[i].program);
+		ok(strstr(failure.detail, want) != NULL, "it is told the URI: %s",
+		   failure.detail);
+		prov_helper_stop(&helper);
+	}
+	directory = "/nonexistent";
+	prov_helper_start(&helper, &root, directory, &failure);
+	is_failure(&failure, PROV_MISCONFIGURED, "cannot be executed",
+			   "a program of ours that is not installed");
+}
+
 int
 main(void)
 {
@@ -472,6 +515,8 @@ main(void)
 	test_idle();
 	test_limits();
 	test_counts();
+
+	test_programs();
 
 	if (system("command -v openssl >/dev/null") != 0)
 	{

@@ -53,7 +53,7 @@ run_script(const char *script, char *output, size_t size)
 	size_t		len = 0;
 
 	scratch_file("script", script, 0700);
-	if (prov_process_start(scratch_path("script"), &process,
+	if (prov_process_start(scratch_path("script"), NULL, &process,
 						   &failure) != PROV_OK)
 		return false;
 	for (;;)
@@ -80,7 +80,7 @@ is_refused(const char *path, prov_category want, const char *reason,
 	prov_process process;
 
 	memset(&failure, 0, sizeof(failure));
-	prov_process_start(path, &process, &failure);
+	prov_process_start(path, NULL, &process, &failure);
 	is_failure(&failure, want, reason, name);
 }
 
@@ -124,7 +124,7 @@ test_refusals(void)
 	scratch_copy("program", "/bin/true", 0755);
 	if (symlink("program", scratch_path("link")) != 0)
 		note("could not make a link");
-	is_category(prov_process_start(scratch_path("link"), &process,
+	is_category(prov_process_start(scratch_path("link"), NULL, &process,
 								   &failure),
 				PROV_OK, "a symbolic link");
 	prov_process_stop(&process);
@@ -279,7 +279,7 @@ without_room(void)
 		close(fd);
 	before = count_descriptors();
 	return setrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-		prov_process_start("/bin/true", &process,
+		prov_process_start("/bin/true", NULL, &process,
 						   &failure) == PROV_UNAVAILABLE &&
 		count_descriptors() == before;
 }
@@ -310,7 +310,7 @@ test_parent_death(void)
 	starter = fork();
 	if (starter == 0)
 	{
-		if (prov_process_start(scratch_path("script"), &process,
+		if (prov_process_start(scratch_path("script"), NULL, &process,
 							   &failure) != PROV_OK ||
 			write(pair[1], &process.pid, sizeof(pid)) < 0)
 			_exit(1);
@@ -337,7 +337,7 @@ test_grandchild(void)
 	scratch_file("script", "#!/bin/sh\ntrap '' TERM INT HUP\n"
 						   "sleep 1000 &\necho $!\nwait\n",
 				 0700);
-	if (prov_process_start(scratch_path("script"), &process,
+	if (prov_process_start(scratch_path("script"), NULL, &process,
 						   &failure) != PROV_OK)
 		note("it was not started");
 	wait_for.fd = process.from_fd;
@@ -368,7 +368,7 @@ test_hanging_exec(void)
 
 	scratch_file("hangs", "#!/bin/sh\n", 0700);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	ok(prov_process_start(scratch_path("hangs"), &process, &failure) ==
+	ok(prov_process_start(scratch_path("hangs"), NULL, &process, &failure) ==
 		   PROV_UNAVAILABLE,
 	   "a program that does not start in time");
 	clock_gettime(CLOCK_MONOTONIC, &end);

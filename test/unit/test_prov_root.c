@@ -71,7 +71,8 @@ test_failure(void)
 static prov_category
 read_list(const char *list, char *found, size_t size, prov_failure *failure)
 {
-	static const char *const kinds[] = {"file", "passphrase", "command"};
+	static const char *const kinds[] = {
+		"file", "passphrase", "command", "kms", "pkcs11"};
 	const char *cursor = list;
 	size_t		len = 0;
 
@@ -118,6 +119,16 @@ test_good_lists(void)
 		{"A-_9=command:/x", "A-_9@ command /x;"},
 		{NAME_63 "=file:///x", NAME_63 "@ file /x;"},
 		{"a@" NAME_63 "=file:///x", "a@" NAME_63 " file /x;"},
+		{"a=vault://host:8200/transit/keys/x?ca-file=/a%2Cb",
+		 "a@ kms vault://host:8200/transit/keys/x?ca-file=/a%2Cb;"},
+		{"a=vault+http://[::1]/x/y/keys/z",
+		 "a@ kms vault+http://[::1]/x/y/keys/z;"},
+		{"a=awskms:arn:aws:kms:eu-central-1:1:key/2, b=pkcs11:token=t;id=%00",
+		 "a@ kms awskms:arn:aws:kms:eu-central-1:1:key/2;"
+		 "b@ pkcs11 pkcs11:token=t;id=%00;"},
+		{"a@b=gcpkms://projects/p/cryptoKeys/k?x=y=z,c=azurekv://h/keys/k",
+		 "a@b kms gcpkms://projects/p/cryptoKeys/k?x=y=z;"
+		 "c@ kms azurekv://h/keys/k;"},
 		/* Which of two counts is for the caller to say. */
 		{"a=file:///x,a=file:///y", "a@ file /x;a@ file /y;"},
 	};
@@ -162,7 +173,20 @@ test_bad_lists(void)
 		{"a= file:///x", "must start with"},
 		{"a=FILE:///x", "must start with"},
 		{"a=file:/x", "must start with"},
-		{"a=vault://host:8200/transit/keys/x", "must start with"},
+		{"a=vaults://host:8200/transit/keys/x", "must start with"},
+		{"a=vault", "must start with"},
+		{"a=pkcs11", "must start with"},
+		{"a=VAULT://host/transit/keys/x", "must start with"},
+		{"a=vault://user@host/transit/keys/x", "host"},
+		{"a=vault:///transit/keys/x", "host"},
+		{"a=vault://host:0/transit/keys/x", "host"},
+		{"a=vault://host/transit keys/x", "percent-encoded"},
+		{"a=vault://host/%2/x", "percent-encoded"},
+		{"a=vault://host/x#y", "percent-encoded"},
+		{"a=vault://host/x?y", "word=value"},
+		{"a=vault://host/x?y=", "word=value"},
+		{"a=vault://host/x?y=1&y=2", "twice"},
+		{"a=pkcs11:token=t?pin-value=1234", "PIN"},
 		{"a=file://", "absolute path"},
 		{"a=file:///", "absolute path"},
 		{"a=file://host/x", "absolute path"},
@@ -178,7 +202,7 @@ test_bad_lists(void)
 		{"a=file:///x\ny", "must not hold"},
 		{"a=file:///x\x7Fy", "must not hold"},
 	};
-	char		found[512];
+	char		found[PROV_LOCATION_SIZE + 64];
 	prov_failure failure;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -188,6 +212,20 @@ test_bad_lists(void)
 					PROV_MISCONFIGURED, "refused");
 		is_failure(&failure, PROV_MISCONFIGURED, cases[i].reason,
 				   cases[i].list);
+	}
+
+	/* One byte too many. */
+	{
+		char		list[PROV_LOCATION_SIZE + 32];
+
+		snprintf(list, sizeof(list), "a=vault:%01016d", 0);
+		is_category(read_list(list, found, sizeof(found), &failure), PROV_OK,
+					"the longest URI");
+		snprintf(list, sizeof(list), "a=vault:%01018d", 0);
+		read_list(list, found, sizeof(found), &failure);
+		is_failure(&failure, PROV_MISCONFIGURED, "shorter than 1024",
+				   "too long a URI");
+		ok(strstr(failure.detail, "\"a\"") != NULL, "it is named");
 	}
 
 	/* What was put where a URI belongs may be a key. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing of the Debian packages that a task needs.
 #
-#   packages.sh GROUP...     build helpers server test lint quickstart coverage
-#                            fuzz
+#   packages.sh GROUP...     build helpers server test providers lint quickstart
+#                            coverage fuzz
 #
 # Runs apt-get only when something is missing, as root or through sudo.
 set -euo pipefail
@@ -15,6 +15,7 @@ packages_of() {
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 ;;
+        providers) echo python3-venv openssl ;;
         lint) echo clang-14 clang-format-14 cppcheck shellcheck binutils ;;
         quickstart) echo python3 python3-cryptography python3-jwcrypto ;;
         coverage) echo gcovr ;;

@@ -402,16 +402,20 @@ def isolation():
     return pg_regress("isolation", "REGRESS", "EXTRA_ISOLATION_OPTS")
 
 
-def tap_tests():
-    GROUND.prepare()
+def tap_environment():
     pgxs = os.path.dirname(os.path.dirname(GROUND.pg("--pgxs")))
-    env = {
+    return {
         "TESTDIR": GROUND.dir,
         "PATH": GROUND.pg("--bindir") + ":" + os.environ["PATH"],
         "PGPORT": "65432",
         "PG_REGRESS": pgxs + "/test/regress/pg_regress",
         "PERL5LIB": pgxs + "/test/perl:test/perl",
     }
+
+
+def tap_tests():
+    GROUND.prepare()
+    env = tap_environment()
     out = Outcome()
     wanted = os.environ.get("PROVE_TESTS", made("PROVE_TESTS")).split()
     # A test that is made long by PGENVELOPE_SOAK needs its time.
@@ -432,6 +436,61 @@ def tap_tests():
     if os.path.isdir(f"{GROUND.dir}/tmp_check/log"):
         shutil.copytree(f"{GROUND.dir}/tmp_check/log", f"{LOG}/tap")
     return out
+
+
+def shared_cache():
+    """Where servers for the tests are kept: their user must get there."""
+    cache = os.environ.get("PGENVELOPE_TEST_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "pgenvelope")
+    path = cache
+    while os.geteuid() == 0 and path != "/":
+        if os.path.exists(path) and not os.stat(path).st_mode & 0o001:
+            return "/var/tmp/pgenvelope-test-cache"
+        path = os.path.dirname(path)
+    return cache
+
+
+def providers():
+    """Each test of test/providers, which is a file with a #! line."""
+    GROUND.prepare()
+    env = dict(tap_environment(), PGENVELOPE_TEST_CACHE=shared_cache(),
+               PGENVELOPE_KMS=f"{GROUND.dir}/pgenvelope-kms",
+               PGENVELOPE_PKCS11=f"{GROUND.dir}/pgenvelope-pkcs11")
+    wanted = os.environ.get("PROVIDER_TESTS", "").split()
+    out = Outcome()
+    for path in sorted(wanted or glob.glob("test/providers/*")):
+        with open(path, "rb") as file:
+            if file.read(2) != b"#!":
+                continue
+        name = os.path.basename(path)
+        log = f"{LOG}/{name}.log"
+        # A Python test gives up being root by itself, after installing.
+        command = [PYTHON, path] if path.endswith(".py") \
+            else GROUND.as_user(["perl", path])
+        if path.endswith(".pl"):
+            install_servers(path, env)
+        out.add(tap(name, command, log, 600, env,
+                    None if path.endswith(".py") else GROUND.dir),
+                f"{name}: ")
+        with open(log, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("# servers: "):
+                    print(f"  {name} ran against {line[11:].strip()}",
+                          flush=True)
+    return out
+
+
+def install_servers(path, env):
+    """Runs what a Perl test's "# needs: SCRIPT" lines name, before it."""
+    with open(path, encoding="utf-8") as file:
+        scripts = re.findall(r"^# needs: (\S+\.sh)", file.read(), re.M)
+    for script in scripts:
+        code, text = PROGRAMS.run([f"test/setup/{script}"],
+                                  f"{LOG}/{script}.log", 600, env)
+        if code != 0:
+            print(f"  {script} failed:")
+            show(text)
 
 
 class AsanServer:
@@ -575,6 +634,7 @@ SUITES = {
 }
 OPTIONAL_SUITES = {
     "asan-regress": asan_regress,
+    "providers": providers,
 }
 
 

@@ -12,7 +12,8 @@ int
 main(int argc, char **argv)
 {
 	static const prov_service *const services[] = {
-		&prov_vault, &prov_vault_http, &prov_aws_service, NULL};
+		&prov_vault, &prov_vault_http, &prov_aws_service, &prov_gcp_service,
+		NULL};
 
 	prov_memory_install();
 	return prov_serve_main(argc, argv, services);

@@ -16,5 +16,6 @@ extern const prov_service prov_vault_http;
 
 /* The clouds' key services. */
 extern const prov_service prov_aws_service;
+extern const prov_service prov_gcp_service;
 
 #endif							/* KMS_SERVICES_H */

@@ -402,7 +402,7 @@ class Double:
     made to do.  answer(request) may return None, which closes the connection.
     """
 
-    def __init__(self, answer, certificate=None):
+    def __init__(self, answer, certificate=None, port=0):
         self.answer = answer
         self.requests = []
         double = self
@@ -441,8 +441,10 @@ class Double:
 
             def handle_error(self, request, client_address):
                 """Clients that go away in the middle are meant to."""
+                if not isinstance(sys.exc_info()[1], OSError):
+                    super().handle_error(request, client_address)
 
-        self.server = Quiet(("127.0.0.1", 0), Handler)
+        self.server = Quiet(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         if certificate:

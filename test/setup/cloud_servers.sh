@@ -19,6 +19,7 @@ python_packages=(
     'boto3'
     'google-cloud-kms==3.18.0'
     'google-auth==2.63.0'
+    'google-crc32c'
     'requests'
     'azure-keyvault-keys==4.11.3'
     'azure-identity==1.27.0'

@@ -1,0 +1,155 @@
+/*
+ * prov_oauth.c
+ *	  Bearer tokens (OAuth 2.0).
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "prov_oauth.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "prov_cloud.h"
+#include "prov_json.h"
+#include "prov_serve.h"
+
+/* A token is replaced this long before it ends, and not used this long. */
+#define REFRESH_AHEAD_S 300
+#define UNUSABLE_S 10
+
+/* A service that names no end: as short as any is. */
+#define LIFETIME_S 600
+
+static void error_code(const prov_http_reply *reply, char *code, size_t size);
+static prov_category classify(const prov_http_reply *reply);
+static bool take(const prov_http_reply *reply, prov_oauth_token *token);
+
+/* RFC 6749, section 5.2, and what Google and Microsoft add to it. */
+static const prov_cloud_code error_codes[] = {
+	{"invalid_client", PROV_DENIED},
+	{"invalid_grant", PROV_DENIED},
+	{"unauthorized_client", PROV_DENIED},
+	{"access_denied", PROV_DENIED},
+	{"interaction_required", PROV_DENIED},
+	{"server_error", PROV_UNAVAILABLE},
+	{"internal_failure", PROV_UNAVAILABLE},
+	{"temporarily_unavailable", PROV_UNAVAILABLE},
+	{"invalid_request", PROV_MISCONFIGURED},
+	{"invalid_scope", PROV_MISCONFIGURED},
+	{"invalid_target", PROV_MISCONFIGURED},
+	{NULL, PROV_OK},
+};
+
+bool
+prov_oauth_is_fresh(const prov_oauth_token *token)
+{
+	return token->text[0] != '\0' &&
+		token->expires - prov_clock_seconds() > REFRESH_AHEAD_S;
+}
+
+bool
+prov_oauth_is_valid(const prov_oauth_token *token)
+{
+	return token->text[0] != '\0' &&
+		token->expires - prov_clock_seconds() > UNUSABLE_S;
+}
+
+prov_category
+prov_oauth_ask(prov_http *http, const prov_http_request *request,
+			   const char *what, prov_oauth_token *token,
+			   prov_failure *failure)
+{
+	prov_http_request asked = *request;
+	prov_http_reply reply;
+	char		reason[sizeof(failure->reason)];
+	char		code[64];
+	prov_category category;
+
+	envl_wipe(token, sizeof(*token));
+	if (asked.classify == NULL)
+		asked.classify = classify;
+	category = prov_http_call(http, &asked, &reply, failure);
+	if (category != PROV_OK)
+		return category;
+	if (reply.status != 200)
+	{
+		error_code(&reply, code, sizeof(code));
+		snprintf(reason, sizeof(reason), "%s did not give a token.", what);
+		category = prov_http_fail(failure, classify(&reply), reason, &reply,
+								  code, NULL);
+	}
+	else if (!take(&reply, token))
+	{
+		envl_wipe(token, sizeof(*token));
+		snprintf(reason, sizeof(reason),
+				 "%s gave an answer that is not understood.", what);
+		category = prov_http_fail(failure, PROV_UNAVAILABLE, reason, &reply,
+								  NULL, NULL);
+	}
+	envl_wipe(&reply, sizeof(reply));
+	return category;
+}
+
+static prov_category
+classify(const prov_http_reply *reply)
+{
+	char		code[64];
+
+	if (reply->status == 200)
+		return PROV_OK;
+	error_code(reply, code, sizeof(code));
+	code[strcspn(code, "/")] = '\0';
+	return prov_cloud_category(error_codes, code, reply);
+}
+
+/* The error's word, with Microsoft's number for it. */
+static void
+error_code(const prov_http_reply *reply, char *code, size_t size)
+{
+	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+	char		word[40] = "";
+	int64_t		number = 0;
+
+	if (json != NULL)
+	{
+		(void) prov_json_string(json, "error", word, sizeof(word));
+		(void) prov_json_integer(json, "error_codes.0", &number);
+	}
+	if (number != 0)
+		snprintf(code, size, "%s/AADSTS%lld", word, (long long) number);
+	else
+		snprintf(code, size, "%s", word);
+	prov_json_free(json);
+}
+
+static bool
+take(const prov_http_reply *reply, prov_oauth_token *token)
+{
+	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+	int64_t		seconds;
+	bool		good;
+
+	good = json != NULL &&
+		prov_json_string(json, "access_token", token->text,
+						 sizeof(token->text)) &&
+		token->text[0] != '\0' &&
+		strpbrk(token->text, " \t\r\n") == NULL;
+	if (good && prov_json_number(json, "expires_in", &seconds))
+		token->expires = prov_clock_seconds() + seconds;
+	else if (good && prov_json_number(json, "expires_on", &seconds))
+		token->expires = seconds;
+	else
+		token->expires = prov_clock_seconds() + LIFETIME_S;
+	prov_json_free(json);
+	return good;
+}
+
+bool
+prov_oauth_header(const prov_oauth_token *token, char *out, size_t size)
+{
+	int			len = snprintf(out, size, "Authorization: Bearer %s",
+							   token->text);
+
+	return len > 0 && (size_t) len < size;
+}

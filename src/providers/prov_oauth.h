@@ -1,0 +1,44 @@
+/*
+ * prov_oauth.h
+ *	  Bearer tokens (OAuth 2.0), as two of the clouds hand them out.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PROV_OAUTH_H
+#define PROV_OAUTH_H
+
+#include "prov_http.h"
+
+#define PROV_OAUTH_TOKEN_SIZE 16384
+
+/* Whoever holds one wipes it. */
+typedef struct prov_oauth_token
+{
+	char		text[PROV_OAUTH_TOKEN_SIZE];	/* "" if there is none */
+	int64_t		expires;		/* seconds since 1970 */
+	char		kind[96];		/* how it was come by: "service account" */
+} prov_oauth_token;
+
+/* Whether it lasts long enough to be used without asking for another. */
+extern bool prov_oauth_is_fresh(const prov_oauth_token *token);
+
+/* Whether it can be used at all, if no other is to be had just now. */
+extern bool prov_oauth_is_valid(const prov_oauth_token *token);
+
+/*
+ * Asks a token service; of the reply access_token and expires_in or
+ * expires_on are taken.  what is for the failure, a subject: "The metadata
+ * server".  On failure the token is wiped.
+ */
+extern prov_category prov_oauth_ask(prov_http *http,
+									const prov_http_request *request,
+									const char *what,
+									prov_oauth_token *token,
+									prov_failure *failure);
+
+/* Writes the header; false if it does not fit. */
+extern bool prov_oauth_header(const prov_oauth_token *token, char *out,
+							  size_t size) ENVL_MUST_CHECK;
+
+#endif							/* PROV_OAUTH_H */

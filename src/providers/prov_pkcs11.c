@@ -46,6 +46,7 @@ static prov_category run_seal(prov_pkcs11_token *token, call *asked,
 							  prov_failure *failure);
 static prov_category run_unseal(prov_pkcs11_token *token, call *asked,
 								prov_failure *failure);
+static bool says_nothing(const prov_pkcs11_token *token);
 static prov_category find_sealer(prov_pkcs11_token *token,
 								 const prov_pkcs11_blob *blob,
 								 prov_pkcs11_key *root,
@@ -182,21 +183,32 @@ run_unseal(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 		return category;
 	category = prov_pkcs11_unseal(token, &root, asked->key, &asked->blob,
 								  asked->unsealed, failure);
-	error = token->error;
-	if (category == PROV_OK ||
-		prov_pkcs11_error_cure(error) != PROV_PKCS11_PROBE)
+	if (category == PROV_OK || !says_nothing(token))
 		return category;
 
-	/* The seal is to blame if one of our own opens. */
-	if (works(token, &root, asked))
+	/* The seal is to blame if one of our own opens, and it still does not. */
+	error = token->error;
+	if (!works(token, &root, asked))
 	{
-		token->error = CKR_OK;
-		return prov_pkcs11_fail_as(failure, PROV_INTEGRITY,
-								   "The token could not open the sealed key.",
-								   "C_Decrypt or C_UnwrapKey", error);
+		token->error = error;
+		return category;
 	}
-	token->error = error;
-	return category;
+	category = prov_pkcs11_unseal(token, &root, asked->key, &asked->blob,
+								  asked->unsealed, failure);
+	if (category == PROV_OK || !says_nothing(token))
+		return category;
+	error = token->error;
+	token->error = CKR_OK;
+	return prov_pkcs11_fail_as(failure, PROV_INTEGRITY,
+							   "The token could not open the sealed key.",
+							   "C_Decrypt or C_UnwrapKey", error);
+}
+
+/* Whether the token failed with an error that does not tell why. */
+static bool
+says_nothing(const prov_pkcs11_token *token)
+{
+	return prov_pkcs11_error_cure(token->error) == PROV_PKCS11_PROBE;
 }
 
 /* The key whose id the seal has, if the URI admits it. */

@@ -15,7 +15,7 @@ packages_of() {
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 ;;
-        providers) echo python3-venv openssl ;;
+        providers) echo python3-venv openssl softhsm2 opensc opencryptoki ;;
         lint) echo clang-14 clang-format-14 cppcheck shellcheck binutils ;;
         quickstart) echo python3 python3-cryptography python3-jwcrypto ;;
         coverage) echo gcovr ;;

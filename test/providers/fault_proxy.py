@@ -4,7 +4,7 @@ It stands between a program and a real server, of plain HTTP or TLS alike, and
 changes what it does from one moment to the next:
 
     pass            forwards
-    refuse          closes new connections at once
+    refuse          closes connections at once, open ones at their next request
     reset           resets them, after the request has come
     hang            takes requests and never answers
     cut N           forwards N bytes of the reply, then closes
@@ -139,6 +139,9 @@ class _Connection:
         word, _, rest = self.mode().partition(" ")
         if word == "hang":
             return True
+        if word == "refuse":
+            self.close()
+            raise OSError
         if word == "reset":
             self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                    struct.pack("ii", 1, 0))

@@ -13,7 +13,7 @@ main(int argc, char **argv)
 {
 	static const prov_service *const services[] = {
 		&prov_vault, &prov_vault_http, &prov_aws_service, &prov_gcp_service,
-		NULL};
+		&prov_azure_service, NULL};
 
 	prov_memory_install();
 	return prov_serve_main(argc, argv, services);

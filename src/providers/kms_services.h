@@ -17,5 +17,6 @@ extern const prov_service prov_vault_http;
 /* The clouds' key services. */
 extern const prov_service prov_aws_service;
 extern const prov_service prov_gcp_service;
+extern const prov_service prov_azure_service;
 
 #endif							/* KMS_SERVICES_H */

@@ -327,6 +327,46 @@ def fails(uri, env, want, name, text=None, sealed=None):
     return answer
 
 
+def faults(port, uri_of, env_of, sealed):
+    """What networks do, by a proxy before the server on that port."""
+    from fault_proxy import Proxy
+
+    proxy = Proxy(port)
+    try:
+        works(uri_of(proxy.port), env_of(proxy.port), "through the proxy")
+        for mode in ("refuse", "reset", "hang", "cut 0", "cut 60", "drip 0.2",
+                     "delay 5", "garbage", "flood",
+                     "text HTTP/1.1 200 OK\\r\\n\\r\\n{}",
+                     "text HTTP/1.1 99999\\r\\n\\r\\n"):
+            proxy.mode("pass")
+            with Program(uri_of(proxy.port, 1000),
+                         env_of(proxy.port)) as program:
+                # Only new connections are refused.
+                if mode != "refuse":
+                    TAP.equal(program.unseal(sealed).word, "ok",
+                              f"before {mode[:12]}: it opens")
+                proxy.mode(mode)
+                started = time.monotonic()
+                answer = program.unseal(sealed)
+                took = time.monotonic() - started
+                TAP.ok(answer.word == "unavailable" and took < 1.5,
+                       f"{mode[:12]}: unavailable, within its time")
+                if answer.word != "unavailable" or took >= 1.5:
+                    TAP.note(f"{answer.word} after {took:.2f} s: "
+                             + answer.text)
+                proxy.mode("pass")
+                TAP.equal(program.unseal(sealed).word, "ok",
+                          f"after {mode[:12]}: it opens again")
+        for mode in ("once refuse", "once reset", "once cut 0",
+                     "once garbage"):
+            with Program(uri_of(proxy.port), env_of(proxy.port)) as program:
+                proxy.mode(mode)
+                TAP.equal(program.unseal(sealed).word, "ok",
+                          f"{mode}: tried again")
+    finally:
+        proxy.stop()
+
+
 def no_secrets(secrets):
     """Nothing that the program ever printed has one of these."""
     with open(os.path.join(SCRATCH, "program.stderr"), "rb") as file:

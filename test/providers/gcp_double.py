@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """gcp_double.py: a double of Google Cloud KMS and of what gives tokens for it.
 
 A double, made by this project: no server of somebody else's checks additional
@@ -8,7 +7,8 @@ message definitions (google-cloud-kms), where an unknown field is an error;
 checksums are google-crc32c's; and a service account's assertion is verified
 by google-auth.
 
-    gcp_double.py PORT      serves on 127.0.0.1 until it is ended; its
+    python3 gcp_double.py PORT
+                            serves on 127.0.0.1 until it is ended; its
                             metadata service (GCE_METADATA_HOST) gives tokens
 
 SPDX-License-Identifier: PostgreSQL

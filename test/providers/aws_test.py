@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""aws.py: root keys in AWS KMS.
+"""aws_test.py: root keys in AWS KMS.
 
 Against moto, which checks signatures and IAM policies, local-kms as a second
 opinion, and AWS's own mock of the instance metadata service; with botocore as
@@ -473,6 +473,12 @@ fails(f"{tls_uri}?ca-file={CA}", {**SECURE, "AWS_ENDPOINT_URL":
       "certificate is not trusted")
 fails(URI, {**ENV, "AWS_ENDPOINT_URL": "http://192.0.2.1"}, "misconfigured",
       "plain http to another machine")
+
+
+clouds.faults(
+    SERVER.port, lambda port, timeout=4000: f"{URI}?timeout={timeout}",
+    lambda port: {**ENV, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"},
+    sealed)
 
 
 # A second opinion

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""gcp.py: root keys in Google Cloud KMS.
+"""gcp_test.py: root keys in Google Cloud KMS.
 
 Against a double (gcp_double.py), which parses with Google's message
 definitions and checks additional data, checksums and tokens; google-auth
@@ -280,7 +280,7 @@ fails(f"{URI}?endpoint=http://192.0.2.1", ENV, "misconfigured",
 CA, CERT, CERT_KEY = clouds.make_certificates()
 secure = Gcp(certificate=(CERT, CERT_KEY))
 SECURE = {**ENV, "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS": secure.url}
-secure.tokens = gcp.tokens
+secure.tokens, secure.keys = gcp.tokens, gcp.keys
 works(f"{URI}?ca-file={CA}", SECURE, "TLS")
 fails(URI, SECURE, "misconfigured", "TLS, an unknown CA", "not trusted")
 fails(f"{URI}?ca-file={CA}&endpoint=https://127.0.0.1:{secure.double.port}",
@@ -295,6 +295,11 @@ for name, reply in (
     fails(f"{URI}?timeout=1000&endpoint={double.url}", ENV, "unavailable",
           f"an answer that is {name} (a double)", None, sealed)
     double.stop()
+
+clouds.faults(
+    secure.double.port, lambda port, timeout=4000:
+    f"{URI}?ca-file={CA}&timeout={timeout}"
+    f"&endpoint=https://localhost:{port}", lambda port: ENV, sealed)
 
 clouds.no_secrets({
     "the private key": pem(private).split("\n")[1],

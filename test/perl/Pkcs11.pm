@@ -263,11 +263,9 @@ END
 
 	$self->{pid} = open2(my $out, $self->{in}, 'unshare', '-Urmi', $script,
 		$pin);
-	while (my $line = <$out>)
-	{
-		last if $line =~ /^(?:Enter a unique token label: )?ready$/;
-	}
-	die 'openCryptoki did not start' if eof $out;
+	my $line = '';
+	$line = <$out> // die 'openCryptoki did not start'
+	  until $line =~ /^(?:Enter a unique token label: )?ready$/;
 	$self->{out} = $out;
 
 	# In there root is nobody, and a module has to be somebody's.
@@ -299,7 +297,7 @@ sub version
 	my ($self) = @_;
 	my ($version) =
 	  Pkcs11::output_of($self->inside('pkcsconf', '-i')) =~
-	  /Library Version: (\S+)/i;
+	  /Library Version (\S+)/;
 
 	return "openCryptoki $version";
 }

@@ -79,11 +79,15 @@ vault_send(vault *self, const char *method, const char *path,
 	return category;
 }
 
-/* A standby that has not caught up (412) will have, in a moment. */
+/*
+ * A standby that has not caught up (412) will have, in a moment.  A success
+ * without an object is one that was cut.
+ */
 static prov_category
 classify(const prov_http_reply *reply)
 {
-	if (reply->status == 412)
+	if (reply->status == 412 ||
+		(reply->status == 200 && reply->body[0] != '{'))
 		return PROV_UNAVAILABLE;
 	return prov_http_category(reply);
 }

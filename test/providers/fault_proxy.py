@@ -23,13 +23,15 @@ By hand, and in tests in other languages, the mode is the content of a file:
 
     fault_proxy.py SERVER_PORT CONTROL_FILE     prints the port it listens on
 
-Every connection is counted; "CONTROL_FILE.count" has the number.
+The first line of each HTTP request that is forwarded to the server goes into
+"CONTROL_FILE.requests", and the attribute "forwarded".
 
 SPDX-License-Identifier: PostgreSQL
 Copyright (c) 2026, pgenvelope contributors
 """
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -43,7 +45,7 @@ class Proxy:
     def __init__(self, target_port, control=None):
         self.target_port = target_port
         self.control = control
-        self.connections = 0
+        self.forwarded = []
         self._mode = "pass"
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -75,13 +77,6 @@ class Proxy:
                 client, _address = self._listener.accept()
             except OSError:
                 return
-            self.connections += 1
-            if self.control:
-                with open(self.control + ".count.new", "w",
-                          encoding="utf-8") as file:
-                    file.write(str(self.connections))
-                os.rename(self.control + ".count.new",
-                          self.control + ".count")
             fixed = None
             with self._lock:
                 if self._mode.startswith("once "):
@@ -102,16 +97,30 @@ class Proxy:
             return
         server.settimeout(None)
         connection = _Connection(client, server,
-                                 lambda: fixed or self._current())
+                                 lambda: fixed or self._current(),
+                                 self._record)
         threading.Thread(target=connection.requests, daemon=True).start()
         connection.replies()
 
 
+    def _record(self, data):
+        match = re.match(rb"[A-Z]+ /[!-~]* HTTP/1\.1(?=\r\n)", data)
+        if not match:
+            return
+        line = match.group().decode()
+        self.forwarded.append(line)
+        if self.control:
+            with open(self.control + ".requests", "a",
+                      encoding="ascii") as file:
+                file.write(line + "\n")
+
+
 class _Connection:
-    def __init__(self, client, server, mode):
+    def __init__(self, client, server, mode, record):
         self.client = client
         self.server = server
         self.mode = mode
+        self.record = record
 
     def close(self):
         for end in (self.client, self.server):
@@ -129,6 +138,7 @@ class _Connection:
                 if not data:
                     break
                 if not self.answer_alone():
+                    self.record(data)
                     self.server.sendall(data)
         except OSError:
             pass

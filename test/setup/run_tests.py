@@ -432,10 +432,15 @@ def tap_tests():
                 f"{LOG}/{name}.log", timeout, env, GROUND.dir)))
         for name, future in waiting:
             out.add(future.result(), f"{name}: ")
-    shutil.rmtree(f"{LOG}/tap", ignore_errors=True)
-    if os.path.isdir(f"{GROUND.dir}/tmp_check/log"):
-        shutil.copytree(f"{GROUND.dir}/tmp_check/log", f"{LOG}/tap")
+    keep_logs("tap")
     return out
+
+
+def keep_logs(name):
+    """What the Perl tests have written about themselves and their nodes."""
+    shutil.rmtree(f"{LOG}/{name}", ignore_errors=True)
+    if os.path.isdir(f"{GROUND.dir}/tmp_check/log"):
+        shutil.copytree(f"{GROUND.dir}/tmp_check/log", f"{LOG}/{name}")
 
 
 def shared_cache():
@@ -478,6 +483,7 @@ def providers():
                 if line.startswith("# servers: "):
                     print(f"  {name} ran against {line[11:].strip()}",
                           flush=True)
+    keep_logs("providers")
     return out
 
 

@@ -12,6 +12,7 @@ Copyright (c) 2026, pgenvelope contributors
 import base64
 import datetime
 import json
+import subprocess
 import urllib.request
 
 import clouds
@@ -28,7 +29,8 @@ import moto                                             # noqa: E402
 REGION = "eu-central-1"
 CONTEXT = {"pgenvelope-key": KEY}
 BINARIES = clouds.CACHE + "/go/"
-TAP.note(f"servers: moto {moto.__version__}; oracle: botocore "
+TAP.note(f"servers: moto {moto.__version__}, local-kms, ec2-metadata-mock 1.13.0; "
+         "doubles for what they do not do; oracle: botocore "
          f"{botocore.__version__}")
 
 
@@ -67,16 +69,38 @@ def client(service, access_key="setup", secret_key="setup", token=None,
 
 kms = client("kms")
 iam = client("iam")
-ARN = kms.create_key()["KeyMetadata"]["Arn"]
 OTHER_ARN = kms.create_key()["KeyMetadata"]["Arn"]
 DISABLED_ARN = kms.create_key()["KeyMetadata"]["Arn"]
 kms.disable_key(KeyId=DISABLED_ARN.rsplit("/", 1)[1])
 RSA_ARN = kms.create_key(KeyUsage="ENCRYPT_DECRYPT",
                          KeySpec="RSA_2048")["KeyMetadata"]["Arn"]
-KEY_ID = ARN.rsplit("/", 1)[1]
 
-# The policy of the documentation.  moto knows no resources of KMS.
-POLICY = json.loads(clouds.documented("## 2. AWS KMS", "{"))
+# What the documentation has people run, by AWS's own command line.
+SECTION = "## 12. awskms: AWS KMS"
+
+
+def bash(script, env=None):
+    """Runs a documented script; returns its output's last line."""
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], stdin=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=clouds.SCRATCH,
+        env={"PATH": f"{clouds.CACHE}/python/clouds/bin:/usr/bin:/bin",
+             "HOME": clouds.SCRATCH, "AWS_ENDPOINT_URL": MOTO,
+             "AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "setup",
+             "AWS_SECRET_ACCESS_KEY": "setup", **(env or {})})
+    TAP.equal(done.returncode, 0, "the documented commands run "
+              + done.stderr.decode()[-200:].replace("\n", " "))
+    return done.stdout.decode().strip().split("\n")[-1]
+
+
+ARN = bash(clouds.documented(SECTION, "arn=")).removeprefix("main=awskms:")
+KEY_ID = ARN.rsplit("/", 1)[1]
+POLICY = iam.get_role_policy(RoleName="pgenvelope",
+                             PolicyName="pgenvelope")["PolicyDocument"]
+TAP.equal(POLICY["Statement"][0]["Resource"], ARN,
+          "the documented policy is for the key")
+
+# moto knows no resources of KMS.
 POLICY["Statement"][0]["Resource"] = "*"
 SEAL_ONLY = json.loads(json.dumps(POLICY))
 SEAL_ONLY["Statement"][0]["Action"] = ["kms:Encrypt"]
@@ -127,6 +151,12 @@ blob = base64.b64decode(sealed[len("awskms:v1:"):])
 TAP.equal(oracle.decrypt(CiphertextBlob=blob, KeyId=ARN,
                          EncryptionContext=CONTEXT)["Plaintext"], PLAINTEXT,
           "botocore opens what the program seals")
+TAP.equal(bash(f"sealed={sealed.decode()} arn={ARN}\n"
+               + clouds.documented(SECTION, "aws kms decrypt"), {
+                   "AWS_ACCESS_KEY_ID": ACCESS,
+                   "AWS_SECRET_ACCESS_KEY": SECRET}),
+          base64.b64encode(PLAINTEXT).decode(),
+          "and so does the documented command, without this software")
 theirs = oracle.encrypt(KeyId=ARN, Plaintext=PLAINTEXT,
                         EncryptionContext=CONTEXT)["CiphertextBlob"]
 with Program(URI, ENV) as program:
@@ -494,6 +524,10 @@ else:
         BackingKeys:
           - 34743777217A25432A46294A404E635266556A586E3272357538782F413F4428
       - Metadata:
+          KeyId: 1234abcd-12ab-34cd-56ef-1234567890ab
+        BackingKeys:
+          - 614E645267556B58703273357638792F423F4528472B4B6250655368566D5971
+      - Metadata:
           KeyId: 49c5492b-b1bc-42a8-9a5c-b2015e810c1c
         BackingKeys:
           - 5cdaead27fe7da2de47945d73cd6d79e36494e73802f3cd3869f1d2cb0b5d7a9
@@ -512,6 +546,7 @@ else:
                   "integrity", "local-kms: bound to the version")
         TAP.equal(program.unseal(sealed).word, "integrity",
                   "local-kms: moto's seal does not open")
+    works(clouds.documented_uri(SECTION), env, "local-kms: documented URI")
     admin = client("kms", endpoint=LOCAL)
     admin.disable_key(KeyId=local_uri[7:])
     with Program(local_uri, env) as program:

@@ -250,6 +250,10 @@ for error, verb, want in (
 double.mistakes[:] = [Refused(429, "Throttled"), Refused(503, "Busy")]
 with Program(URI, ENV) as program:
     TAP.equal(program.unseal(sealed).word, "ok", "what passes is tried again")
+double.add_key("pgenvelope")
+works(clouds.documented_uri("## 14. azurekv: Azure Key Vault and Managed HSM")
+      .replace("pgenvelope.vault.azure.net", double.host)
+      + f"?ca-file={CA}", ENV, "documented URI, but for its host")
 for uri in ("azurekv:keys/app", f"azurekv://{double.host}/secrets/app",
             f"azurekv://{double.host}/keys/a_b",
             f"azurekv://{double.host}/keys/app/x/y",

@@ -19,6 +19,7 @@ import http.server
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -505,21 +506,24 @@ class Double:
 
 # Documents
 
-def documented(heading, start, which=0):
-    """An indented block of docs/clouds.md that starts with this text."""
-    with open(os.path.join(TOP, "docs/clouds.md"),
+def documented(heading, start):
+    """The indented block of docs/providers.md that starts with this text."""
+    with open(os.path.join(TOP, "docs/providers.md"),
               encoding="utf-8") as file:
         lines = file.read().split("\n")
-    begin = lines.index(heading)
     blocks, block = [], []
-    for line in lines[begin + 1:]:
-        if line.startswith(heading.split(" ")[0] + " "):
-            break
+    for line in lines[lines.index(heading) + 1:] + ["## "]:
         if line.startswith("    ") or (block and not line):
             block.append(line[4:])
         elif block:
             blocks.append("\n".join(block).strip() + "\n")
             block = []
-    if block:
-        blocks.append("\n".join(block).strip() + "\n")
-    return [text for text in blocks if text.startswith(start)][which]
+        if line.startswith("## "):
+            break
+    return next(text for text in blocks if text.startswith(start))
+
+
+def documented_uri(heading):
+    """The URI of the provider "main" that a section sets up."""
+    setting = documented(heading, "pgenvelope.providers = ")
+    return re.search(r"'main=(\S+)'", setting).group(1)

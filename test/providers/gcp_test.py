@@ -257,6 +257,9 @@ fails(URI.replace("/app", "/nosuch"), ENV, "not_found", "no such key")
 gcp.add_key(NAME + "-sign", "ASYMMETRIC_SIGN")
 with Program(URI + "-sign", ENV) as program:
     TAP.equal(program.check().word, "misconfigured", "a key that signs")
+URI_TOLD = clouds.documented_uri("## 13. gcpkms: Google Cloud KMS")
+gcp.add_key(URI_TOLD.removeprefix("gcpkms://"))
+works(URI_TOLD, ENV, "documented URI")
 for uri in ("gcpkms://projects/p/locations/l/keyRings/r",
             f"{URI}/cryptoKeyVersions/1", "gcpkms:" + NAME,
             "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/",

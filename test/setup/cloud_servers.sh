@@ -17,6 +17,7 @@ cache=${PGENVELOPE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pgenvelope}
 python_packages=(
     'moto[server]==5.2.5'
     'boto3'
+    'awscli'
     'google-cloud-kms==3.18.0'
     'google-auth==2.63.0'
     'google-crc32c'

@@ -33,7 +33,8 @@ OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS
 # is what they share; what a program needs of the library's own objects is
 # linked from there.
-SERVE_OBJS = $(addprefix src/providers/, prov_secret.o prov_serve.o)
+SERVE_OBJS = $(addprefix src/providers/, \
+	prov_by_hand.o prov_secret.o prov_serve.o)
 KMS_OBJS = $(addprefix src/providers/, \
 	kms_main.o prov_aws.o prov_aws_credentials.o prov_aws_metadata.o \
 	prov_aws_sts.o prov_azure.o prov_azure_credentials.o prov_cloud.o \

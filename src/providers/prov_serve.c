@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
+#include "prov_by_hand.h"
 
 /* As in prov_helper.h, of which a helper shares nothing else. */
 #define LINE_MAX_LEN 8192
@@ -78,12 +78,8 @@ static void close_service(server *self);
 static void begin_reply(const char *word, envl_view id, char *reply);
 static void add_field(char *reply, envl_view bytes);
 static void add_root_key(char *reply, const char *root_key);
-static void describe(const prov_failure *failure, char *text, size_t size);
 static bool write_all(const char *bytes, size_t len);
 static int	check_by_hand(server *self);
-static prov_category try_round_trip(server *self, prov_sealed *sealed,
-									prov_failure *failure);
-static void print_check(const prov_check *check);
 static int	usage(const char *program, const prov_service *const *services);
 static void forbid_core_dumps(void);
 
@@ -298,7 +294,7 @@ answer(server *self, const request *asked, char *reply)
 	begin_reply("error", asked->id, reply);
 	strcat(reply, " ");
 	strcat(reply, prov_category_name(category));
-	describe(&failure, text, sizeof(text));
+	prov_describe(&failure, text, sizeof(text));
 	if (text[0] != '\0')
 	{
 		strcat(reply, " ");
@@ -440,29 +436,6 @@ add_root_key(char *reply, const char *root_key)
 		add_field(reply, name);
 }
 
-/* Reason and detail in one line of printable ASCII, cut if too long. */
-static void
-describe(const prov_failure *failure, char *text, size_t size)
-{
-	size_t		len = strnlen(failure->reason, size - 1);
-
-	memcpy(text, failure->reason, len);
-	if (failure->detail[0] != '\0' && len < size - 1)
-	{
-		size_t		more = strnlen(failure->detail, size - 2 - len);
-
-		text[len++] = ' ';
-		memcpy(text + len, failure->detail, more);
-		len += more;
-	}
-	text[len] = '\0';
-	for (char *c = text; *c != '\0'; c++)
-	{
-		if (*c < 0x20 || *c > 0x7E)
-			*c = '?';
-	}
-}
-
 static bool
 write_all(const char *bytes, size_t len)
 {
@@ -480,86 +453,14 @@ write_all(const char *bytes, size_t len)
 	return true;
 }
 
-/* --check: what a person wants to know about a set-up. */
 static int
 check_by_hand(server *self)
 {
 	prov_failure failure = {0};
-	prov_check	check = {0};
-	prov_sealed sealed = {0};
-	char		text[sizeof(failure.reason) + sizeof(failure.detail) + 2];
-	const char *step = "URI";
-	prov_category category;
 
-	category = open_service(self, &failure);
-	if (category == PROV_OK)
-	{
-		step = "check";
-		category = self->service->check(self->state, &check, &failure);
-	}
-	if (category == PROV_OK)
-	{
-		print_check(&check);
-		step = "seal and unseal";
-		category = try_round_trip(self, &sealed, &failure);
-	}
-	if (category == PROV_OK)
-	{
-		printf("seal and unseal: ok, %d bytes sealed into %zu by %s\n",
-			   ENVL_SEALED_PLAINTEXT_LEN, sealed.len,
-			   sealed.root_key[0] != '\0' ? sealed.root_key : "the root key");
-		return fflush(stdout) == 0 ? 0 : 1;
-	}
-	describe(&failure, text, sizeof(text));
-	fflush(stdout);
-	fprintf(stderr, "%s: %s: %s\n", step, prov_category_name(category), text);
-	return 1;
-}
-
-/* Random bytes there and back, for a key that cannot exist. */
-static prov_category
-try_round_trip(server *self, prov_sealed *sealed, prov_failure *failure)
-{
-	const char *key = "000000000000/0";
-	uint8_t		before[ENVL_SEALED_PLAINTEXT_LEN];
-	uint8_t		after[ENVL_SEALED_PLAINTEXT_LEN] = {0};
-	envl_view	blob;
-	prov_category category;
-
-	if (RAND_bytes(before, sizeof(before)) != 1)
-		return prov_fail(failure, PROV_UNAVAILABLE,
-						 "The cryptographic library failed.", NULL);
-	category = self->service->seal(self->state, key, before, sealed, failure);
-	blob = (envl_view) {sealed->bytes, sealed->len};
-	if (category == PROV_OK)
-		category = self->service->unseal(self->state, key, blob, after,
-										 failure);
-	if (category == PROV_OK && memcmp(before, after, sizeof(before)) != 0)
-		category = prov_fail(failure, PROV_INTEGRITY,
-							 "What was unsealed is not what was sealed.",
-							 NULL);
-	envl_wipe(before, sizeof(before));
-	envl_wipe(after, sizeof(after));
-	return category;
-}
-
-static void
-print_check(const prov_check *check)
-{
-	time_t		expires = (time_t) check->expires;
-	struct tm	when;
-	char		text[32] = "";
-
-	printf("root key: %s\n",
-		   check->root_key[0] != '\0' ? check->root_key : "has no name");
-	if (check->expires != 0 && gmtime_r(&expires, &when) != NULL)
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &when);
-	printf("credential: %s, %s%s\n",
-		   check->credential[0] != '\0' ? check->credential : "none",
-		   text[0] != '\0' ? "expires " : "does not say when it expires",
-		   text);
-	if (check->warning[0] != '\0')
-		printf("warning: %s\n", check->warning);
+	if (open_service(self, &failure) != PROV_OK)
+		return prov_by_hand_failed("URI", &failure);
+	return prov_by_hand(self->service, self->state);
 }
 
 static int

@@ -408,6 +408,7 @@ renew(vault *self)
 	bool		renewable;
 	bool		good = false;
 
+	reply.status = 0;
 	self->token.renew_ms = prov_clock_ms() + RENEW_AGAIN_MS;
 	if (vault_send(self, "POST", "auth/token/renew-self", self->token.text,
 				   ENVL_LITERAL("{}"), &reply, &ignored) == PROV_OK &&

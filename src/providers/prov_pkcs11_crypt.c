@@ -50,6 +50,8 @@ static prov_category encrypt(prov_pkcs11_token *token,
 							 const prov_pkcs11_key *root,
 							 parameters *params, const uint8_t *plaintext,
 							 prov_pkcs11_blob *blob, prov_failure *failure);
+static prov_category take_iv(const parameters *params,
+							 prov_pkcs11_blob *blob, prov_failure *failure);
 static prov_category wrap(prov_pkcs11_token *token,
 						  const prov_pkcs11_key *root, parameters *params,
 						  const uint8_t *plaintext, prov_pkcs11_blob *blob,
@@ -149,6 +151,7 @@ prov_pkcs11_seal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	blob->id = root->id;
 	memset(blob->iv, 0, sizeof(blob->iv));
 	if (blob->mechanism == PROV_PKCS11_AES_GCM &&
+		!token->uri.gcm_iv_by_token &&
 		RAND_bytes(blob->iv, sizeof(blob->iv)) != 1)
 		return prov_fail(failure, PROV_UNAVAILABLE,
 						 "There are no random bytes.", NULL);
@@ -188,6 +191,21 @@ encrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	if (error != CKR_OK)
 		return prov_pkcs11_token_fail(token, failure, "C_Encrypt", error);
 	blob->ciphertext_len = len;
+	return token->uri.gcm_iv_by_token ? take_iv(params, blob, failure) :
+										PROV_OK;
+}
+
+/* The token has written its IV where it was given zeroes. */
+static prov_category
+take_iv(const parameters *params, prov_pkcs11_blob *blob,
+		prov_failure *failure)
+{
+	if (memcmp(params->iv, blob->iv, sizeof(blob->iv)) == 0)
+		return prov_fail(failure, PROV_MISCONFIGURED,
+						 "The token does not choose the initialisation "
+						 "vector: take gcm-iv out of the pkcs11: URI.",
+						 NULL);
+	memcpy(blob->iv, params->iv, sizeof(blob->iv));
 	return PROV_OK;
 }
 

@@ -54,8 +54,8 @@ static const text_attribute text_attributes[] = {
 };
 
 static const char *const words[] = {
-	"module-path", "pin-source", "mechanism", "gcm-params", "previous-id",
-	NULL};
+	"module-path", "pin-source", "mechanism", "gcm-params", "gcm-iv",
+	"previous-id", NULL};
 
 prov_category
 prov_pkcs11_uri_parse(const prov_uri *uri, prov_pkcs11_uri *out,
@@ -227,6 +227,7 @@ take_how(const prov_uri *uri, prov_pkcs11_uri *out)
 {
 	const char *mechanism = prov_uri_word(uri, "mechanism");
 	const char *params = prov_uri_word(uri, "gcm-params");
+	const char *iv = prov_uri_word(uri, "gcm-iv");
 
 	if (mechanism != NULL)
 	{
@@ -241,6 +242,12 @@ take_how(const prov_uri *uri, prov_pkcs11_uri *out)
 		if (strcmp(params, "short") != 0)
 			return "The gcm-params of the pkcs11: URI can only be short.";
 		out->gcm_params_short = true;
+	}
+	if (iv != NULL)
+	{
+		if (strcmp(iv, "token") != 0)
+			return "The gcm-iv of the pkcs11: URI can only be token.";
+		out->gcm_iv_by_token = true;
 	}
 	return NULL;
 }

@@ -53,6 +53,7 @@ typedef struct prov_pkcs11_uri
 	char		pin_path[512];	/* of the file or the command */
 	prov_pkcs11_mechanism mechanism;	/* NO_MECHANISM: what fits first */
 	bool		gcm_params_short;	/* CK_GCM_PARAMS without ulIvBits */
+	bool		gcm_iv_by_token;	/* none but the token chooses IVs */
 	bool		has_previous_id;
 	prov_pkcs11_id previous_id; /* of a root key that still unseals */
 } prov_pkcs11_uri;

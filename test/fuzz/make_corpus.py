@@ -86,7 +86,8 @@ PKCS11_URIS = [
     b"?module-path=/m.so&pin-source=file:/p",
     b"pkcs11:manufacturer=m;model=m;serial=1;object=o;type=private"
     b"?module-path=/m.so&pin-source=%7C/p&mechanism=rsa-oaep-sha1",
-    b"pkcs11:id=%00?module-path=/m.so&gcm-params=short&previous-id=0aFF",
+    b"pkcs11:id=%00?module-path=/m.so&gcm-params=short&gcm-iv=token"
+    b"&previous-id=0aFF",
     b"pkcs11:object=o?module-path=/m.so&pin-value=1234",
     b"pkcs11:object=o;object=p?module-path=/m.so",
 ]

@@ -15,7 +15,8 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use PgEnvelope qw(new_directory random_bytes write_file);
+use IPC::Run ();
+use PgEnvelope qw(new_directory random_bytes source_directory write_file);
 use Pkcs11;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -228,10 +229,29 @@ $helper = start_helper(
 is_deeply([ $helper->unseal($sealed) ],
 	[ 'ok', $plaintext ], 'double with short parameters');
 $helper->finish;
+
+# Double: IVs of the token's own.
+$double->behave('C_EncryptInit iv');
+$helper = start_helper(double_uri('token=one;object=aes'));
+is(($helper->seal($plaintext))[0],
+	'misconfigured', 'double that chooses IVs refuses others');
+$helper->finish;
+my $by_token = start_helper(
+	double_uri('token=one;object=aes', 'gcm-iv' => 'token'));
+(undef, my $chosen) = $by_token->seal($plaintext);
+is_deeply([ $by_token->unseal($chosen) ],
+	[ 'ok', $plaintext ], 'double that chooses IVs');
+(undef, my $again) = $by_token->seal($plaintext);
+isnt(substr($again, 4, 12), substr($chosen, 4, 12), 'it chooses anew');
 $double->behave();
+is(($by_token->seal($plaintext))[0],
+	'misconfigured', 'without an IV nothing is sealed');
+$by_token->finish;
+
 $helper = start_helper(uri('token=one;object=aes'));
-is_deeply([ $helper->unseal($sealed) ],
-	[ 'ok', $plaintext ], 'what it sealed is sealed as ever');
+is_deeply([ $helper->unseal($_) ],
+	[ 'ok', $plaintext ], 'what it sealed is sealed as ever')
+  for $sealed, $chosen;
 $helper->finish;
 
 # ---------------------------------------------------------------------------
@@ -537,5 +557,27 @@ $double->behave();
 $helper = start_helper(double_uri('token=one;object=aes'));
 is(($helper->unseal($sealed))[0], 'ok', 'another helper goes on');
 $helper->finish;
+
+# ---------------------------------------------------------------------------
+# The set-up of docs/providers.md
+# ---------------------------------------------------------------------------
+
+my $docs = slurp_file(source_directory() . '/docs/providers.md');
+my ($commands) = $docs =~
+  /^## 15\. pkcs11.*?^### Set-up\n.*?\n\n((?:    [^\n]*\n)+)/ms
+  or die 'docs/providers.md has no set-up';
+my ($prints) = $docs =~ /^which prints\n\n((?:    root key.*\n)(?:    .*\n)+)/m
+  or die 'docs/providers.md does not say what it prints';
+my $etc = new_directory('etc');
+my $program = helper_program();
+
+$commands =~ s{/etc/pgenvelope}{$etc}g;
+$commands =~ s{/usr/lib/softhsm/libsofthsm2\.so}{$module}g;
+$commands =~ s{"\$\(pg_config --pkglibdir\)/pgenvelope-pkcs11"}{$program}g;
+write_file("$etc/commands", "set -eu\n$commands");
+IPC::Run::run([ 'bash', "$etc/commands" ], '<', \'', '>', \$out, '2>', \$err);
+is($?, 0, 'the set-up works') or diag($err);
+my ($checked) = $out =~ /^(root key:.*)\z/ms;
+is($checked, $prints =~ s/^    //gmr, 'and prints what it should');
 
 done_testing();

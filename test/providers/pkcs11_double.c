@@ -15,6 +15,7 @@
  *		C_GetAttributeValue no 0x106	has that attribute as false
  *		C_GetSlotList none			has no token
  *		C_EncryptInit short			knows the short CK_GCM_PARAMS only
+ *		C_EncryptInit iv			chooses the IV where it is given zeroes
  *
  * The functions that it was asked for are lines of PKCS11_DOUBLE.calls.
  *
@@ -226,6 +227,21 @@ double_C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key,
 	return error;
 }
 
+/* What a token does that lets nobody else choose an IV. */
+static CK_RV
+choose_iv(CK_SESSION_HANDLE session, const CK_MECHANISM *mechanism)
+{
+	CK_GCM_PARAMS *params = mechanism->pParameter;
+
+	for (CK_ULONG i = 0; i < params->iv_len; i++)
+	{
+		if (params->iv_ptr[i] != 0)
+			return CKR_MECHANISM_PARAM_INVALID;
+	}
+	return module->C_GenerateRandom(session, params->iv_ptr,
+									params->iv_len);
+}
+
 /* CK_GCM_PARAMS without ulIvBits, as old modules have it. */
 typedef struct short_params
 {
@@ -250,6 +266,12 @@ init(const char *name, init_function function, CK_SESSION_HANDLE session,
 
 	if (misbehaves(name, &error))
 		return error;
+	if (strcmp(action_of(name), "iv") == 0)
+	{
+		error = choose_iv(session, mechanism);
+		if (error != CKR_OK)
+			return error;
+	}
 	if (strcmp(action_of(name), "short") != 0)
 		return function(session, mechanism, key);
 	if (mechanism->ulParameterLen != sizeof(*given))

@@ -68,6 +68,7 @@ test_attributes(void)
 	is(uri.pin_source, PROV_PKCS11_NO_PIN, "no PIN");
 	is(uri.mechanism, PROV_PKCS11_NO_MECHANISM, "no mechanism");
 	is(uri.gcm_params_short, false, "long parameters");
+	is(uri.gcm_iv_by_token, false, "IVs of ours");
 	is(uri.has_previous_id, false, "no previous id");
 
 	is_parsed("pkcs11:token=My%20token;manufacturer=M;model=Mo;serial=0001;"
@@ -152,8 +153,10 @@ test_words(void)
 		is_text(prov_pkcs11_mechanism_name(uri.mechanism), names[i],
 				"the mechanism %s", names[i]);
 	}
-	is_parsed("pkcs11:object=o?" MODULE "&gcm-params=short&previous-id=0aFF");
+	is_parsed("pkcs11:object=o?" MODULE "&gcm-params=short&gcm-iv=token"
+			  "&previous-id=0aFF");
 	is(uri.gcm_params_short, true, "short parameters");
+	is(uri.gcm_iv_by_token, true, "IVs of the token");
 	is(uri.has_previous_id, true, "a previous id");
 	is_bytes((envl_view) {uri.previous_id.bytes, uri.previous_id.len},
 			 (envl_view) {id, sizeof(id)}, "the previous id");
@@ -183,6 +186,7 @@ test_bad_words(void)
 	is_refused("pkcs11:object=o?" MODULE "&mechanism=", "word=value");
 	is_refused("pkcs11:object=o?" MODULE "&mechanism=AES-GCM", "known");
 	is_refused("pkcs11:object=o?" MODULE "&gcm-params=long", "short");
+	is_refused("pkcs11:object=o?" MODULE "&gcm-iv=random", "token");
 	is_refused("pkcs11:object=o?" MODULE "&previous-id=", "word=value");
 	is_refused("pkcs11:object=o?" MODULE "&previous-id=0", "hexadecimal");
 	is_refused("pkcs11:object=o?" MODULE "&previous-id=0g", "hexadecimal");

@@ -335,15 +335,18 @@ END
 }
 
 # Rotates a key at a rate so low that the job lasts as long as the test wants
-# it to; returns the worker's pid.  Ended by setting the rate to 0 and
-# advancing the clock.
+# it to; returns the pid of the worker, which has done one batch and waits.
+# Ended by setting the rate to 0 and advancing the clock.
 sub hold_job
 {
 	my ($node, $database, $key) = @_;
 
 	set_setting($node, 'pgenvelope.rewrap_batch_blocks', 1);
 	set_setting($node, 'pgenvelope.rewrap_rate', 1);
+	my $paced = counter($node, 'rewrap_paced_ms');
 	$node->safe_psql($database, "SELECT env_rotate_key('$key')");
+	wait_until(sub { counter($node, 'rewrap_paced_ms') > $paced },
+		'the job is held by its rate');
 	return worker_pid($node, $database);
 }
 

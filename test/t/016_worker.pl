@@ -231,10 +231,11 @@ $filler->quit;
 # The log
 # ---------------------------------------------------------------------------
 
-# But for the end of the session that was in the way, and for a worker that was
-# about to connect to the database that was dropped.
+# But for the end of the session that was in the way, for a worker that was
+# about to connect to the database that was dropped, and for one that was in the
+# middle of something when the server was restarted.
 my $expected = qr/canceling\ statement
-	|terminating\ background\ worker\ "parallel\ worker"
+	|terminating\ background\ worker\ "(parallel|pgenvelope\ rewrap)\ worker"
 	|FATAL:\ \ database\ \d+\ does\ not\ exist/x;
 my @errors = grep { !/$expected/ }
   grep { /ERROR:|FATAL:|PANIC:/ } split /\n/, slurp_file($node->logfile);

@@ -13,6 +13,7 @@ use PgEnvelope;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $kills = $ENV{PGENVELOPE_SOAK} ? 20 : 2;
 my $primary = new_node(
@@ -77,6 +78,9 @@ sub is_sound
 	return;
 }
 
+# A job takes a fraction of a second.  So each begins with some steps, then is
+# held behind the first page of one: there the odd ones are killed, while the
+# even ones go on for a few milliseconds more, wherever that is.
 my $job;
 my $in_the_middle = 0;
 
@@ -85,13 +89,27 @@ for my $kill (1 .. $kills)
 	$primary->safe_psql('postgres',
 		q(SELECT env_rotate_key('k', rewrap => false)));
 	$job = $primary->safe_psql('postgres', q(SELECT env_rewrap_start('k')));
+	$primary->safe_psql('postgres', "CALL run_job($job, 3 * $kill)");
 
 	my $session = session($primary);
+	my $lever = session($primary);
+	$lever->value(q(SELECT pgenvelope_test_point('page', 'hang')));
 	$session->start("CALL run_job($job, 100000)");
-	wait_until(sub { written($primary, $job) > 1000 * $kill % 7000 },
-		'the job has begun');
+	my $moved = written($primary, $job);
+	wait_until(
+		sub {
+			$lever->value('SELECT count(*) FROM t WHERE env_key_version(value) > '
+				  . $kill) > $moved;
+		},
+		'the job is held behind a page');
+	if ($kill % 2 == 0)
+	{
+		$lever->value(q(SELECT pgenvelope_test_point('page', 'pass')));
+		usleep(rand(10_000));
+	}
 	kill_process($session->pid);
 	$session->quit;
+	$lever->quit;
 	$primary->poll_query_until('postgres', 'SELECT true')
 	  or die 'the server did not come back';
 	my $before = written($primary, $job);
@@ -104,8 +122,6 @@ for my $kill (1 .. $kills)
 		($kill + 1) . '|40000',
 		"kill $kill: the job goes on to its end");
 }
-
-# A job takes a fraction of a second, so that some kills come too late.
 cmp_ok($in_the_middle, '>=', $kills / 2, 'kills in the middle of a job');
 
 # ---------------------------------------------------------------------------

@@ -11,8 +11,8 @@ PGFILEDESC = "pgenvelope - field-level envelope encryption"
 
 CORE_OBJS = $(addprefix src/core/, \
 	envl_bytes.o envl_cipher.o envl_context.o envl_format.o envl_jwe.o \
-	envl_key.o envl_random.o envl_secret.o envl_status.o envl_suite.o \
-	envl_value.o envl_wrap.o)
+	envl_key.o envl_random.o envl_secret.o envl_status.o envl_string.o \
+	envl_suite.o envl_value.o envl_wrap.o)
 PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
 	prov_root.o prov_uri.o)

@@ -44,48 +44,57 @@ typedef struct envl_member
 } envl_member;
 
 /*
+ * A member as canonical bytes spell it: views into them.  There is one
+ * spelling, so members are equal if their bytes are.
+ */
+typedef struct envl_spelled
+{
+	envl_view	name;			/* escaped, without its quotes */
+	envl_view	value;			/* a string with its quotes */
+} envl_spelled;
+
+/* No canonical object has more members: the least of them is "":0, */
+#define ENVL_MEMBERS_MAX (ENVL_CONTEXT_MAX / 5)
+
+/*
  * Writes the canonical bytes of count members into out, which holds
- * ENVL_CONTEXT_MAX bytes.  Sorts the caller's array.  On failure *out_len is
- * 0 and out unspecified.
+ * ENVL_CONTEXT_MAX bytes, and where its members are into spelled, which holds
+ * count of them.  Sorts the caller's array.  On failure *out_len is 0, out and
+ * spelled are unspecified.
  */
 extern envl_status envl_context_encode(envl_member *members, size_t count,
-									   uint8_t *out,
-									   size_t *out_len) ENVL_MUST_CHECK;
+									   uint8_t *out, size_t *out_len,
+									   envl_spelled *spelled) ENVL_MUST_CHECK;
 
 /* The same for a policy: ENVL_MEMBER_ANY is allowed. */
 extern envl_status envl_policy_encode(envl_member *members, size_t count,
-									  uint8_t *out,
-									  size_t *out_len) ENVL_MUST_CHECK;
+									  uint8_t *out, size_t *out_len,
+									  envl_spelled *spelled) ENVL_MUST_CHECK;
 
 /*
- * Whether bytes are the canonical form of a context: ENVL_OK,
- * ENVL_CONTEXT_TOO_LONG, or ENVL_MALFORMED.  Any other spelling of the same
- * object is ENVL_MALFORMED.
+ * Reads canonical bytes: ENVL_OK, ENVL_CONTEXT_TOO_LONG, or ENVL_MALFORMED,
+ * which any other spelling of the same object is.  spelled holds
+ * ENVL_MEMBERS_MAX; on failure it and *count are unspecified.
  */
+extern envl_status envl_context_read(envl_view context, envl_spelled *spelled,
+									 size_t *count) ENVL_MUST_CHECK;
+extern envl_status envl_policy_read(envl_view policy, envl_spelled *spelled,
+									size_t *count) ENVL_MUST_CHECK;
+
+/* Whether bytes are the canonical form of a context: what reading says. */
 extern envl_status envl_context_validate(envl_view context) ENVL_MUST_CHECK;
 
 /*
- * Whether a canonical context satisfies a canonical policy: ENVL_OK,
- * ENVL_CONTEXT_EMPTY ({} while the policy names members),
- * ENVL_CONTEXT_MISSING, ENVL_CONTEXT_PINNED, ENVL_CONTEXT_EMPTY_MEMBER, or
- * ENVL_MALFORMED if either is not canonical.  A context of {} satisfies only
- * a policy of {}.  On MISSING, PINNED and EMPTY_MEMBER *member is the
- * member's name in its escaped form, a view into policy, for the message:
- * names are not secret, values are.
+ * Whether the members of a context satisfy those of a policy: ENVL_OK,
+ * ENVL_CONTEXT_EMPTY (none while the policy names some),
+ * ENVL_CONTEXT_MISSING, ENVL_CONTEXT_PINNED or ENVL_CONTEXT_EMPTY_MEMBER.  On
+ * the last three *member is the name in the policy, for the message: names are
+ * not secret, values are.
  */
-extern envl_status envl_policy_check(envl_view policy, envl_view context,
+extern envl_status envl_policy_check(const envl_spelled *policy,
+									 size_t policy_count,
+									 const envl_spelled *context,
+									 size_t context_count,
 									 envl_view *member) ENVL_MUST_CHECK;
-
-/*
- * The same for a policy and a context that are known to be canonical, because
- * they were made by envl_policy_encode and envl_context_encode: half the cost
- * for whoever checks one context per value.  Of other bytes it reads nothing
- * outside the views, but its answer means nothing.
- */
-extern envl_status envl_policy_compare(envl_view policy, envl_view context,
-									   envl_view *member) ENVL_MUST_CHECK;
-
-/* Whether bytes are valid UTF-8 (RFC 3629: no surrogates, no overlongs). */
-extern bool envl_utf8_valid(envl_view bytes);
 
 #endif							/* ENVL_CONTEXT_H */

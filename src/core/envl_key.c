@@ -11,8 +11,8 @@
 
 #include <openssl/err.h>
 
-#include "envl_context.h"
 #include "envl_key.h"
+#include "envl_string.h"
 
 #define SHA256_LEN 32
 #define KEY_ID_DIGITS 12

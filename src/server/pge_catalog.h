@@ -23,6 +23,7 @@
 #ifndef PGE_CATALOG_H
 #define PGE_CATALOG_H
 
+#include "../core/envl_context.h"
 #include "pge_cache.h"
 
 typedef enum PgeState
@@ -67,7 +68,8 @@ typedef struct PgeKey
 {
 	uint64		key_id;			/* hash key */
 	char		name[ENVL_KEY_NAME_MAX + 1];
-	envl_view	policy;			/* canonical required context */
+	envl_spelled *policy;		/* members of the required context */
+	size_t		policy_count;
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
 	PgeKeyVersion *pre_active;	/* found with active; NULL: none */
 	uint64		weyl;			/* place in the canary's sequence; 0: none */

@@ -4,7 +4,8 @@
  *
  * A scan that decrypts a column mostly meets a few contexts over and over, or
  * one per row.  A handful of the last ones are kept by the bytes of their
- * jsonb, so that the first kind of scan makes their canonical form once.
+ * jsonb, so that the first kind of scan makes their canonical form, and checks
+ * what the key requires of it, once.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,6 +23,9 @@
 #define REMEMBERED 8
 #define REMEMBERED_MAX 512
 
+/* Members that are worked on without allocating memory. */
+#define MEMBERS_FEW 16
+
 /* Digits of the largest integer. */
 #define INTEGER_DIGITS 16
 
@@ -31,8 +35,8 @@
 typedef struct BoundContext
 {
 	size_t		jsonb_len;		/* 0: nothing remembered */
-	const PgeKey *checked_key;	/* whose policy it satisfies */
-	uint64		checked_epoch;	/* as of this catalog epoch */
+	const PgeKey *key;			/* whose policy it satisfies */
+	uint64		epoch;			/* as of this catalog epoch */
 	size_t		canonical_len;
 	size_t		base64_len;
 	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
@@ -183,7 +187,7 @@ pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 	return read_value(&reader, false, member, problem);
 }
 
-/* Collects the members of a jsonb object; at most PGE_MEMBERS_MAX. */
+/* Collects the members of a jsonb object; at most ENVL_MEMBERS_MAX. */
 static bool
 members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 				   envl_member *members, size_t *count, PgeProblem *problem)
@@ -196,7 +200,7 @@ members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 	if (!JsonContainerIsObject(object))
 		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
 					  "encryption context is not a JSON object");
-	if (n > PGE_MEMBERS_MAX)
+	if (n > ENVL_MEMBERS_MAX)
 		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -216,7 +220,8 @@ bool
 pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 					  PgeProblem *problem)
 {
-	envl_member *members = palloc(sizeof(envl_member) * PGE_MEMBERS_MAX);
+	envl_member *members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	envl_spelled *spelled = palloc(sizeof(envl_spelled) * ENVL_MEMBERS_MAX);
 	size_t		count;
 	bool		ok = members_from_jsonb(&policy->root, true, members,
 										&count, problem);
@@ -224,8 +229,9 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 	if (ok)
 		ok = pge_problem_core(problem,
 							  envl_policy_encode(members, count, out,
-												 out_len));
+												 out_len, spelled));
 	pfree(members);
+	pfree(spelled);
 	return ok;
 }
 
@@ -245,24 +251,17 @@ shown_name(envl_view member)
 	return text;
 }
 
-/* Whether the context satisfies the key; remembered per entry. */
+/* Whether a context satisfies the key. */
 static bool
-check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
+check_policy(const PgeKey *key, const envl_spelled *context, size_t count,
+			 PgeProblem *problem)
 {
-	envl_view	canonical = {bound->canonical, bound->canonical_len};
-	envl_view	member = {NULL, 0};
-	envl_status status;
+	envl_view	member;
+	envl_status status = envl_policy_check(key->policy, key->policy_count,
+										   context, count, &member);
 
-	if (likely(bound->checked_key == key &&
-			   bound->checked_epoch == pge_catalog_epoch))
+	if (likely(status == ENVL_OK))
 		return true;
-	status = envl_policy_compare(key->policy, canonical, &member);
-	if (status == ENVL_OK)
-	{
-		bound->checked_key = key;
-		bound->checked_epoch = pge_catalog_epoch;
-		return true;
-	}
 	pge_problem_core(problem, status);
 	member = shown_name(member);
 	switch (status)
@@ -293,51 +292,62 @@ check_policy(BoundContext *bound, const PgeKey *key, PgeProblem *problem)
 	return false;
 }
 
-/* Makes the canonical form and its base64url. */
+/*
+ * Makes the canonical form and its base64url, and checks what the key requires
+ * of it.
+ */
 static bool
 encode(BoundContext *bound, envl_member *members, size_t count,
-	   PgeProblem *problem)
+	   const PgeKey *key, PgeProblem *problem)
 {
 	envl_view	canonical = {bound->canonical, 0};
+	envl_spelled few[MEMBERS_FEW];
+	envl_spelled *spelled = few;
+	bool		good;
 
-	bound->checked_key = NULL;
-	if (!pge_problem_core(problem,
-						  envl_context_encode(members, count,
-											  bound->canonical,
-											  &bound->canonical_len)))
+	if (count > lengthof(few))
+		spelled = palloc(sizeof(envl_spelled) * count);
+	good = pge_problem_core(problem,
+							envl_context_encode(members, count,
+												bound->canonical,
+												&bound->canonical_len,
+												spelled)) &&
+		check_policy(key, spelled, count, problem);
+	if (spelled != few)
+		pfree(spelled);
+	if (!good)
 		return false;
 	canonical.len = bound->canonical_len;
 	bound->base64_len = envl_base64_encoded_len(ENVL_BASE64_URL,
 												canonical.len);
 	envl_base64_encode(ENVL_BASE64_URL, canonical, bound->base64);
+	bound->key = key;
+	bound->epoch = pge_catalog_epoch;
 	return true;
 }
 
 /* The same of a jsonb object. */
 static bool
 encode_object(BoundContext *bound, const JsonbContainer *object,
-			  PgeProblem *problem)
+			  const PgeKey *key, PgeProblem *problem)
 {
-	envl_member few[16];
+	envl_member few[MEMBERS_FEW];
 	envl_member *members = few;
 	size_t		count;
 	bool		encoded;
 
 	if (JsonContainerSize(object) > lengthof(few))
-		members = palloc(sizeof(envl_member) * PGE_MEMBERS_MAX);
+		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
 	encoded = members_from_jsonb(object, false, members, &count, problem) &&
-		encode(bound, members, count, problem);
+		encode(bound, members, count, key, problem);
 	if (members != few)
 		pfree(members);
 	return encoded;
 }
 
 static bool
-finish(BoundContext *bound, const PgeKey *key, envl_bound_context *context,
-	   PgeProblem *problem)
+finish(const BoundContext *bound, envl_bound_context *context)
 {
-	if (!check_policy(bound, key, problem))
-		return false;
 	context->canonical = (envl_view) {bound->canonical, bound->canonical_len};
 	context->base64 = (envl_view) {(const uint8 *) bound->base64,
 								  bound->base64_len};
@@ -345,27 +355,30 @@ finish(BoundContext *bound, const PgeKey *key, envl_bound_context *context,
 }
 
 static bool
-matches(const BoundContext *bound, const uint8 *jsonb, size_t len)
+matches(const BoundContext *bound, const PgeKey *key, const uint8 *jsonb,
+		size_t len)
 {
-	return bound->jsonb_len == len && memcmp(bound->jsonb, jsonb, len) == 0;
+	return bound->jsonb_len == len && bound->key == key &&
+		bound->epoch == pge_catalog_epoch &&
+		memcmp(bound->jsonb, jsonb, len) == 0;
 }
 
 /*
- * The remembered context with these jsonb bytes, or NULL; *hash is what to
- * remember new ones by, unless they are the last found again.
+ * The context with these jsonb bytes that is remembered for the key, or NULL;
+ * *hash is what to remember new ones by, unless it is the last found again.
  */
 static BoundContext *
-recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
+recall(const PgeKey *key, const uint8 *jsonb, size_t len, pg_crc32c *hash)
 {
 	BoundContext *all = contexts();
 
-	if (likely(matches(&all[last_found], jsonb, len)))
+	if (likely(matches(&all[last_found], key, jsonb, len)))
 		return &all[last_found];
 	INIT_CRC32C(*hash);
 	COMP_CRC32C(*hash, jsonb, len);
 	for (int i = 0; i < REMEMBERED; i++)
 	{
-		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
+		if (hashes[i] == *hash && matches(&all[i], key, jsonb, len))
 		{
 			last_found = i;
 			return &all[i];
@@ -388,29 +401,30 @@ pge_context_bind(const struct varlena *datum, const PgeKey *key,
 					  "encryption context must not be null");
 	jsonb = (const uint8 *) VARDATA_ANY(datum);
 	len = VARSIZE_ANY_EXHDR(datum);
-	bound = recall(jsonb, len, &hash);
+	bound = recall(key, jsonb, len, &hash);
 	if (likely(bound != NULL))
-		return finish(bound, key, context, problem);
+		return finish(bound, context);
 	if (unlikely(len > REMEMBERED_MAX))
 	{
 		Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
 
 		bound = &remembered[REMEMBERED];
-		return encode_object(bound, &object->root, problem) &&
-			finish(bound, key, context, problem);
+		return encode_object(bound, &object->root, key, problem) &&
+			finish(bound, context);
 	}
 
 	/* Copied, it is aligned: a short datum need not be. */
 	bound = &remembered[next_victim];
 	bound->jsonb_len = 0;
 	memcpy(bound->jsonb, jsonb, len);
-	if (!encode_object(bound, (const JsonbContainer *) bound->jsonb, problem))
+	if (!encode_object(bound, (const JsonbContainer *) bound->jsonb, key,
+					   problem))
 		return false;
 	bound->jsonb_len = len;
 	hashes[next_victim] = hash;
 	last_found = next_victim;
 	next_victim = (next_victim + 1) % REMEMBERED;
-	return finish(bound, key, context, problem);
+	return finish(bound, context);
 }
 
 bool
@@ -421,6 +435,6 @@ pge_context_bind_members(envl_member *members, size_t count,
 	BoundContext *bound = &contexts()[REMEMBERED];
 
 	bound->jsonb_len = 0;
-	return encode(bound, members, count, problem) &&
-		finish(bound, key, context, problem);
+	return encode(bound, members, count, key, problem) &&
+		finish(bound, context);
 }

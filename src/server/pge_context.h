@@ -14,9 +14,6 @@
 #include "pge_catalog.h"
 #include "pge_report.h"
 
-/* The most members of a context; 4096 bytes hold no more. */
-#define PGE_MEMBERS_MAX 1024
-
 /*
  * The canonical bytes and base64url of a context datum (jsonb), checked
  * against what the key requires.  The views live until the next call.  False

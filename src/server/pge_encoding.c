@@ -11,8 +11,8 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
-#include "../core/envl_context.h"
 #include "../core/envl_secret.h"
+#include "../core/envl_string.h"
 #include "pge_encoding.h"
 
 /*

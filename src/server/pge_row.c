@@ -184,6 +184,28 @@ read_grants(PgeKey *key, MemoryContext context)
 	table_close(table, AccessShareLock);
 }
 
+static void
+copy_policy(Jsonb *required, MemoryContext context, PgeKey *key)
+{
+	envl_spelled members[ENVL_MEMBERS_MAX];
+	envl_view	canonical;
+	uint8		bytes[ENVL_CONTEXT_MAX];
+	uint8	   *kept;
+	PgeProblem	problem;
+
+	if (!pge_policy_from_jsonb(required, bytes, &canonical.len, &problem))
+		damaged_row("key");
+	kept = MemoryContextAlloc(context, canonical.len);
+	memcpy(kept, bytes, canonical.len);
+	canonical.data = kept;
+	if (envl_policy_read(canonical, members, &key->policy_count) != ENVL_OK)
+		damaged_row("key");
+	key->policy = MemoryContextAlloc(context,
+									 (key->policy_count + 1) *
+										 sizeof(envl_spelled));
+	memcpy(key->policy, members, key->policy_count * sizeof(envl_spelled));
+}
+
 /* Copies a row of pgenvelope.key, with its grants. */
 static void
 copy_key(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
@@ -193,22 +215,12 @@ copy_key(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	char	   *name = text_column(tuple, descriptor, KEY_NAME, &isnull);
 	Datum		required = heap_getattr(tuple, KEY_REQUIRED_CONTEXT,
 										descriptor, &isnull);
-	uint8		policy[ENVL_CONTEXT_MAX];
-	size_t		policy_len;
-	uint8	   *kept;
-	PgeProblem	problem;
 
-	if (!pge_policy_from_jsonb(DatumGetJsonbP(required), policy, &policy_len,
-							   &problem))
-		damaged_row("key");
 	memset(key, 0, sizeof(*key));
+	copy_policy(DatumGetJsonbP(required), context, key);
 	key->key_id = DatumGetInt64(heap_getattr(tuple, KEY_ID, descriptor,
 											 &isnull));
 	strlcpy(key->name, name, sizeof(key->name));
-	kept = MemoryContextAlloc(context, Max(policy_len, 1));
-	memcpy(kept, policy, policy_len);
-	key->policy.data = kept;
-	key->policy.len = policy_len;
 	read_grants(key, context);
 }
 

@@ -13,10 +13,14 @@
 #include <string.h>
 
 #include "envl_context.h"
+#include "envl_string.h"
 #include "fuzz.h"
 
 /* More than any context holds, so that the encoder's limit is reached. */
 #define MEMBERS_MAX 1024
+
+/* What the encoder spells; nobody reads it but the test of what it is. */
+static envl_spelled spelled[MEMBERS_MAX];
 
 /* Members and the unescaped bytes of their names and strings. */
 typedef struct member_list
@@ -131,6 +135,22 @@ has_empty_string(const member_list *list)
 	return false;
 }
 
+/* Reads a policy and a context, and checks the one against the other. */
+static envl_status
+read_and_check(envl_view policy, envl_view context, envl_view *member)
+{
+	static envl_spelled wanted[ENVL_MEMBERS_MAX];
+	static envl_spelled given[ENVL_MEMBERS_MAX];
+	size_t		wanted_count;
+	size_t		given_count;
+
+	*member = (envl_view) {NULL, 0};
+	if (envl_policy_read(policy, wanted, &wanted_count) != ENVL_OK ||
+		envl_context_read(context, given, &given_count) != ENVL_OK)
+		return ENVL_MALFORMED;
+	return envl_policy_check(wanted, wanted_count, given, given_count, member);
+}
+
 /* Contexts and policies that are this context, but for one thing. */
 static void
 check_policies(envl_view context, member_list *list)
@@ -141,34 +161,34 @@ check_policies(envl_view context, member_list *list)
 	bool		empty_string = has_empty_string(list);
 	envl_status own = empty_string ? ENVL_CONTEXT_EMPTY_MEMBER : ENVL_OK;
 
-	CHECK(envl_policy_check(context, context, &member) == own);
-	CHECK(envl_policy_check(ENVL_LITERAL("{}"), context,
-							&member) == ENVL_OK);
+	CHECK(read_and_check(context, context, &member) == own);
+	CHECK(read_and_check(ENVL_LITERAL("{}"), context,
+						 &member) == ENVL_OK);
 	if (list->count == 0)
 		return;
-	CHECK(envl_policy_check(context, ENVL_LITERAL("{}"),
-							&member) == ENVL_CONTEXT_EMPTY);
+	CHECK(read_and_check(context, ENVL_LITERAL("{}"),
+						 &member) == ENVL_CONTEXT_EMPTY);
 
 	/* null is longer than some values, so it may not fit. */
 	for (size_t i = 0; i < list->count; i++)
 		list->members[i].type = ENVL_MEMBER_ANY;
 	if (envl_policy_encode(list->members, list->count, policy_bytes,
-						   &policy.len) == ENVL_OK)
+						   &policy.len, spelled) == ENVL_OK)
 	{
-		CHECK(envl_policy_check(policy, context, &member) == own);
+		CHECK(read_and_check(policy, context, &member) == own);
 		CHECK(envl_context_validate(policy) == ENVL_MALFORMED);
 	}
 	if (list->count > 1 &&
 		envl_policy_encode(list->members, list->count - 1, policy_bytes,
-						   &policy.len) == ENVL_OK)
+						   &policy.len, spelled) == ENVL_OK)
 	{
-		envl_status status = envl_policy_check(policy, context, &member);
+		envl_status status = read_and_check(policy, context, &member);
 
 		CHECK(status == ENVL_OK || status == own);
 		list->members[0].type = ENVL_MEMBER_BOOLEAN;
 		CHECK(envl_context_encode(list->members, 1, policy_bytes,
-								  &policy.len) == ENVL_OK);
-		status = envl_policy_check(context, policy, &member);
+								  &policy.len, spelled) == ENVL_OK);
+		status = read_and_check(context, policy, &member);
 		CHECK(status == ENVL_CONTEXT_MISSING ||
 			  status == ENVL_CONTEXT_PINNED);
 	}
@@ -179,7 +199,9 @@ try_canonical(envl_view context)
 {
 	static member_list list;
 	static uint8_t again[ENVL_CONTEXT_MAX];
+	static envl_spelled found[ENVL_MEMBERS_MAX];
 	size_t		again_len;
+	size_t		found_count;
 	envl_status status = envl_context_validate(context);
 
 	CHECK((status == ENVL_CONTEXT_TOO_LONG) ==
@@ -200,8 +222,13 @@ try_canonical(envl_view context)
 		list.members[list.count - 1 - i] = moving;
 	}
 	CHECK(envl_context_encode(list.members, list.count, again,
-							  &again_len) == ENVL_OK);
+							  &again_len, spelled) == ENVL_OK);
 	CHECK(envl_view_equal((envl_view) {again, again_len}, context));
+	CHECK(envl_context_read(context, found, &found_count) == ENVL_OK);
+	CHECK(found_count == list.count);
+	for (size_t i = 0; i < found_count; i++)
+		CHECK(envl_view_equal(found[i].name, spelled[i].name) &&
+			  envl_view_equal(found[i].value, spelled[i].value));
 	check_policies(context, &list);
 }
 
@@ -242,17 +269,17 @@ try_members(envl_view input)
 
 	while (count < MEMBERS_MAX && read_member(&reader, &members[count]))
 		count++;
-	status = envl_context_encode(members, count, out, &encoded.len);
+	status = envl_context_encode(members, count, out, &encoded.len, spelled);
 	if (status == ENVL_OK)
 		CHECK(envl_context_validate(encoded) == ENVL_OK);
 	else
 		CHECK(encoded.len == 0);
 
-	status = envl_policy_encode(members, count, out, &encoded.len);
+	status = envl_policy_encode(members, count, out, &encoded.len, spelled);
 	if (status == ENVL_OK)
 	{
-		status = envl_policy_check(encoded, ENVL_LITERAL("{\"x\":1}"),
-								   &member);
+		status = read_and_check(encoded, ENVL_LITERAL("{\"x\":1}"),
+								&member);
 		CHECK(status != ENVL_MALFORMED);
 	}
 	free(out);
@@ -265,7 +292,7 @@ try_policy(envl_view input)
 	envl_view	policy = fuzz_next_field(&reader, '\n');
 	envl_view	context = fuzz_next_field(&reader, '\n');
 	envl_view	member;
-	envl_status status = envl_policy_check(policy, context, &member);
+	envl_status status = read_and_check(policy, context, &member);
 	bool		named = status == ENVL_CONTEXT_MISSING ||
 		status == ENVL_CONTEXT_PINNED || status == ENVL_CONTEXT_EMPTY_MEMBER;
 

@@ -137,6 +137,21 @@ text_view(const char *text)
 	return (envl_view) {(const uint8_t *) text, strlen(text)};
 }
 
+envl_status
+check_policy(envl_view policy, envl_view context, envl_view *member)
+{
+	static envl_spelled wanted[ENVL_MEMBERS_MAX];
+	static envl_spelled given[ENVL_MEMBERS_MAX];
+	size_t		wanted_count;
+	size_t		given_count;
+
+	*member = (envl_view) {NULL, 0};
+	if (envl_policy_read(policy, wanted, &wanted_count) != ENVL_OK ||
+		envl_context_read(context, given, &given_count) != ENVL_OK)
+		return ENVL_MALFORMED;
+	return envl_policy_check(wanted, wanted_count, given, given_count, member);
+}
+
 bool
 all_zero(const void *memory, size_t len)
 {

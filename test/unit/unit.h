@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "envl_bytes.h"
+#include "envl_context.h"
 
 #define UNIT_NAMED(name, arguments) \
 			__attribute__((format(printf, name, arguments)))
@@ -39,6 +39,10 @@ extern int	done_testing(void);
 
 /* A view of a NUL-terminated text. */
 extern envl_view text_view(const char *text);
+
+/* Reads a policy and a context, and checks the one against the other. */
+extern envl_status check_policy(envl_view policy, envl_view context,
+								envl_view *member);
 
 /* Whether all bytes are zero. */
 extern bool all_zero(const void *memory, size_t len);

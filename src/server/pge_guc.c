@@ -33,6 +33,7 @@ int			pge_rewrap_naptime;
 int			pge_rewrap_rate;
 int			pge_rewrap_max_bytes_per_second;
 int			pge_rewrap_batch_blocks;
+int			pge_rewrap_batch_timeout;
 int			pge_rewrap_lock_timeout;
 int			pge_rewrap_max_lag;
 int			pge_rewrap_max_lag_bytes;
@@ -218,6 +219,11 @@ define_rewrap_settings(void)
 							"Sets how many blocks of a table are rewrapped in one transaction.",
 							NULL, &pge_rewrap_batch_blocks, 128, 1, 65536,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.rewrap_batch_timeout",
+							"Sets how long a worker's batch may take before it is cancelled and its table put off; 0 sets no limit.",
+							NULL, &pge_rewrap_batch_timeout, 300000, 0,
+							INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL,
+							NULL);
 	DefineCustomIntVariable("pgenvelope.rewrap_lock_timeout",
 							"Sets how long a job waits for the lock on a table before it does something else.",
 							NULL, &pge_rewrap_lock_timeout, 100, 0, 60000,

@@ -31,6 +31,7 @@ extern int	pge_format;
 extern int	pge_rewrap_rate;	/* rows a second, 0 for any */
 extern int	pge_rewrap_max_bytes_per_second;	/* 0 for any */
 extern int	pge_rewrap_batch_blocks;
+extern int	pge_rewrap_batch_timeout;	/* milliseconds; 0: no limit */
 extern int	pge_rewrap_lock_timeout;	/* milliseconds */
 extern int	pge_rewrap_max_lag; /* milliseconds, 0 for any */
 extern int	pge_rewrap_max_lag_bytes;	/* 0 for any */

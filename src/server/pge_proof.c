@@ -456,6 +456,8 @@ prove(PgeJob *job, PgeStepResult *result)
 	Census		census;
 	PgeCensusEnd end = take_census(job, &census);
 	int64		left;
+	int64		failures;
+	int			unused;
 	char	   *where;
 	const char *uncovered;
 
@@ -477,14 +479,21 @@ prove(PgeJob *job, PgeStepResult *result)
 		return;
 	}
 	save_census(&census);
+	write_proofs(job, &census);
 	left = left_behind(job, &where);
+	failures = pge_failures_count(job, &unused);
 	result->end = PGE_STEP_MORE;
-	if (left > 0)
+	if (left > failures)
 	{
 		go_on(job, left, where);
 		return;
 	}
-	write_proofs(job, &census);
+	if (failures > 0)
+	{
+		set_left_behind(job, 0);
+		pge_job_wait_for_failures(job, result);
+		return;
+	}
 	pge_point(PGE_POINT_PROOF);
 	uncovered = uncovered_message(&census);
 	pge_job_set(job, "complete", uncovered, 0);

@@ -17,6 +17,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "pge_compat.h"
@@ -57,6 +58,18 @@ void
 pge_job_wait(PgeJob *job, PgeStepResult *result, int ms, const char *message)
 {
 	pge_job_set(job, job->state, message, ms);
+	pge_step_wait(result, ms, message);
+}
+
+void
+pge_job_wait_for_failures(PgeJob *job, PgeStepResult *result)
+{
+	int			ms;
+	int64		failures = pge_failures_count(job, &ms);
+	char	   *message = psprintf("%lld values have failed and are tried again later",
+								   (long long) failures);
+
+	pge_job_set(job, "running", message, Max(ms, 1));
 	pge_step_wait(result, ms, message);
 }
 
@@ -131,6 +144,27 @@ error_text(const ErrorData *error)
 }
 
 /*
+ * Code of a table's owner runs in a batch, and may never end.  A session has
+ * its own limit.
+ */
+static ErrorData *
+try_in_time(void (*work)(void *argument), void *argument)
+{
+	ErrorData  *error;
+
+	if (MyBackendType != B_BG_WORKER || pge_rewrap_batch_timeout == 0)
+		return pge_try(work, argument);
+	enable_timeout_after(STATEMENT_TIMEOUT, pge_rewrap_batch_timeout);
+	error = pge_try(work, argument);
+	disable_timeout(STATEMENT_TIMEOUT, true);
+
+	/* One that came too late is for nobody else. */
+	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
+		QueryCancelPending = false;
+	return error;
+}
+
+/*
  * Has a batch done in a subtransaction; returns NULL, or what went wrong, in
  * which case nothing came of the batch.
  */
@@ -138,7 +172,7 @@ static char *
 try_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
 {
 	Attempt		attempt = {batch, in_place, tids, count};
-	ErrorData  *error = pge_try(do_batch, &attempt);
+	ErrorData  *error = try_in_time(do_batch, &attempt);
 
 	if (error == NULL)
 		return NULL;
@@ -157,10 +191,18 @@ static void
 tell_batch(const PgeTarget *target, const PgeBatch *batch,
 		   PgeStepResult *result)
 {
+	int			len = pg_mbcliplen(target->name, (int) strlen(target->name),
+								   sizeof(result->relation) - 1);
+
 	strlcpy(result->phase, "rewrapping", sizeof(result->phase));
-	memcpy(result->relation, target->name,
-		   pg_mbcliplen(target->name, (int) strlen(target->name),
-						sizeof(result->relation) - 1));
+	memcpy(result->relation, target->name, len);
+
+	/* Its owner names the table; a line of the log is to stay one. */
+	for (char *next = result->relation; *next != '\0'; next++)
+	{
+		if ((unsigned char) *next < ' ')
+			*next = '?';
+	}
 	result->rows_seen = batch->rows_seen;
 	result->rewrapped = batch->rewrapped;
 	result->in_place = batch->in_place;
@@ -326,7 +368,11 @@ retry(PgeJob *job, PgeStepResult *result)
 /* Passes                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Every table is done: once more, or the proof, or there are failures. */
+/*
+ * Every table is done: once more, or the proof, or there are failures.  Those
+ * keep the job from its end, but not other versions than theirs from their
+ * proof: a proof is taken once, whatever has failed.
+ */
 static void
 end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 {
@@ -346,14 +392,8 @@ end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 		if (ms > 0)
 			pge_step_wait(result, ms, "the rows left are being written to by others");
 	}
-	else if (failures > 0)
-	{
-		char	   *message = psprintf("%lld values have failed and are tried again later",
-									   (long long) failures);
-
-		pge_job_set(job, "running", message, Max(ms, 1));
-		pge_step_wait(result, ms, message);
-	}
+	else if (failures > 0 && job->left_behind >= 0)
+		pge_job_wait_for_failures(job, result);
 	else
 	{
 		idle_passes = 0;

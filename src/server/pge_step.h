@@ -63,6 +63,9 @@ extern void pge_step_wait(PgeStepResult *result, int ms, const char *message);
 extern void pge_job_wait(PgeJob *job, PgeStepResult *result, int ms,
 						 const char *message);
 
+/* The same, until failed values are tried again. */
+extern void pge_job_wait_for_failures(PgeJob *job, PgeStepResult *result);
+
 /* Has the next pass begin: finds the tables anew. */
 extern void pge_job_begin_pass(PgeJob *job);
 

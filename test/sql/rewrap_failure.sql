@@ -83,6 +83,32 @@ DELETE FROM many;
 SELECT env_rewrap_retry(:job);
 CALL pg_temp.finish(:job);
 
+-- A value of a version that was never there, which whoever can write a table can
+-- forge, keeps its job from its end and no version from its proof; a value of
+-- the version does.
+INSERT INTO many SELECT 1, poison(a, 3, '\x0909') FROM good LIMIT 1;
+SELECT env_rotate_key('failure');
+SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
+CALL pg_temp.finish(:job);
+SELECT state, message FROM pgenvelope.rewrap_job WHERE job_id = :job;
+SELECT version, tables > 0 AS tables FROM pgenvelope.key_proof
+JOIN pgenvelope.key USING (key_id) WHERE name = 'failure' AND job_id = :job
+ORDER BY 1;
+SELECT env_retire_key('failure', 1) IS NOT NULL AS retired;
+SELECT env_restore_key('failure', 1) IS NOT NULL AS restored;
+INSERT INTO many SELECT 2, poison(a, 20,
+    set_byte('\x00', 0, get_byte(pg_temp.bytes(a), 19) # 1)) FROM good LIMIT 1;
+SELECT env_rotate_key('failure');
+SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
+CALL pg_temp.finish(:job);
+SELECT DISTINCT env_key_version(a) FROM many ORDER BY 1;
+SELECT version FROM pgenvelope.key_proof
+JOIN pgenvelope.key USING (key_id) WHERE name = 'failure' AND job_id = :job
+ORDER BY 1;
+DELETE FROM many;
+SELECT env_rewrap_retry(:job);
+CALL pg_temp.finish(:job);
+
 -- A cancelled job has no failures, nor has a table that was dropped.
 INSERT INTO many SELECT 1, poison(a, 3, '\x0909') FROM good LIMIT 1;
 SELECT env_rewrap_start('failure') AS job \gset

@@ -208,6 +208,25 @@ SELECT count(*) = 0 FROM z_last
 WHERE env_key_version(v) <> (SELECT max(version) FROM pgenvelope.keys)
 END
 pass('nor does one whose code never ends, once it is cancelled');
+
+# Or by itself, after some time; a newline in its name stays in its line.
+set_setting($node, 'pgenvelope.rewrap_batch_timeout', '200ms');
+set_setting($node, 'pgenvelope.rewrap_log_batches', 'on');
+run_sql(q(CREATE TABLE "z
+last" AS SELECT v FROM mine));
+run_sql(q(SELECT env_rotate_key('one')));
+wait_for_state(<<'END');
+SELECT count(*) = 0 FROM z_last
+WHERE env_key_version(v) <> (SELECT max(version) FROM pgenvelope.keys)
+END
+pass('or has had its time');
+wait_for_state(<<'END');
+SELECT last_error ~ 'timeout' FROM pgenvelope.rewrap_progress
+WHERE relation = 'public.a_theirs'
+    AND job_id = (SELECT max(job_id) FROM pgenvelope.rewrap_job)
+END
+$node->wait_for_log(qr/table=public\."z\?last" blocks/);
+pass('a line of the log is one line, however a table is called');
 is(counter($node, 'worker_starts') > 0, 1, 'the workers live');
 run_sql('DROP TABLE a_theirs');
 

@@ -2,12 +2,13 @@
 # What pgbench makes of a rewrap beside it; prints a table, writes nothing here.
 #
 #   beside.sh           ROWS=1000000 SECONDS_EACH=20 ROUNDS=3 CLIENTS=4
-#                       RATE=50000 METHODS="update inplace"
+#                       RATES="10000 50000 0" METHODS="update inplace"
 #
 # A table of rows of about 250 bytes with an envelope of 110 is rewrapped by
 # the worker while pgbench runs its own, TPC-B-like, transactions.  Every round
-# takes each case once, in another order: no run, a run paced to RATE rows a
-# second, an unpaced run; by each method.  Whatever ends early is begun anew.
+# takes each case once, in another order: no run, and a run paced to each of
+# RATES rows a second (0: unpaced) by each of METHODS.  Whatever ends early is
+# begun anew.  CONF is a line for postgresql.conf.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=test/setup/cluster.sh
@@ -18,12 +19,12 @@ rows=${ROWS:-1000000}
 seconds=${SECONDS_EACH:-20}
 rounds=${ROUNDS:-3}
 clients=${CLIENTS:-4}
-rate=${RATE:-50000}
+read -ra rates <<<"${RATES:-10000 50000 0}"
 read -ra methods <<<"${METHODS:-update inplace}"
 
 cluster_up "shared_buffers = 1GB" "max_wal_size = 8GB" "jit = off" \
     "checkpoint_timeout = 15min" "wal_compression = off" \
-    "log_min_messages = warning"
+    "log_min_messages = warning" "${CONF:-}"
 printf '%s; %s cores; %s; %s rows, %s clients, %s s each\n' \
     "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)" \
     "$(nproc)" "$(cluster_as "$bin/postgres" --version)" "$rows" "$clients" \
@@ -69,7 +70,11 @@ measure() {
 
 cases=("no run|-|-")
 for method in "${methods[@]}"; do
-    cases+=("$method, paced|$method|$rate" "$method, unpaced|$method|0")
+    for rate in "${rates[@]}"; do
+        name="$method, $rate rows/s"
+        [ "$rate" != 0 ] || name="$method, unpaced"
+        cases+=("$name|$method|$rate")
+    done
 done
 for ((round = 1; round <= rounds; round++)); do
     while IFS='|' read -r name method pace; do

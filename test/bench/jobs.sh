@@ -4,36 +4,36 @@
 #   source test/setup/cluster.sh; source test/bench/jobs.sh
 #   jobs_begin      of the key "bench", from now on, in the background
 #   jobs_end        none any more, also not the one that is running
-
-# $cluster is set by cluster_up.
-# shellcheck disable=SC2154
+#
+# One session files them and waits for them: starting a psql for each look
+# would take a good part of a core from what is measured.
 
 jobs_pid=
 
-jobs_are_live() {
-    [ "$(cluster_sql -At -c "SELECT count(*) FROM pgenvelope.rewrap_job
-        WHERE state NOT IN ('complete', 'cancelled')")" != 0 ]
-}
-
-jobs_follow() {
-    while [ -e "$cluster/rewrap" ]; do
-        cluster_sql -c "SELECT env_rotate_key('bench')" >/dev/null
-        while [ -e "$cluster/rewrap" ] && jobs_are_live; do
-            sleep 0.2
-        done
-    done
-}
-
 jobs_begin() {
-    touch "$cluster/rewrap"
-    jobs_follow &
+    cluster_sql >/dev/null 2>&1 <<'SQL' &
+SET application_name = 'jobs';
+DO $$
+BEGIN
+    LOOP
+        PERFORM env_rotate_key('bench');
+        COMMIT;
+        WHILE EXISTS (SELECT FROM pgenvelope.rewrap_job
+            WHERE state NOT IN ('complete', 'cancelled')) LOOP
+            COMMIT;
+            PERFORM pg_sleep(0.1);
+        END LOOP;
+    END LOOP;
+END $$;
+SQL
     jobs_pid=$!
 }
 
 jobs_end() {
     [ -n "$jobs_pid" ] || return 0
-    rm -f "$cluster/rewrap"
-    wait "$jobs_pid"
+    cluster_sql >/dev/null -c "SELECT pg_terminate_backend(pid)
+        FROM pg_stat_activity WHERE application_name = 'jobs'"
+    wait "$jobs_pid" || :
     jobs_pid=
     cluster_sql >/dev/null -c "SELECT env_rewrap_cancel(job_id)
         FROM pgenvelope.rewrap_job

@@ -37,6 +37,9 @@
 /* How long to wait before a lock is asked for again. */
 #define LOCK_RETRY_MS 5
 
+/* How long a batch waits for a KEK: the least that the setting allows. */
+#define KEY_TIMEOUT "100ms"
+
 /* ---------------------------------------------------------------- */
 /* Columns                                                          */
 /* ---------------------------------------------------------------- */
@@ -168,7 +171,11 @@ look(PgeBatch *batch, PgeTable *table)
 	return true;
 }
 
-/* Settings that code of the table's owner is to find; how long it waits. */
+/*
+ * Settings that code of the table's owner is to find; how long it waits.  A
+ * provider is hardly waited for while the table is locked: what was asked of
+ * it goes on, and is there for a later batch.
+ */
 static void
 pin_settings(void)
 {
@@ -180,6 +187,9 @@ pin_settings(void)
 							 true, 0, false);
 	(void) set_config_option("lock_timeout", timeout, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("pgenvelope.key_timeout", KEY_TIMEOUT,
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 }
 
 bool

@@ -36,10 +36,12 @@ OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 SERVE_OBJS = $(addprefix src/providers/, \
 	prov_by_hand.o prov_secret.o prov_serve.o)
 KMS_OBJS = $(addprefix src/providers/, \
-	kms_main.o prov_aws.o prov_aws_credentials.o prov_aws_metadata.o \
-	prov_aws_sts.o prov_azure.o prov_azure_credentials.o prov_cloud.o \
-	prov_crc32c.o prov_curl.o prov_form.o prov_gcp.o prov_gcp_credentials.o prov_http.o prov_json.o prov_jwt.o \
-	prov_memory.o prov_oauth.o prov_profile.o prov_time.o prov_vault.o prov_vault_call.o \
+	kms_main.o prov_aws.o prov_aws_call.o prov_aws_credentials.o \
+	prov_aws_metadata.o prov_aws_sts.o prov_azure.o prov_azure_call.o \
+	prov_azure_credentials.o prov_cloud.o prov_crc32c.o prov_curl.o \
+	prov_form.o prov_gcp.o prov_gcp_call.o prov_gcp_credentials.o \
+	prov_http.o prov_json.o prov_jwt.o prov_memory.o prov_oauth.o \
+	prov_profile.o prov_time.o prov_vault.o prov_vault_call.o \
 	prov_vault_login.o prov_xml.o)
 KMS_LIBS = -lcurl -ljansson
 PKCS11_OBJS = $(addprefix src/providers/, \

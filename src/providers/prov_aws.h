@@ -82,6 +82,18 @@ extern prov_category prov_aws_endpoint(const prov_aws *aws,
 									   const char *variable, char *out,
 									   size_t size, prov_failure *failure);
 
+/*
+ * Calls an operation, signed, with credentials that last.  PROV_OK: the reply
+ * is a good one, and is wiped by whoever is done with it.
+ */
+extern prov_category prov_aws_call(prov_aws *aws, const char *operation,
+								   envl_view body, prov_http_reply *reply,
+								   prov_failure *failure);
+
+/* The failure of a reply that is good and yet not understood. */
+extern prov_category prov_aws_rubbish(prov_failure *failure,
+									  const prov_http_reply *reply);
+
 /* An environment variable that is "true", in any case. */
 extern bool prov_aws_is_true(const char *value);
 

@@ -26,7 +26,6 @@
 #include "prov_cloud.h"
 #include "prov_json.h"
 
-#define API_VERSION "7.4"
 #define SEALED_PREFIX "azurekv:v1:"
 #define RSA_OAEP "RSA-OAEP-256"
 #define AES_WRAP "A256KW"
@@ -34,19 +33,10 @@
 #define PREFIX_SIZE (sizeof(SEALED_PREFIX) + 16 + PROV_AZURE_VERSION_SIZE)
 #define REQUEST_SIZE (2 * PROV_SEALED_MAX)
 
-/* Of a reply: what it says of the key that it used. */
-typedef struct key_answer
-{
-	prov_http_reply reply;
-	prov_json  *json;
-	char		version[PROV_AZURE_VERSION_SIZE];
-} key_answer;
-
 static prov_category azure_open(const prov_uri *uri, void **state,
 								prov_failure *failure);
 static prov_category take_key(prov_azure *azure, prov_failure *failure);
 static prov_category take_cloud(prov_azure *azure, prov_failure *failure);
-static bool is_word(envl_view part, size_t size);
 static prov_category azure_seal(void *state, const char *key,
 								const uint8_t *plaintext, prov_sealed *sealed,
 								prov_failure *failure);
@@ -61,26 +51,8 @@ static prov_category check_key(const prov_azure *azure,
 							   const prov_json *json, prov_check *check,
 							   prov_failure *failure);
 static void azure_close(void *state);
-static bool version_of(const prov_azure *azure, const char *kid,
-					   char *version);
 static void name_root_key(const prov_azure *azure, const char *version,
 						  char *root_key);
-static prov_category call(prov_azure *azure, const char *version,
-						  const char *verb, envl_view body,
-						  key_answer *answer, prov_failure *failure);
-static prov_category call_once(prov_azure *azure, const char *version,
-							   const char *verb, envl_view body,
-							   prov_http_reply *reply,
-							   prov_failure *failure);
-static void end_answer(key_answer *answer);
-static prov_category classify(const prov_http_reply *reply);
-static void error_code(const prov_http_reply *reply, char *code, size_t size);
-static prov_category fail_reply(prov_failure *failure, const char *verb,
-								const prov_http_reply *reply);
-static prov_category fail_rubbish(prov_failure *failure,
-								  const prov_http_reply *reply);
-
-static const char *const wanted_headers[] = {"x-ms-request-id", NULL};
 
 static const char *const words[] = {
 	"algorithm",
@@ -91,18 +63,6 @@ static const char *const words[] = {
 	"resource",
 	"tenant-id",
 	NULL,
-};
-
-/* The inner code goes before the outer one: "Forbidden" may be many things. */
-static const prov_cloud_code error_codes[] = {
-	{"KeyDisabled", PROV_DISABLED},
-	{"KeyNotYetValid", PROV_DISABLED},
-	{"KeyExpired", PROV_DISABLED},
-	{"ObjectIsBeingDeleted", PROV_DISABLED},
-	{"ObjectIsDeletedButRecoverable", PROV_DISABLED},
-	{"KeyNotFound", PROV_NOT_FOUND},
-	{"Throttled", PROV_THROTTLED},
-	{NULL, PROV_OK},
 };
 
 const prov_service prov_azure_service = {
@@ -156,8 +116,8 @@ take_key(prov_azure *azure, prov_failure *failure)
 		count++;
 	if (azure->uri.host[0] == '\0' || rest.data != NULL || count < 3 ||
 		parts[0].len > 0 || !envl_view_equal(parts[1], ENVL_LITERAL("keys")) ||
-		!is_word(parts[2], sizeof(azure->name)) ||
-		(count == 4 && !is_word(parts[3], sizeof(azure->version))))
+		!prov_azure_is_word(parts[2], sizeof(azure->name)) ||
+		(count == 4 && !prov_azure_is_word(parts[3], sizeof(azure->version))))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The URI of an Azure key is azurekv://HOST/keys/NAME "
 						 "or azurekv://HOST/keys/NAME/VERSION.",
@@ -202,14 +162,24 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 	const char *authority = prov_uri_setting_of(&azure->uri, "authority",
 												"AZURE_AUTHORITY_HOST");
 	const char *resource = prov_uri_word(&azure->uri, "resource");
+	bool		known = false;
 	size_t		found = 0;
 	size_t		len;
 
 	for (size_t i = 0; i < sizeof(clouds) / sizeof(clouds[0]); i++)
 	{
 		if (domain != NULL && strcasecmp(domain + 1, clouds[i].domain) == 0)
+		{
+			known = true;
 			found = i;
+		}
 	}
+	if (!known && resource == NULL)
+		return prov_fail(failure, PROV_MISCONFIGURED,
+						 "The URI's host is not in a domain of Azure's key "
+						 "services; if it is meant, say by \"resource\" whom "
+						 "tokens are for.",
+						 NULL);
 	azure->algorithm = clouds[found].algorithm;
 	if (algorithm != NULL)
 	{
@@ -238,9 +208,8 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 	return PROV_OK;
 }
 
-/* Letters, digits and hyphens, with room for a NUL in size. */
-static bool
-is_word(envl_view part, size_t size)
+bool
+prov_azure_is_word(envl_view part, size_t size)
 {
 	if (part.len == 0 || part.len >= size)
 		return false;
@@ -277,7 +246,7 @@ azure_seal(void *state, const char *key, const uint8_t *plaintext,
 	char		prefix[PREFIX_SIZE];
 	char		request[512];
 	prov_json_writer writer;
-	key_answer	answer;
+	prov_azure_answer answer;
 	envl_view	body;
 	size_t		len;
 	prov_category category;
@@ -288,8 +257,9 @@ azure_seal(void *state, const char *key, const uint8_t *plaintext,
 	prov_json_put(&writer, "alg", azure->algorithm);
 	prov_json_put_base64(&writer, "value", ENVL_BASE64_URL, bytes);
 	if (prov_json_end(&writer, &body))
-		category = call(azure, azure->version, "/wrapkey", body, &answer,
-						failure);
+		category = prov_azure_call(azure, azure->version, "/wrapkey", body,
+								   &answer,
+								   failure);
 	else
 		category = prov_cloud_too_long(failure);
 	envl_wipe(request, sizeof(request));
@@ -303,10 +273,10 @@ azure_seal(void *state, const char *key, const uint8_t *plaintext,
 						  sizeof(wrapped), &len) ||
 		!prov_cloud_write_sealed(sealed, prefix, ENVL_BASE64_URL,
 								 (envl_view) {wrapped, len}))
-		category = fail_rubbish(failure, &answer.reply);
+		category = prov_azure_rubbish(failure, &answer.reply);
 	else
 		name_root_key(azure, answer.version, sealed->root_key);
-	end_answer(&answer);
+	prov_azure_end(&answer);
 	return category;
 }
 
@@ -321,7 +291,7 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	char		version[PROV_AZURE_VERSION_SIZE];
 	char		request[REQUEST_SIZE];
 	prov_json_writer writer;
-	key_answer	answer;
+	prov_azure_answer answer;
 	envl_view	body;
 	size_t		len;
 	prov_category category;
@@ -337,19 +307,20 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	prov_json_put_base64(&writer, "value", ENVL_BASE64_URL,
 						 (envl_view) {wrapped, len});
 	if (prov_json_end(&writer, &body))
-		category = call(azure, version, "/unwrapkey", body, &answer, failure);
+		category = prov_azure_call(azure, version, "/unwrapkey", body,
+								   &answer, failure);
 	else
 		category = prov_cloud_too_long(failure);
 	if (category != PROV_OK)
 		return category;
 
 	if (!prov_json_has(answer.json, "value"))
-		category = fail_rubbish(failure, &answer.reply);
+		category = prov_azure_rubbish(failure, &answer.reply);
 	else if (!prov_json_base64(answer.json, "value", ENVL_BASE64_URL,
 							   plaintext, ENVL_SEALED_PLAINTEXT_LEN, &len) ||
 			 len != ENVL_SEALED_PLAINTEXT_LEN)
 		category = prov_cloud_wrong_length(failure);
-	end_answer(&answer);
+	prov_azure_end(&answer);
 	return category;
 }
 
@@ -369,7 +340,7 @@ read_prefix(envl_view sealed, char *prefix, char *algorithm, char *version)
 		!prov_uri_next_part(&rest, ':', &parts[1]) ||
 		!(envl_view_equal(parts[0], ENVL_LITERAL(RSA_OAEP)) ||
 		  envl_view_equal(parts[0], ENVL_LITERAL(AES_WRAP))) ||
-		!is_word(parts[1], PROV_AZURE_VERSION_SIZE))
+		!prov_azure_is_word(parts[1], PROV_AZURE_VERSION_SIZE))
 		return false;
 	prov_cloud_copy(parts[0], algorithm);
 	prov_cloud_copy(parts[1], version);
@@ -383,16 +354,17 @@ static prov_category
 azure_check(void *state, prov_check *check, prov_failure *failure)
 {
 	prov_azure *azure = state;
-	key_answer	answer;
+	prov_azure_answer answer;
 	prov_category category;
 
 	prov_http_begin(azure->http);
-	category = call(azure, azure->version, "", (envl_view) {NULL, 0}, &answer,
-					failure);
+	category = prov_azure_call(azure, azure->version, "",
+							   (envl_view) {NULL, 0}, &answer,
+							   failure);
 	if (category != PROV_OK)
 		return category;
 	if (answer.version[0] == '\0')
-		category = fail_rubbish(failure, &answer.reply);
+		category = prov_azure_rubbish(failure, &answer.reply);
 	else
 		category = check_key(azure, answer.json, check, failure);
 	if (category == PROV_OK)
@@ -402,7 +374,7 @@ azure_check(void *state, prov_check *check, prov_failure *failure)
 				 azure->token.kind);
 		check->expires = azure->token.expires;
 	}
-	end_answer(&answer);
+	prov_azure_end(&answer);
 	return category;
 }
 
@@ -439,28 +411,6 @@ check_key(const prov_azure *azure, const prov_json *json, prov_check *check,
 
 /* ---------------------------------------------------------------------- */
 
-/* The version in a kid, https://HOST/keys/NAME/VERSION, of our key. */
-static bool
-version_of(const prov_azure *azure, const char *kid, char *version)
-{
-	const char *path = strstr(kid, "/keys/");
-	size_t		len = strlen(azure->name);
-	envl_view	view;
-
-	version[0] = '\0';
-	if (path == NULL)
-		return false;
-	path += sizeof("/keys/") - 1;
-	if (strncasecmp(path, azure->name, len) != 0 || path[len] != '/')
-		return false;
-	view.data = (const uint8_t *) path + len + 1;
-	view.len = strlen(path + len + 1);
-	if (!is_word(view, PROV_AZURE_VERSION_SIZE))
-		return false;
-	prov_cloud_copy(view, version);
-	return true;
-}
-
 /* NAME/VERSION; the version alone if that is too long. */
 static void
 name_root_key(const prov_azure *azure, const char *version, char *root_key)
@@ -470,154 +420,4 @@ name_root_key(const prov_azure *azure, const char *version, char *root_key)
 
 	if (len >= PROV_ROOT_KEY_MAX)
 		snprintf(root_key, PROV_ROOT_KEY_MAX, "%s", version);
-}
-
-/*
- * Calls, and takes the answer apart; a token that is refused is replaced,
- * once.  After PROV_OK: end_answer.
- */
-static prov_category
-call(prov_azure *azure, const char *version, const char *verb, envl_view body,
-	 key_answer *answer, prov_failure *failure)
-{
-	char		kid[640];
-	prov_http_reply *reply = &answer->reply;
-	prov_category category;
-
-	answer->json = NULL;
-	answer->version[0] = '\0';
-	category = call_once(azure, version, verb, body, reply, failure);
-	if (category == PROV_OK && reply->status == 401)
-	{
-		envl_wipe(&azure->token, sizeof(azure->token));
-		category = call_once(azure, version, verb, body, reply, failure);
-	}
-	if (category != PROV_OK)
-		return category;
-	if (reply->status != 200)
-		return fail_reply(failure, verb, reply);
-	answer->json = prov_json_parse(reply->body, reply->body_len);
-	if (answer->json == NULL)
-	{
-		category = fail_rubbish(failure, reply);
-		end_answer(answer);
-		return category;
-	}
-	if (prov_json_string(answer->json, verb[0] != '\0' ? "kid" : "key.kid",
-						 kid, sizeof(kid)))
-		(void) version_of(azure, kid, answer->version);
-	return PROV_OK;
-}
-
-/* Without a body it is GET. */
-static prov_category
-call_once(prov_azure *azure, const char *version, const char *verb,
-		  envl_view body, prov_http_reply *reply, prov_failure *failure)
-{
-	char		url[PROV_HTTP_URL_MAX];
-	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
-	const char *const headers[] = {
-		authorization,
-		"Content-Type: application/json",
-		"Accept: application/json",
-		NULL,
-	};
-	prov_http_request request = {
-		.method = body.len > 0 ? "POST" : "GET",
-		.url = url,
-		.headers = headers,
-		.body = body,
-		.wanted = wanted_headers,
-		.classify = classify,
-	};
-	prov_oauth_token kept;
-	prov_category category;
-
-	if (!prov_oauth_is_fresh(&azure->token))
-	{
-		kept = azure->token;
-		category = prov_azure_get_token(azure, failure);
-		if (category != PROV_OK && prov_oauth_is_valid(&kept))
-		{
-			azure->token = kept;
-			category = PROV_OK;
-		}
-		envl_wipe(&kept, sizeof(kept));
-		if (category != PROV_OK)
-			return category;
-	}
-	snprintf(url, sizeof(url), "%s/keys/%s%s%s%s?api-version=" API_VERSION,
-			 azure->origin, azure->name, version[0] != '\0' ? "/" : "",
-			 version, verb);
-	category = prov_oauth_header(&azure->token, authorization,
-								 sizeof(authorization)) ?
-		prov_http_call(azure->http, &request, reply, failure) :
-		prov_cloud_too_long(failure);
-	envl_wipe(authorization, sizeof(authorization));
-	return category;
-}
-
-static void
-end_answer(key_answer *answer)
-{
-	prov_json_free(answer->json);
-	envl_wipe(answer, sizeof(*answer));
-}
-
-static prov_category
-classify(const prov_http_reply *reply)
-{
-	char		code[64];
-
-	if (reply->status == 200)
-		return PROV_OK;
-	error_code(reply, code, sizeof(code));
-	return prov_cloud_category(error_codes, code, reply);
-}
-
-static void
-error_code(const prov_http_reply *reply, char *code, size_t size)
-{
-	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
-
-	code[0] = '\0';
-	if (json != NULL &&
-		!prov_json_string(json, "error.innererror.code", code, size))
-		(void) prov_json_string(json, "error.code", code, size);
-	prov_json_free(json);
-}
-
-/* What the service cannot unwrap is a bad parameter to it. */
-static prov_category
-fail_reply(prov_failure *failure, const char *verb,
-		   const prov_http_reply *reply)
-{
-	static const char *const reasons[PROV_CATEGORIES] = {
-		[PROV_OK] = "",
-		[PROV_UNAVAILABLE] = "Azure Key Vault is not available.",
-		[PROV_THROTTLED] = "Azure Key Vault asks to be called less often.",
-		[PROV_DENIED] = "Azure Key Vault denied the request.",
-		[PROV_NOT_FOUND] = "Azure Key Vault does not have the key.",
-		[PROV_DISABLED] = "Azure Key Vault has the key disabled or deleted.",
-		[PROV_INTEGRITY] = "Azure Key Vault could not open the sealed key.",
-		[PROV_MISCONFIGURED] = "Azure Key Vault refused the request.",
-	};
-	char		code[64];
-	prov_category category = classify(reply);
-
-	error_code(reply, code, sizeof(code));
-	if (strcmp(verb, "/unwrapkey") == 0 && reply->status == 400 &&
-		category == PROV_MISCONFIGURED)
-		category = PROV_INTEGRITY;
-	return prov_http_fail(failure, category, reasons[category], reply, code,
-						  reply->headers[0]);
-}
-
-static prov_category
-fail_rubbish(prov_failure *failure, const prov_http_reply *reply)
-{
-	return prov_http_fail(failure, PROV_UNAVAILABLE,
-						  "Azure Key Vault gave an answer that is not "
-						  "understood.",
-						  reply, NULL, reply->headers[0]);
 }

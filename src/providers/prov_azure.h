@@ -10,6 +10,7 @@
 #ifndef PROV_AZURE_H
 #define PROV_AZURE_H
 
+#include "prov_json.h"
 #include "prov_oauth.h"
 
 #define PROV_AZURE_NAME_SIZE 128
@@ -34,5 +35,31 @@ typedef struct prov_azure
  */
 extern prov_category prov_azure_get_token(prov_azure *azure,
 										  prov_failure *failure);
+
+/* Of a reply: what it says of the key that it used. */
+typedef struct prov_azure_answer
+{
+	prov_http_reply reply;
+	prov_json  *json;
+	char		version[PROV_AZURE_VERSION_SIZE];
+} prov_azure_answer;
+
+/*
+ * Calls an operation of a version of the key, "/wrapkey", or gets it, "",
+ * with a token that lasts.  After PROV_OK, and only then, prov_azure_end
+ * wipes the answer.
+ */
+extern prov_category prov_azure_call(prov_azure *azure, const char *version,
+									 const char *verb, envl_view body,
+									 prov_azure_answer *answer,
+									 prov_failure *failure);
+extern void prov_azure_end(prov_azure_answer *answer);
+
+/* The failure of a reply that is good and yet not understood. */
+extern prov_category prov_azure_rubbish(prov_failure *failure,
+										const prov_http_reply *reply);
+
+/* Letters, digits and hyphens, with room for a NUL in size. */
+extern bool prov_azure_is_word(envl_view part, size_t size);
 
 #endif							/* PROV_AZURE_H */

@@ -33,7 +33,7 @@ CA, CERT, CERT_KEY = clouds.make_certificates()
 double = Azure((CERT, CERT_KEY))
 double.add_key("app")
 double.add_key("hsm", "oct-HSM")
-URI = f"azurekv://{double.host}/keys/app?ca-file={CA}"
+URI = f"azurekv://{double.host}/keys/app?ca-file={CA}&resource={VAULT}"
 HSM = (f"azurekv://{double.host}/keys/hsm?ca-file={CA}&algorithm=A256KW"
        "&resource=https://managedhsm.azure.net")
 AUTHORITY = {"AZURE_AUTHORITY_HOST": double.url}
@@ -117,7 +117,7 @@ double.lifetime = 3600
 fails(URI + "&timeout=1000", {"AZURE_POD_IDENTITY_AUTHORITY_HOST":
                               f"http://127.0.0.1:{clouds.free_port()}"},
       "unavailable", "no identity endpoint")
-fails(f"{URI}&resource=https://other.test", ENV, "denied",
+fails(URI.replace(VAULT, "https://other.test"), ENV, "denied",
       "a token for somebody else")
 
 
@@ -253,8 +253,8 @@ with Program(URI, ENV) as program:
 double.add_key("pgenvelope")
 works(clouds.documented_uri("## 14. azurekv: Azure Key Vault and Managed HSM")
       .replace("pgenvelope.vault.azure.net", double.host)
-      + f"?ca-file={CA}", ENV, "documented URI, but for its host")
-for uri in ("azurekv:keys/app", f"azurekv://{double.host}/secrets/app",
+      + f"?ca-file={CA}&resource={VAULT}", ENV, "documented URI, but for its host")
+for uri in ("azurekv:keys/app", URI.replace("&resource=" + VAULT, ""), f"azurekv://{double.host}/secrets/app",
             f"azurekv://{double.host}/keys/a_b",
             f"azurekv://{double.host}/keys/app/x/y",
             f"azurekv://{double.host}/keys/",
@@ -265,12 +265,12 @@ for uri in ("azurekv:keys/app", f"azurekv://{double.host}/secrets/app",
 
 # TLS, and rubbish
 
-fails(URI.split("?", maxsplit=1)[0], ENV, "misconfigured",
+fails(URI.replace(f"ca-file={CA}&", ""), ENV, "misconfigured",
       "TLS, an unknown CA", "not trusted")
 fails(URI.replace("localhost", "127.0.0.1"), ENV, "misconfigured",
       "TLS, a certificate of another name", "not trusted")
-fails(f"azurekv://localhost:{clouds.free_port()}/keys/app?timeout=1000", ENV,
-      "unavailable", "nobody listens")
+fails(f"azurekv://localhost:{clouds.free_port()}/keys/app?timeout=1000"
+      f"&resource={VAULT}", ENV, "unavailable", "nobody listens")
 KID = f"{double.url}/keys/app/{NEWEST}"
 for name, reply, want in (
         ("rubbish", (200, "<html>"), "unavailable"),

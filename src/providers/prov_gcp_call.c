@@ -1,0 +1,166 @@
+/*
+ * prov_gcp_call.c
+ *	  Calling Google Cloud KMS, and what its errors mean.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "prov_cloud.h"
+#include "prov_gcp.h"
+#include "prov_json.h"
+
+static prov_category call_once(prov_gcp *gcp, const char *verb,
+							   envl_view body, prov_http_reply *reply,
+							   prov_failure *failure);
+static prov_category classify(const prov_http_reply *reply);
+static void error_status(const prov_http_reply *reply, char *status,
+						 size_t size);
+static prov_category fail_reply(prov_failure *failure, const char *verb,
+								const prov_http_reply *reply);
+
+/* google.rpc.Code, as far as the HTTP status does not say as much. */
+static const prov_cloud_code error_codes[] = {
+	{"RESOURCE_EXHAUSTED", PROV_THROTTLED},
+	{"UNAVAILABLE", PROV_UNAVAILABLE},
+	{"INTERNAL", PROV_UNAVAILABLE},
+	{"UNKNOWN", PROV_UNAVAILABLE},
+	{"ABORTED", PROV_UNAVAILABLE},
+	{"CANCELLED", PROV_UNAVAILABLE},
+	{"DEADLINE_EXCEEDED", PROV_UNAVAILABLE},
+	{"PERMISSION_DENIED", PROV_DENIED},
+	{"UNAUTHENTICATED", PROV_DENIED},
+	{"NOT_FOUND", PROV_NOT_FOUND},
+	{"FAILED_PRECONDITION", PROV_DISABLED},
+	{"INVALID_ARGUMENT", PROV_MISCONFIGURED},
+	{NULL, PROV_OK},
+};
+
+/* A token that is refused is replaced, once. */
+prov_category
+prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
+			  prov_http_reply *reply, prov_failure *failure)
+{
+	prov_category category;
+
+	category = call_once(gcp, verb, body, reply, failure);
+	if (category == PROV_OK && reply->status == 401)
+	{
+		envl_wipe(&gcp->token, sizeof(gcp->token));
+		category = call_once(gcp, verb, body, reply, failure);
+	}
+	if (category != PROV_OK || reply->status == 200)
+		return category;
+	return fail_reply(failure, verb, reply);
+}
+
+/* Without a body it is GET. */
+static prov_category
+call_once(prov_gcp *gcp, const char *verb, envl_view body,
+		  prov_http_reply *reply, prov_failure *failure)
+{
+	char		url[PROV_HTTP_URL_MAX];
+	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
+	char		project[sizeof(gcp->quota_project) + 32];
+	const char *headers[] = {
+		authorization,
+		"Content-Type: application/json",
+		NULL,
+		NULL,
+	};
+	prov_http_request request = {
+		.method = body.len > 0 ? "POST" : "GET",
+		.url = url,
+		.headers = headers,
+		.body = body,
+		.classify = classify,
+	};
+	prov_oauth_token kept;
+	prov_category category = PROV_OK;
+
+	if (!prov_oauth_is_fresh(&gcp->token))
+	{
+		kept = gcp->token;
+		category = prov_gcp_get_token(gcp, failure);
+		if (category != PROV_OK && prov_oauth_is_valid(&kept))
+		{
+			gcp->token = kept;
+			category = PROV_OK;
+		}
+		envl_wipe(&kept, sizeof(kept));
+		if (category != PROV_OK)
+			return category;
+	}
+	snprintf(url, sizeof(url), "%s/v1/%s%s", gcp->endpoint, gcp->name, verb);
+	if (gcp->quota_project[0] != '\0')
+	{
+		snprintf(project, sizeof(project), "x-goog-user-project: %s",
+				 gcp->quota_project);
+		headers[2] = project;
+	}
+	category = prov_oauth_header(&gcp->token, authorization,
+								 sizeof(authorization)) ?
+		prov_http_call(gcp->http, &request, reply, failure) :
+		prov_cloud_too_long(failure);
+	envl_wipe(authorization, sizeof(authorization));
+	return category;
+}
+
+static prov_category
+classify(const prov_http_reply *reply)
+{
+	char		status[40];
+
+	if (reply->status == 200)
+		return PROV_OK;
+	error_status(reply, status, sizeof(status));
+	return prov_cloud_category(error_codes, status, reply);
+}
+
+static void
+error_status(const prov_http_reply *reply, char *status, size_t size)
+{
+	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+
+	status[0] = '\0';
+	if (json != NULL)
+		(void) prov_json_string(json, "error.status", status, size);
+	prov_json_free(json);
+}
+
+/* What the service cannot decrypt is an invalid argument to it. */
+static prov_category
+fail_reply(prov_failure *failure, const char *verb,
+		   const prov_http_reply *reply)
+{
+	static const char *const reasons[PROV_CATEGORIES] = {
+		[PROV_OK] = "",
+		[PROV_UNAVAILABLE] = "Google Cloud KMS is not available.",
+		[PROV_THROTTLED] = "Google Cloud KMS asks to be called less often.",
+		[PROV_DENIED] = "Google Cloud KMS denied the request.",
+		[PROV_NOT_FOUND] = "Google Cloud KMS does not have the key.",
+		[PROV_DISABLED] = "Google Cloud KMS has no version of the key enabled.",
+		[PROV_INTEGRITY] = "Google Cloud KMS could not open the sealed key.",
+		[PROV_MISCONFIGURED] = "Google Cloud KMS refused the request.",
+	};
+	char		status[40];
+	prov_category category = classify(reply);
+
+	error_status(reply, status, sizeof(status));
+	if (strcmp(verb, ":decrypt") == 0 &&
+		strcmp(status, "INVALID_ARGUMENT") == 0)
+		category = PROV_INTEGRITY;
+	return prov_http_fail(failure, category, reasons[category], reply, status,
+						  NULL);
+}
+
+prov_category
+prov_gcp_rubbish(prov_failure *failure, const prov_http_reply *reply)
+{
+	return prov_http_fail(failure, PROV_UNAVAILABLE,
+						  "Google Cloud KMS gave an answer that is not "
+						  "understood.",
+						  reply, NULL, NULL);
+}

@@ -60,6 +60,9 @@ SETTINGS = [
     b"ma in=file:///r",
     b"main@=file://r",
     b" main=vault://v/transit/keys/app",
+    b"a=vault+http://[::1]:1/t/keys/a?x=%2C&y=z,b=pkcs11:token=a;id=%00",
+    b"a=awskms:arn:aws:kms:r:1:key/k,b=gcpkms://p/k,c=azurekv://h/keys/k",
+    b"a=pkcs11:token=a?pin-value=1",
     b"main=file:///" + b"p" * 1022,
     b"n" * 63 + b"@" + b"d" * 63 + b"=command:/" + b"p" * 1023,
 ]
@@ -90,6 +93,19 @@ PKCS11_URIS = [
     b"&previous-id=0aFF",
     b"pkcs11:object=o?module-path=/m.so&pin-value=1234",
     b"pkcs11:object=o;object=p?module-path=/m.so",
+]
+KMS_REPLIES = [
+    b'{"data":{"ciphertext":"vault:v1:AAAA","key_version":1}}',
+    b'{"data":{"plaintext":"' + b"QUJD" * 16 + b'"}}',
+    b'{"data":{"latest_version":3,"type":"aes256-gcm96"}}',
+    b'{"auth":{"client_token":"s.x","lease_duration":60,"renewable":true}}',
+    b'{"errors":["encryption key not found","x"]}',
+    b'{"errors":["1 error occurred:\\n\\t* permission denied\\n\\n"]}',
+    b'{"a":{"b":{"c":{"d":{"e":{"f":null}}}}},"a2":[[1.5e3,"\\u00e4"]]}',
+    b'{"data":{"ciphertext":"\\u0001\\""}}',
+    b"vault://h:8200/a/b/keys/c?auth=approle&role-id=x&auth-path=a/b",
+    b"vault+http://[::1]/t/keys/c?token-file=%2Fa%2c&ca-file=/c&timeout=1",
+    b"vault://h/t/keys/c?auth=cert&cert-file=/c&key-file=/k&namespace=n",
 ]
 
 
@@ -165,9 +181,15 @@ def pkcs11_seal_seeds():
         yield f"uri_{i}", data
 
 
+def kms_reply_seeds():
+    for i, data in enumerate(KMS_REPLIES):
+        yield str(i), data
+
+
 TARGETS = {"envelope": envelope_seeds, "context": context_seeds,
            "jwe": jwe_seeds, "provider": provider_seeds,
-           "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds}
+           "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds,
+           "kms_reply": kms_reply_seeds}
 
 
 def main():

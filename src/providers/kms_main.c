@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
+#include <stdlib.h>
+
 #include "kms_services.h"
 #include "prov_memory.h"
 
@@ -15,6 +17,8 @@ main(int argc, char **argv)
 		&prov_vault, &prov_vault_http, &prov_aws_service, &prov_gcp_service,
 		&prov_azure_service, NULL};
 
+	/* With it, libcurl would write what decrypts its connections. */
+	unsetenv("SSLKEYLOGFILE");
 	prov_memory_install();
 	return prov_serve_main(argc, argv, services);
 }

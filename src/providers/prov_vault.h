@@ -20,7 +20,8 @@ typedef enum vault_method
 	VAULT_TOKEN,				/* from a file or the environment */
 	VAULT_APPROLE,
 	VAULT_JWT,					/* of any issuer, or Kubernetes */
-	VAULT_CERT					/* TLS client certificate */
+	VAULT_CERT,					/* TLS client certificate */
+	VAULT_AGENT					/* none: an agent before the server has one */
 } vault_method;
 
 /* The settings of a login; "" for what is not given. */

@@ -64,7 +64,7 @@ vault_send(vault *self, const char *method, const char *path,
 				 "X-Vault-Namespace: %s", self->namespace);
 		headers[count++] = namespace_header;
 	}
-	if (token != NULL)
+	if (token != NULL && token[0] != '\0')
 	{
 		snprintf(token_header, sizeof(token_header), "X-Vault-Token: %s",
 				 token);

@@ -49,6 +49,7 @@ static const struct
 	{"jwt", VAULT_JWT, "JWT login"},
 	{"kubernetes", VAULT_JWT, "Kubernetes login"},
 	{"cert", VAULT_CERT, "TLS certificate login"},
+	{"agent", VAULT_AGENT, "the agent's"},
 };
 
 static bool take(const prov_uri *uri, const char *word, char *out,
@@ -95,7 +96,7 @@ vault_login_open(const prov_uri *uri, vault_login *login,
 	if (!found)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The setting \"auth\" must be token, approle, jwt, "
-						 "kubernetes or cert.",
+						 "kubernetes, cert or agent.",
 						 NULL);
 	if (!take(uri, "auth-path", login->mount, sizeof(login->mount)) ||
 		!take(uri, "role", login->role, sizeof(login->role)) ||
@@ -133,6 +134,7 @@ check_login(const prov_uri *uri, vault_login *login, prov_failure *failure)
 	switch (login->method)
 	{
 		case VAULT_TOKEN:
+		case VAULT_AGENT:
 			break;
 		case VAULT_APPROLE:
 			if (login->role_id[0] == '\0' && login->role_id_file[0] == '\0')
@@ -184,6 +186,8 @@ vault_login_ensure(vault *self, prov_failure *failure)
 	vault_token *token = &self->token;
 	int64_t		now = prov_clock_ms();
 
+	if (self->login.method == VAULT_AGENT)
+		return PROV_OK;
 	if (self->login.method == VAULT_TOKEN)
 	{
 		prov_category category = refresh_given(self, failure);
@@ -449,6 +453,8 @@ vault_login_refused(vault *self)
 	prov_failure ignored;
 	bool		changed;
 
+	if (self->login.method == VAULT_AGENT)
+		return false;
 	if (self->login.method != VAULT_TOKEN)
 	{
 		envl_wipe(&self->token, sizeof(self->token));

@@ -338,6 +338,41 @@ with Program(words, {}) as program:
     TAP.equal(program.check().word, "ok",
               "AppRole: logs in when the token has ended")
 
+# An agent that logs in by itself, OpenBao's own.
+agent_port = clouds.free_port()
+agent_config = write("agent.hcl", f"""
+vault {{
+  address = "{API.url}"
+  ca_cert = "{CA[0]}"
+}}
+auto_auth {{
+  method "approle" {{
+    config = {{
+      role_id_file_path = "{ROLE['role_id_file']}"
+      secret_id_file_path = "{ROLE['secret_id_file']}"
+      remove_secret_id_file_after_reading = false
+    }}
+  }}
+}}
+api_proxy {{ use_auto_auth_token = true }}
+listener "tcp" {{
+  address = "127.0.0.1:{agent_port}"
+  tls_disable = true
+}}
+""")
+agent = clouds.Server("agent", [openbao.BAO, "proxy",
+                                f"-config={agent_config}"], agent_port)
+agent_uri = uri(scheme="vault+http", host="127.0.0.1", port=agent_port,
+                ca=None, auth="agent")
+with Program(agent_uri, {"VAULT_TOKEN": "not used"}) as program:
+    clouds.wait_until(lambda: program.check().word == "ok",
+                      "the agent has logged in")
+    TAP.equal(program.seal().word, "ok", "an agent: seals")
+    TAP.equal(program.unseal(blob).bytes, PLAINTEXT, "an agent: unseals")
+agent.stop()
+fails(agent_uri + "&timeout=500", {}, "unavailable", "an agent that is gone")
+fails(uri(auth="agent"), {}, "denied", "no agent where one should be")
+
 # ---------------------------------------------------------------------------
 # JWT, Kubernetes
 # ---------------------------------------------------------------------------

@@ -27,12 +27,18 @@
 /* Longer ones are no PINs. */
 #define PIN_MAX 255
 
+/* How long a PIN rests after a login that failed without saying why. */
+#define FIRST_DOUBT_MS (INT64_C(60) * 1000)
+#define LONGEST_DOUBT_MS (INT64_C(3600) * 1000)
+
 static prov_category run_command(const char *path, prov_secret *pin,
 								 prov_failure *failure);
 static const char *read_output(int fd, int64_t deadline_ms, prov_secret *pin);
 static const char *await_end(pid_t pid, int64_t deadline_ms);
 static bool is_line(prov_secret *pin);
 static bool wait_until(int fd, int64_t deadline_ms);
+static bool is_last(const prov_pkcs11_pin_memory *memory,
+					const prov_secret *pin);
 static void digest_of(const prov_pkcs11_pin_memory *memory,
 					  const prov_secret *pin, uint8_t *digest);
 
@@ -174,11 +180,33 @@ wait_until(int fd, int64_t deadline_ms)
 	return ready > 0;
 }
 
-bool
-prov_pkcs11_pin_prepare(prov_pkcs11_pin_memory *memory)
+prov_pkcs11_pin_state
+prov_pkcs11_pin_ask(prov_pkcs11_pin_memory *memory, const prov_secret *pin,
+					int64_t now_ms)
 {
-	return memory->has_refused ||
-		RAND_bytes(memory->salt, sizeof(memory->salt)) == 1;
+	if (!memory->has_salt)
+		memory->has_salt = RAND_bytes(memory->salt,
+									  sizeof(memory->salt)) == 1;
+	if (!memory->has_salt)
+		return PROV_PKCS11_PIN_NO_RANDOM;
+	if (!is_last(memory, pin))
+		return PROV_PKCS11_PIN_MAY_BE_SENT;
+	if (memory->is_refused)
+		return PROV_PKCS11_PIN_REFUSED;
+	return now_ms < memory->retry_ms ? PROV_PKCS11_PIN_IN_DOUBT :
+									   PROV_PKCS11_PIN_MAY_BE_SENT;
+}
+
+/* Whether it is the one that failed last. */
+static bool
+is_last(const prov_pkcs11_pin_memory *memory, const prov_secret *pin)
+{
+	uint8_t		digest[sizeof(memory->digest)];
+
+	if (!memory->has_failed)
+		return false;
+	digest_of(memory, pin, digest);
+	return envl_secret_equal(digest, memory->digest, sizeof(digest));
 }
 
 void
@@ -186,19 +214,34 @@ prov_pkcs11_pin_refused(prov_pkcs11_pin_memory *memory,
 						const prov_secret *pin)
 {
 	digest_of(memory, pin, memory->digest);
-	memory->has_refused = true;
+	memory->has_failed = true;
+	memory->is_refused = true;
 }
 
-bool
-prov_pkcs11_pin_was_refused(const prov_pkcs11_pin_memory *memory,
-							const prov_secret *pin)
+void
+prov_pkcs11_pin_doubted(prov_pkcs11_pin_memory *memory,
+						const prov_secret *pin, int64_t now_ms)
 {
-	uint8_t		digest[sizeof(memory->digest)];
+	int64_t		wait_ms = FIRST_DOUBT_MS;
 
-	if (!memory->has_refused)
-		return false;
-	digest_of(memory, pin, digest);
-	return envl_secret_equal(digest, memory->digest, sizeof(digest));
+	if (!is_last(memory, pin))
+		memory->doubts = 0;
+	for (unsigned i = 0; i < memory->doubts && wait_ms < LONGEST_DOUBT_MS; i++)
+		wait_ms *= 2;
+	digest_of(memory, pin, memory->digest);
+	memory->has_failed = true;
+	memory->is_refused = false;
+	memory->doubts++;
+	memory->retry_ms = now_ms +
+		(wait_ms < LONGEST_DOUBT_MS ? wait_ms : LONGEST_DOUBT_MS);
+}
+
+void
+prov_pkcs11_pin_accepted(prov_pkcs11_pin_memory *memory)
+{
+	memory->has_failed = false;
+	memory->is_refused = false;
+	memory->doubts = 0;
 }
 
 /* Salt and PIN, for a lookup in a table of PINs to be of no use. */

@@ -42,6 +42,7 @@ static prov_category refuse_login(const prov_pkcs11_token *token,
 static prov_category send_pin(prov_pkcs11_token *token,
 							  const prov_secret *pin, prov_failure *failure);
 static bool is_pin_error(CK_RV error);
+static bool is_doubtful(CK_RV error);
 
 prov_category
 prov_pkcs11_token_fail(prov_pkcs11_token *token, prov_failure *failure,
@@ -340,23 +341,46 @@ static prov_category
 send_pin(prov_pkcs11_token *token, const prov_secret *pin,
 		 prov_failure *failure)
 {
+	prov_category category;
 	CK_RV		error;
 
-	if (prov_pkcs11_pin_was_refused(&token->pins, pin))
-		return prov_fail(failure, PROV_DENIED,
-						 "The token has refused this PIN, so it is not sent "
-						 "again.",
-						 "Another PIN in its place will be tried.");
-	if (!prov_pkcs11_pin_prepare(&token->pins))
-		return prov_fail(failure, PROV_UNAVAILABLE,
-						 "There are no random bytes.", NULL);
+	switch (prov_pkcs11_pin_ask(&token->pins, pin, prov_clock_ms()))
+	{
+		case PROV_PKCS11_PIN_MAY_BE_SENT:
+			break;
+		case PROV_PKCS11_PIN_REFUSED:
+			return prov_fail(failure, PROV_DENIED,
+							 "The token has refused this PIN, so it is not "
+							 "sent again.",
+							 "Another PIN in its place will be tried.");
+		case PROV_PKCS11_PIN_IN_DOUBT:
+			return prov_fail(failure, PROV_UNAVAILABLE,
+							 "The last login failed without saying why, so "
+							 "the PIN rests for some minutes.",
+							 NULL);
+		default:
+			return prov_fail(failure, PROV_UNAVAILABLE,
+							 "There are no random bytes.", NULL);
+	}
+
 	error = token->functions->C_Login(token->session, CKU_USER,
 									  (CK_UTF8CHAR_PTR) pin->text, pin->len);
 	if (error == CKR_OK || error == CKR_USER_ALREADY_LOGGED_IN)
+	{
+		prov_pkcs11_pin_accepted(&token->pins);
 		return PROV_OK;
+	}
+	category = prov_pkcs11_token_fail(token, failure, "C_Login", error);
 	if (is_pin_error(error))
 		prov_pkcs11_pin_refused(&token->pins, pin);
-	return prov_pkcs11_token_fail(token, failure, "C_Login", error);
+	else if (is_doubtful(error))
+	{
+		prov_pkcs11_pin_doubted(&token->pins, pin, prov_clock_ms());
+
+		/* Nor is it sent a second time for this request. */
+		token->error = CKR_OK;
+	}
+	return category;
 }
 
 static bool
@@ -365,4 +389,12 @@ is_pin_error(CK_RV error)
 	return error == CKR_PIN_INCORRECT || error == CKR_PIN_INVALID ||
 		error == CKR_PIN_LEN_RANGE || error == CKR_PIN_EXPIRED ||
 		error == CKR_PIN_LOCKED;
+}
+
+/* What a module might say of a wrong PIN, for want of a better word. */
+static bool
+is_doubtful(CK_RV error)
+{
+	return error == CKR_DEVICE_ERROR ||
+		prov_pkcs11_error_cure(error) == PROV_PKCS11_PROBE;
 }

@@ -379,6 +379,31 @@ for (
 }
 $double->behave();
 
+# Double: a login that fails without saying why may have been a wrong PIN.
+for ('0x5', '0x30', '0x80000007')
+{
+	$double->behave("C_Login $_");
+	$double->forget_calls;
+	$helper = start_helper(double_uri('token=one;object=aes'));
+	($category, $text) = $helper->check;
+	is($category, 'unavailable', "double, login fails by $_");
+	like($text, qr/C_Login returned .*\($_\)/, "double, login fails by $_: named");
+	$double->behave();
+	($category, $text) = $helper->check;
+	is($category, 'unavailable', "double, login fails by $_: not again at once");
+	like($text, qr/PIN rests/, "double, login fails by $_: says so");
+	is($double->calls('C_Login'), 1, "double, login fails by $_: sent once");
+	$helper->finish;
+}
+
+# Double: here the PIN was not looked at.
+for ('0xb3', '0x32', '0xe0')
+{
+	$double->behave("C_Login once $_");
+	is_deeply([ once(double_uri('token=one;object=aes')) ],
+		[ 'ok', 'aes/01' ], "double, login fails by $_: again at once");
+}
+
 # A command.
 my $command = write_file("$directory/command", "#!/bin/sh\necho '$pin'\n", 0700);
 is_deeply(

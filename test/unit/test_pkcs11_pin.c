@@ -142,27 +142,62 @@ set_pin(const char *text)
 }
 
 static void
-test_memory(void)
+is_asked(prov_pkcs11_pin_memory *memory, int64_t now_ms,
+		 prov_pkcs11_pin_state want, const char *name)
+{
+	is(prov_pkcs11_pin_ask(memory, &pin, now_ms), want, "%s", name);
+}
+
+static void
+test_refused(void)
 {
 	prov_pkcs11_pin_memory memory = {0};
 	prov_pkcs11_pin_memory other = {0};
 
 	set_pin("1234");
-	ok(prov_pkcs11_pin_prepare(&memory), "the memory is prepared");
-	ok(!prov_pkcs11_pin_was_refused(&memory, &pin), "no PIN was refused");
+	is_asked(&memory, 0, PROV_PKCS11_PIN_MAY_BE_SENT, "a PIN");
 	prov_pkcs11_pin_refused(&memory, &pin);
-	ok(prov_pkcs11_pin_prepare(&memory), "it is prepared again");
-	ok(prov_pkcs11_pin_was_refused(&memory, &pin), "a refused PIN is known");
+	is_asked(&memory, 0, PROV_PKCS11_PIN_REFUSED, "a refused PIN");
+	is_asked(&memory, INT64_MAX, PROV_PKCS11_PIN_REFUSED, "for ever");
 	set_pin("12345");
-	ok(!prov_pkcs11_pin_was_refused(&memory, &pin), "another one is not");
+	is_asked(&memory, 0, PROV_PKCS11_PIN_MAY_BE_SENT, "another one");
 	set_pin("123");
-	ok(!prov_pkcs11_pin_was_refused(&memory, &pin), "nor is a part of it");
+	is_asked(&memory, 0, PROV_PKCS11_PIN_MAY_BE_SENT, "a part of it");
 
 	set_pin("1234");
-	ok(prov_pkcs11_pin_prepare(&other), "another memory");
+	is_asked(&other, 0, PROV_PKCS11_PIN_MAY_BE_SENT, "another memory");
 	prov_pkcs11_pin_refused(&other, &pin);
 	ok(memcmp(memory.digest, other.digest, sizeof(memory.digest)) != 0,
 	   "has another digest of the same PIN");
+}
+
+static void
+test_doubted(void)
+{
+	static const int minutes[] = {1, 2, 4, 8, 16, 32, 60, 60};
+	prov_pkcs11_pin_memory memory = {0};
+	int64_t		now = 1000;
+
+	set_pin("1234");
+	is_asked(&memory, now, PROV_PKCS11_PIN_MAY_BE_SENT, "a PIN");
+	for (size_t i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++)
+	{
+		prov_pkcs11_pin_doubted(&memory, &pin, now);
+		now += (int64_t) minutes[i] * 60000;
+		is_asked(&memory, now - 1, PROV_PKCS11_PIN_IN_DOUBT, "not yet");
+		is_asked(&memory, now, PROV_PKCS11_PIN_MAY_BE_SENT, "now");
+	}
+	set_pin("123");
+	prov_pkcs11_pin_doubted(&memory, &pin, now);
+	is_asked(&memory, now + 60000, PROV_PKCS11_PIN_MAY_BE_SENT,
+			 "another PIN is doubted for a minute");
+	prov_pkcs11_pin_accepted(&memory);
+	is_asked(&memory, now, PROV_PKCS11_PIN_MAY_BE_SENT,
+			 "one that was right is not");
+	prov_pkcs11_pin_refused(&memory, &pin);
+	prov_pkcs11_pin_accepted(&memory);
+	is_asked(&memory, now, PROV_PKCS11_PIN_MAY_BE_SENT,
+			 "even if it was wrong before");
 }
 
 int
@@ -170,6 +205,7 @@ main(void)
 {
 	test_files();
 	test_commands();
-	test_memory();
+	test_refused();
+	test_doubted();
 	return done_testing();
 }

@@ -98,7 +98,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 	const char *endpoint = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 	char		header[PROV_AWS_TOKEN_SIZE];
 	char		base[512];
-	char		url[1024];
+	char		url[1200];
 	prov_http_reply reply;
 	prov_category category;
 	size_t		len;

@@ -2,7 +2,7 @@
 # Installs servers and libraries that the tests of the clouds' providers need,
 # by name from package registries, into a cache outside the tree: once.
 #
-#   cloud_servers.sh NAME...
+#   cloud_servers.sh [NAME...]      all without names
 #
 #   python               moto (AWS), and the vendors' own libraries, in a
 #                        virtual environment
@@ -63,6 +63,7 @@ install_go() {
     echo "$name ${module##*@}"
 }
 
+[ $# -gt 0 ] || set -- python local-kms ec2-metadata-mock
 for name in "$@"; do
     case $name in
         python) install_python ;;

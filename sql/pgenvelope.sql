@@ -257,6 +257,35 @@ COMMENT ON COLUMN pgenvelope.key_seal.root_key IS
 COMMENT ON COLUMN pgenvelope.key_seal.kept_since IS
     'when it was replaced';
 
+-- A second seal of each version, by pgenvelope.escrow_provider.
+CREATE TABLE pgenvelope.key_escrow (
+    key_id     bigint NOT NULL,
+    version    integer NOT NULL,
+    provider   text NOT NULL,
+    sealed_kek bytea NOT NULL
+               CHECK (octet_length(sealed_kek) BETWEEN 1 AND 4096),
+    root_key   text,
+    sealed_at  timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (key_id, version),
+    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+);
+
+ALTER TABLE pgenvelope.key_escrow
+    ALTER COLUMN sealed_kek SET STORAGE PLAIN,
+    ALTER COLUMN sealed_kek SET STATISTICS 0;
+
+COMMENT ON TABLE pgenvelope.key_escrow IS
+    'second seals of key versions, for when their own provider is lost';
+COMMENT ON COLUMN pgenvelope.key_escrow.key_id IS 'the key';
+COMMENT ON COLUMN pgenvelope.key_escrow.version IS 'the version';
+COMMENT ON COLUMN pgenvelope.key_escrow.provider IS
+    'name of the provider that sealed it for escrow';
+COMMENT ON COLUMN pgenvelope.key_escrow.sealed_kek IS
+    'the key encryption key, sealed by that provider''s root key';
+COMMENT ON COLUMN pgenvelope.key_escrow.root_key IS
+    'fingerprint or version of that root key';
+COMMENT ON COLUMN pgenvelope.key_escrow.sealed_at IS 'when it was sealed';
+
 -- The last proof that no stored value needs a version.  Physical, as are the
 -- tables of jobs: not dumped.
 CREATE TABLE pgenvelope.key_proof (
@@ -337,6 +366,9 @@ CREATE TRIGGER guard
     BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_seal
     FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
 CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_escrow
+    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard
     BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.key_proof
     FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
 
@@ -355,6 +387,9 @@ CREATE TRIGGER guard_row
     AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_seal
     FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
 CREATE TRIGGER guard_row
+    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_escrow
+    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
+CREATE TRIGGER guard_row
     AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.key_proof
     FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
 
@@ -368,6 +403,9 @@ ALTER TABLE pgenvelope.key_grant
     ENABLE ALWAYS TRIGGER guard,
     ENABLE ALWAYS TRIGGER guard_row;
 ALTER TABLE pgenvelope.key_seal
+    ENABLE ALWAYS TRIGGER guard,
+    ENABLE ALWAYS TRIGGER guard_row;
+ALTER TABLE pgenvelope.key_escrow
     ENABLE ALWAYS TRIGGER guard,
     ENABLE ALWAYS TRIGGER guard_row;
 ALTER TABLE pgenvelope.key_proof
@@ -386,6 +424,9 @@ COMMENT ON TRIGGER guard_row ON pgenvelope.key_grant IS
 COMMENT ON TRIGGER guard ON pgenvelope.key_seal IS 'refuses direct writes';
 COMMENT ON TRIGGER guard_row ON pgenvelope.key_seal IS
     'refuses writes that fire no statement triggers';
+COMMENT ON TRIGGER guard ON pgenvelope.key_escrow IS 'refuses direct writes';
+COMMENT ON TRIGGER guard_row ON pgenvelope.key_escrow IS
+    'refuses writes that fire no statement triggers';
 COMMENT ON TRIGGER guard ON pgenvelope.key_proof IS 'refuses direct writes';
 COMMENT ON TRIGGER guard_row ON pgenvelope.key_proof IS
     'refuses writes that fire no statement triggers';
@@ -396,6 +437,7 @@ ALTER TABLE pgenvelope.key_grant REPLICA IDENTITY FULL;
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key', '');
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_version', '');
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_seal', '');
+SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_escrow', '');
 -- A role that was dropped would come back as a bare number, which may by then
 -- be somebody else's.
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_grant',
@@ -616,7 +658,8 @@ AS 'MODULE_PATHNAME', 'pgenvelope_revoke'
 LANGUAGE C VOLATILE STRICT;
 
 CREATE FUNCTION @extschema@.env_reseal_keys(provider text DEFAULT NULL,
-                                            key text DEFAULT NULL)
+                                            key text DEFAULT NULL,
+                                            from_escrow boolean DEFAULT false)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_reseal_keys'
 LANGUAGE C VOLATILE;
@@ -647,7 +690,8 @@ REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean)
+    FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
@@ -674,7 +718,7 @@ COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
     'grants a role a privilege on a key; false if it had it';
 COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
     'takes a privilege away; false if there was none';
-COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text) IS
+COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean) IS
     'has keys sealed anew, by another provider or under the next root key';
 COMMENT ON FUNCTION @extschema@.env_evict(text) IS
     'wipes cached keys of this database now; returns how many';
@@ -1137,9 +1181,11 @@ SELECT k.name,
        v.retired_at,
        v.destroyed_at,
        v.canary_percent,
-       k.rotate_every
+       k.rotate_every,
+       e.provider AS escrow_provider
 FROM pgenvelope.key k
-JOIN pgenvelope.key_version v USING (key_id);
+JOIN pgenvelope.key_version v USING (key_id)
+LEFT JOIN pgenvelope.key_escrow e USING (key_id, version);
 
 CREATE FUNCTION pgenvelope.stat(
     OUT keeper_pid integer,

@@ -114,6 +114,8 @@ pge_destroy_init(void)
 	"  WHERE key_id = $1 AND coalesce(version = $2, true)" \
 	"  AND sealed_kek IS NOT NULL" \
 	"  UNION SELECT provider, root_key FROM pgenvelope.key_seal" \
+	"  WHERE key_id = $1 AND coalesce(version = $2, true)" \
+	"  UNION SELECT provider, root_key FROM pgenvelope.key_escrow" \
 	"  WHERE key_id = $1 AND coalesce(version = $2, true)) AS seals" \
 	" ORDER BY 2"
 
@@ -121,8 +123,8 @@ static const char *const holders[] = {
 	"SELECT 'sessions', 'a session that has used the key holds it in memory"
 	" until it next uses a key, or ends'",
 
-	"SELECT 'table', 'dead rows of pgenvelope.key_version and"
-	" pgenvelope.key_seal, until VACUUM and until their pages are reused'",
+	"SELECT 'table', 'dead rows of pgenvelope.key_version, key_seal and"
+	" key_escrow, until VACUUM and until their pages are reused'",
 
 	"SELECT 'WAL', 'this server''s WAL up to '"
 	" || pg_current_wal_insert_lsn() || ', until it is recycled'",
@@ -147,7 +149,8 @@ static const char *const holders[] = {
 	"SELECT DISTINCT 'subscribers', format('publication \"%s\" sends table"
 	" %s.%s', pubname, schemaname, tablename) FROM pg_publication_tables"
 	" WHERE schemaname = 'pgenvelope'"
-	" AND tablename IN ('key_version', 'key_seal') ORDER BY 2",
+	" AND tablename IN ('key_version', 'key_seal', 'key_escrow')"
+	" ORDER BY 2",
 
 	"SELECT 'backups', 'base backups, snapshots and dumps of this database of"
 	" before ' || clock_timestamp()",
@@ -261,6 +264,9 @@ erase(const PgeChange *change, int version)
 
 	pge_change_move(change, version, PGE_STATE_DESTROYED, 0);
 	pge_write_run("DELETE FROM pgenvelope.key_seal"
+				  " WHERE key_id = $1 AND version = $2",
+				  lengthof(types), types, values, NULL);
+	pge_write_run("DELETE FROM pgenvelope.key_escrow"
 				  " WHERE key_id = $1 AND version = $2",
 				  lengthof(types), types, values, NULL);
 	pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"

@@ -17,6 +17,7 @@
 
 char	   *pge_providers;
 char	   *pge_key_provider;
+char	   *pge_escrow_provider;
 int			pge_key_cache_size;
 int			pge_key_cache_ttl;
 int			pge_key_cache_grace;
@@ -138,6 +139,11 @@ define_key_settings(void)
 							   "Names the provider that seals new keys.",
 							   "Empty means the first of pgenvelope.providers.",
 							   &pge_key_provider, "", PGC_SIGHUP, 0, NULL,
+							   NULL, NULL);
+	DefineCustomStringVariable("pgenvelope.escrow_provider",
+							   "Names a provider that seals every new key once more.",
+							   "Empty means that there is no second seal.",
+							   &pge_escrow_provider, "", PGC_SIGHUP, 0, NULL,
 							   NULL, NULL);
 	DefineCustomIntVariable("pgenvelope.key_cache_size",
 							"Sets how many unsealed keys the server keeps in memory.",

@@ -16,6 +16,7 @@
 /* Configuration file only. */
 extern char *pge_providers;
 extern char *pge_key_provider;
+extern char *pge_escrow_provider;
 extern int	pge_key_cache_size; /* entries */
 extern int	pge_key_cache_ttl;	/* seconds */
 extern int	pge_key_cache_grace;	/* seconds */

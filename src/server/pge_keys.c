@@ -94,7 +94,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	Oid			creator_id = GetUserId();
 	Datum		required;
 	uint64		key_id;
-	PgeNewKek	made;
+	PgeNewVersion made;
 	PgeWriter	writer;
 	PgeProblem	problem;
 
@@ -122,7 +122,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 		pge_raise(&problem);
 	}
 	key_id = new_key_id();
-	pge_cache_seal(provider, cname, key_id, 1, &made);
+	pge_seal_version(provider, cname, key_id, 1, &made);
 
 	writer = pge_write_begin();
 	{
@@ -135,7 +135,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 					  " created_by) VALUES ($1, $2, $3, $4)",
 					  lengthof(types), types, values, NULL);
 	}
-	pge_insert_version(key_id, 1, provider, &made, PGE_NO_CANARY);
+	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
 	pge_insert_grant(key_id, "admin", creator_id, creator);
 	if (PG_ARGISNULL(3) || PG_GETARG_BOOL(3))
 	{

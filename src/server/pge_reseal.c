@@ -4,7 +4,8 @@
  *
  * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
  * from the cache, has it sealed, unsealed again and compared; a backend only
- * moves blobs.
+ * moves blobs.  Second seals (pge_escrow.c) that are missing, or another
+ * provider's, are made on the way.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -41,8 +42,10 @@ typedef struct CurrentRoot
 typedef struct Run
 {
 	const char *provider;		/* NULL: each version's own */
+	bool		from_escrow;	/* take KEKs from their second seals */
 	List	   *roots;			/* of CurrentRoot, as far as seen */
 	int			sealed;
+	int			escrowed;		/* second seals */
 	int			erased;			/* former seals */
 	int			failed;
 	PgeProblem	problem;		/* of the first that failed */
@@ -209,20 +212,73 @@ names_root_keys(const char *provider, const char *root_key)
 		root.kind != PROV_PASSPHRASE;
 }
 
-/* Whether a version needs no new seal, as far as can be told without one. */
+/*
+ * Whether what a provider has sealed needs no new seal by this one, as far as
+ * can be told without one.
+ */
 static bool
-is_sealed_so(Run *run, const PgeKeyVersion *version, const char *provider)
+is_sealed_so(Run *run, const PgeSealedKek *sealed, const char *provider)
 {
 	CurrentRoot *root;
 
-	if (strcmp(version->provider, provider) != 0)
+	if (strcmp(sealed->provider, provider) != 0)
 		return false;
 
 	/* Moved already, for all that can be told; or else anew, as was asked. */
-	if (!names_root_keys(provider, version->root_key))
+	if (!names_root_keys(provider, sealed->root_key))
 		return run->provider != NULL;
 	root = find_root(run, provider);
-	return root != NULL && strcmp(root->root_key, version->root_key) == 0;
+	return root != NULL && strcmp(root->root_key, sealed->root_key) == 0;
+}
+
+/* Notes what has sealed it now.  True: the same as before, so let it be. */
+static bool
+is_same_root(Run *run, const PgeSealedKek *sealed, const char *provider,
+			 const PgeNewKek *made)
+{
+	remember_root(run, provider, made->sealed.root_key);
+	return is_sealed_so(run, sealed, provider) &&
+		names_root_keys(provider, sealed->root_key);
+}
+
+/*
+ * Makes the second seal, if there is to be one and it is not there.  Before
+ * the first is replaced, which has the version's row read anew.
+ */
+static bool
+escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
+{
+	PgeEscrowed stored;
+	PgeEscrow	escrow;
+	bool		found = pge_escrow_find(version, &stored);
+
+	if (pge_escrow_provider[0] == '\0' || run->from_escrow ||
+		(found && is_sealed_so(run, &stored.sealed, pge_escrow_provider)))
+		return true;
+	if (!pge_escrow_seal(&version->sealed, &escrow, problem))
+		return false;
+	if (found &&
+		is_same_root(run, &stored.sealed, escrow.provider, &escrow.seal))
+		return true;
+	if (!pge_escrow_store(version->key_id, (uint16) version->version, &escrow,
+						  problem))
+		return false;
+	run->escrowed++;
+	return true;
+}
+
+/* The seal that the KEK is taken from; false if there is none. */
+static bool
+find_source(const Run *run, const PgeKeyVersion *version,
+			PgeEscrowed *escrowed, const PgeSealedKek **source,
+			PgeProblem *problem)
+{
+	*source = run->from_escrow ? &escrowed->sealed : &version->sealed;
+	return !run->from_escrow || pge_escrow_find(version, escrowed) ||
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"The view pgenvelope.keys has the escrow_provider of each version.",
+					"key \"%s\" version %d has no second seal",
+					version->key->name, (int) version->version);
 }
 
 /* Puts the new seal in the place of the old one, which is kept. */
@@ -270,20 +326,21 @@ reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 {
 	const char *provider = run->provider != NULL ? run->provider :
 												   version->provider;
-	bytea	   *kept = kept_seal(version);
+	bytea	   *kept = run->from_escrow ? NULL : kept_seal(version);
 	bool		opens = true;
+	PgeEscrowed escrowed;
+	const PgeSealedKek *source;
 	PgeNewKek	made;
 
 	/* A KEK whose seal does not open may still be in the cache. */
 	if (kept != NULL)
 		opens = erase_kept_seal(version, kept, &run->erased, problem);
-	if (is_sealed_so(run, version, provider))
+	if (is_sealed_so(run, &version->sealed, provider))
 		return opens;
-	if (!pge_cache_reseal(&version->sealed, provider, &made, problem))
+	if (!find_source(run, version, &escrowed, &source, problem) ||
+		!pge_cache_reseal(source, provider, &made, problem))
 		return false;
-	remember_root(run, provider, made.sealed.root_key);
-	if (is_sealed_so(run, version, provider) &&
-		names_root_keys(provider, version->root_key))
+	if (is_same_root(run, &version->sealed, provider, &made))
 		return opens;
 	if (!pge_is_root_expected(provider, &made, problem))
 		return false;
@@ -304,10 +361,13 @@ reseal_key(Run *run, uint64 key_id)
 	{
 		PgeKeyVersion *version = pge_key_version(key, lfirst_int(cell));
 		PgeProblem	problem;
+		bool		escrowed;
 
 		/* A destroyed version has no seal. */
-		if (version == NULL || version->sealed.sealed.len == 0 ||
-			reseal_version(run, version, &problem))
+		if (version == NULL || version->sealed.sealed.len == 0)
+			continue;
+		escrowed = escrow_version(run, version, &problem);
+		if (reseal_version(run, version, &problem) && escrowed)
 			continue;
 		if (run->failed++ == 0)
 			run->problem = problem;
@@ -364,9 +424,14 @@ report(const Run *run)
 				(errmsg_plural("erased %d former seal, as the new one opens",
 							   "erased %d former seals, as the new ones open",
 							   run->erased, run->erased)));
+	if (run->escrowed > 0)
+		ereport(NOTICE,
+				(errmsg_plural("sealed %d key version once more, for escrow",
+							   "sealed %d key versions once more, for escrow",
+							   run->escrowed, run->escrowed)));
 	if (run->failed == 0)
 		return;
-	if (run->sealed == 0 && run->erased == 0)
+	if (run->sealed == 0 && run->erased == 0 && run->escrowed == 0)
 		pge_raise(&run->problem);
 	ereport(WARNING,
 			(errcode(pge_problem_sqlstate(&run->problem)),
@@ -377,6 +442,18 @@ report(const Run *run)
 				 errdetail_internal("%s", run->problem.detail) :
 				 0,
 			 errhint("What was done stays done; call env_reseal_keys again for the rest.")));
+}
+
+/* Who takes KEKs from their second seals has lost those who made the first. */
+static void
+refuse_lost_provider(void)
+{
+	PgeProblem	problem;
+
+	pge_problem(&problem, PGE_BAD_ARGUMENT,
+				"For example: SELECT env_reseal_keys('new', from_escrow => true).",
+				"name the provider that is to seal what is taken from escrow");
+	pge_raise(&problem);
 }
 
 Datum
@@ -394,6 +471,9 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
 		run.provider = provider;
 	}
+	run.from_escrow = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	if (run.from_escrow && run.provider == NULL)
+		refuse_lost_provider();
 	if (PG_ARGISNULL(1))
 		keys = keys_to_administer();
 	else

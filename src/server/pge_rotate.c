@@ -121,7 +121,7 @@ int
 pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 {
 	char		provider[PROV_NAME_SIZE];
-	PgeNewKek	made;
+	PgeNewVersion made;
 	int			next;
 
 	refuse_second_canary(change);
@@ -130,13 +130,12 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 	pge_choose_provider(change->active != 0 ? change->provider : NULL,
 						provider);
 	next = next_version(change);
-	pge_cache_seal(provider, change->name, change->key_id, (uint16) next,
-				   &made);
+	pge_seal_version(provider, change->name, change->key_id, (uint16) next,
+					 &made);
 	pge_point(PGE_POINT_VERSION);
 	if (canary_percent == PGE_NO_CANARY && change->active != 0)
 		pge_change_move(change, change->active, PGE_STATE_DEACTIVATED, 0);
-	pge_insert_version(change->key_id, (uint16) next, provider, &made,
-					   canary_percent);
+	pge_insert_version(change->key_id, (uint16) next, &made, canary_percent);
 	if (canary_percent == PGE_NO_CANARY)
 		move_values(change, next, rewrap);
 	return next;

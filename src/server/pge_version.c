@@ -70,8 +70,11 @@ pge_is_root_expected(const char *provider, const PgeNewKek *made,
 	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
 		root.kind != PROV_FILE)
 		return true;
-	if (pge_write_run("SELECT root_key FROM pgenvelope.key_version WHERE provider = $1"
-					  " AND root_key <> $2 AND sealed_kek IS NOT NULL LIMIT 1",
+	if (pge_write_run("SELECT root_key FROM (SELECT provider, root_key"
+					  " FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
+					  " UNION ALL SELECT provider, root_key"
+					  " FROM pgenvelope.key_escrow) AS s"
+					  " WHERE provider = $1 AND root_key <> $2 LIMIT 1",
 					  lengthof(types), types, values, NULL) == 0)
 		return true;
 	other = pge_row_text(0, 1);
@@ -83,30 +86,45 @@ pge_is_root_expected(const char *provider, const PgeNewKek *made,
 }
 
 void
-pge_insert_version(uint64 key_id, uint16 version, const char *provider,
-				   const PgeNewKek *made, int canary_percent)
+pge_seal_version(const char *provider, const char *key_name, uint64 key_id,
+				 uint16 version, PgeNewVersion *made)
+{
+	PgeSealedKek kek = {.key_name = key_name, .key_id = key_id};
+
+	strlcpy(made->provider, provider, PROV_NAME_SIZE);
+	pge_cache_seal(provider, key_name, key_id, version, &made->seal);
+	kek.version = version;
+	kek.provider = made->provider;
+	pge_escrow_seal_new(&kek, &made->seal, &made->escrow);
+}
+
+void
+pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
+				   int canary_percent)
 {
 	bool		canary = canary_percent != PGE_NO_CANARY;
 	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
 						   TEXTOID, TEXTOID, INT4OID};
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), Int32GetDatum(version),
-		CStringGetTextDatum(provider),
-		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
-		pge_bytea_datum(made->kcv, ENVL_KCV_LEN),
-		CStringGetTextDatum(made->sealed.root_key),
+		CStringGetTextDatum(made->provider),
+		pge_bytea_datum(made->seal.sealed.bytes, made->seal.sealed.len),
+		pge_bytea_datum(made->seal.kcv, ENVL_KCV_LEN),
+		CStringGetTextDatum(made->seal.sealed.root_key),
 		CStringGetTextDatum(canary ? "pre_active" : "active"),
 		Int32GetDatum(canary_percent)};
 	const char *nulls = canary ? "        " : "       n";
 	PgeProblem	problem;
 
-	if (!pge_is_root_expected(provider, made, &problem))
+	if (!pge_is_root_expected(made->provider, &made->seal, &problem))
 		pge_raise(&problem);
 	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
 				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
 				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
 				  " CASE $7 WHEN 'active' THEN clock_timestamp() END)",
 				  lengthof(types), types, values, nulls);
+	if (!pge_escrow_store(key_id, version, &made->escrow, &problem))
+		pge_raise(&problem);
 
 	/* No value may outlive its key: not even with synchronous_commit off. */
 	ForceSyncCommit();

@@ -12,7 +12,7 @@
 #ifndef PGE_VERSION_H
 #define PGE_VERSION_H
 
-#include "pge_cache.h"
+#include "pge_escrow.h"
 #include "pge_write.h"
 
 /* A key that is being changed, as it was before. */
@@ -69,12 +69,24 @@ extern void pge_choose_provider(const char *asked, char *provider);
 extern bool pge_is_root_expected(const char *provider, const PgeNewKek *made,
 								 PgeProblem *problem);
 
+/* A new version's KEK, as its provider and the escrow provider sealed it. */
+typedef struct PgeNewVersion
+{
+	char		provider[PROV_NAME_SIZE];
+	PgeNewKek	seal;
+	PgeEscrow	escrow;
+} PgeNewVersion;
+
+/* Has a version's KEK made and sealed.  Raises on failure. */
+extern void pge_seal_version(const char *provider, const char *key_name,
+							 uint64 key_id, uint16 version,
+							 PgeNewVersion *made);
+
 /*
- * Inserts a version's row, by the writer's rights (pge_write.h), and forces a
+ * Inserts a version's rows, by the writer's rights (pge_write.h), and forces a
  * synchronous commit.
  */
 extern void pge_insert_version(uint64 key_id, uint16 version,
-							   const char *provider, const PgeNewKek *made,
-							   int canary_percent);
+							   const PgeNewVersion *made, int canary_percent);
 
 #endif							/* PGE_VERSION_H */

@@ -7,7 +7,7 @@
 \set CONTEXT '{"tenant": "acme"}'
 
 CREATE ROLE reseal_admin;
-GRANT EXECUTE ON FUNCTION env_reseal_keys(text, text),
+GRANT EXECUTE ON FUNCTION env_reseal_keys(text, text, boolean),
     env_create_key(text, text, jsonb, boolean), env_rotate_key,
     env_evict(text) TO reseal_admin;
 GRANT pg_monitor TO reseal_admin;
@@ -139,7 +139,7 @@ SELECT env_create_key('reseal foreign', 'main') > 0 AS created;
 SET ROLE reseal_admin;
 SELECT env_reseal_keys('spare', 'reseal foreign');
 RESET ROLE;
-REVOKE EXECUTE ON FUNCTION env_reseal_keys(text, text) FROM reseal_admin;
+REVOKE EXECUTE ON FUNCTION env_reseal_keys(text, text, boolean) FROM reseal_admin;
 SET ROLE reseal_admin;
 SELECT env_reseal_keys('spare');
 RESET ROLE;

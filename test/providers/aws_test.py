@@ -13,6 +13,7 @@ import base64
 import datetime
 import json
 import subprocess
+import urllib.parse
 import urllib.request
 
 import clouds
@@ -261,6 +262,28 @@ for name, env in (("web identity", WEB), ("web identity of a profile", {
                   f"{name}: unseals")
         TAP.equal(program.check().word, "ok", f"{name}: checks")
     allow(0)
+
+# What moto does not look at: the token, and that nothing is signed.
+sts = Double(lambda request: (403, """<ErrorResponse><Error><Type>Sender</Type>
+<Code>InvalidIdentityToken</Code><Message>MARKER</Message></Error>
+<RequestId>req-5678</RequestId></ErrorResponse>"""))
+answer = fails(URI, {**WEB, "AWS_ENDPOINT_URL_STS": sts.url,
+                     "AWS_ROLE_SESSION_NAME": "me & you"}, "denied",
+               "web identity, a refused token (a double)",
+               "InvalidIdentityToken")
+TAP.ok("req-5678" in answer.text and "MARKER" not in answer.text,
+       "web identity: the request's id is told, the message is not")
+TAP.equal(dict(urllib.parse.parse_qsl(sts.requests[0].body.decode())), {
+    "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15",
+    "RoleArn": ROLE, "RoleSessionName": "me & you",
+    "WebIdentityToken": "header.claims.signature"},
+    "web identity: the file's token is sent")
+TAP.ok("Authorization" not in sts.requests[0].headers,
+       "web identity: unsigned")
+sts.answer = lambda request: (200, "<a><AccessKeyId>x</AccessKeyId></a>")
+fails(URI + "?timeout=1000", {**WEB, "AWS_ENDPOINT_URL_STS": sts.url},
+      "unavailable", "web identity, half an answer (a double)")
+sts.stop()
 
 for name, env, text in (
         ("missing profile", {**FILES, "AWS_PROFILE": "nosuch"}, "profile"),

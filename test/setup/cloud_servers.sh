@@ -16,8 +16,8 @@ cache=${PGENVELOPE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pgenvelope}
 
 python_packages=(
     'moto[server]==5.2.5'
-    'boto3'
-    'awscli'
+    'boto3==1.44.8'
+    'awscli==1.46.3'
     'google-cloud-kms==3.18.0'
     'google-auth==2.63.0'
     'google-crc32c'
@@ -34,8 +34,16 @@ is_installed() {
     [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
 }
 
+# One at a time: two runs may share the cache.
+lock_cache() {
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
+}
+
 install_python() {
     local where=$cache/python/clouds
+    is_installed "$where/mark" "${python_packages[*]}" || lock_cache
     if ! is_installed "$where/mark" "${python_packages[*]}"; then
         rm -rf "$where"
         mkdir -p "$where"
@@ -51,6 +59,7 @@ print("python", *(f"{p}={m.version(p)}" for p in ("moto", "botocore",
 
 install_go() {
     local name=$1 module=$2
+    is_installed "$cache/go/$name.mark" "$module" || lock_cache
     if ! is_installed "$cache/go/$name.mark" "$module"; then
         command -v go >/dev/null || {
             echo "$name needs Go" >&2

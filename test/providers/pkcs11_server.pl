@@ -288,10 +288,20 @@ for (1 .. 3)
 }
 is($double->calls('C_Login'), 1, 'it was sent once');
 opens('gcm again', 'others have their sessions');
+
+# An administrator may have it tried again.
+my ($process) = grep {
+	open my $in, '<', "$_/cmdline";
+	$in && (<$in> // '') =~ /pgenvelope-pkcs11\0pkcs11:.*double\.so/
+} glob '/proc/[0-9]*';
+kill_process($process =~ s{.*/}{}r);
+forget_failures();
+fails($key, 'denied', 'a wrong PIN, to another process');
+is($double->calls('C_Login'), 2, 'it was sent once more');
 write_file($pin_file, "$pin\n");
 forget_failures();
 opens($key, 'the right PIN is found without a restart');
-is($double->calls('C_Login'), 2, 'and sent once');
+is($double->calls('C_Login'), 3, 'and sent once');
 chmod 0644, $pin_file;
 $double->behave('C_GetSessionInfo once 0xb3');
 fails($key, 'misconfigured', 'a PIN for everybody to read');

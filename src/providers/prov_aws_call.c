@@ -15,8 +15,9 @@
 #include "prov_json.h"
 #include "prov_serve.h"
 
-/* Credentials are replaced this long before they end. */
+/* Credentials are replaced this long before they end, and not used this. */
 #define REFRESH_AHEAD_S 300
+#define UNUSABLE_S 10
 
 static prov_category call_once(prov_aws *aws, const char *operation,
 							   envl_view body, prov_http_reply *reply,
@@ -226,15 +227,21 @@ static prov_category
 use_credentials(prov_aws *aws, prov_failure *failure)
 {
 	int64_t		left = aws->credentials.expires - prov_clock_seconds();
+	bool		usable = aws->credentials.expires != 0 && left > UNUSABLE_S;
 	prov_aws_credentials fresh = {0};
+	prov_cloud_part part;
 	prov_category category;
 
-	if (aws->credentials.expires != 0 && left > REFRESH_AHEAD_S)
+	if (usable && left > REFRESH_AHEAD_S)
 		return PROV_OK;
+	if (usable)
+		prov_cloud_begin_part(aws->http, &part);
 	category = prov_aws_find_credentials(aws, &fresh, failure);
+	if (usable)
+		prov_cloud_end_part(aws->http, &part);
 	if (category == PROV_OK)
 		aws->credentials = fresh;
-	else if (aws->credentials.expires != 0 && left > 10)
+	else if (usable)
 		category = PROV_OK;
 	else
 		envl_wipe(&aws->credentials, sizeof(aws->credentials));

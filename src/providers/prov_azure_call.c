@@ -19,6 +19,7 @@ static prov_category call_once(prov_azure *azure, const char *version,
 							   const char *verb, envl_view body,
 							   prov_http_reply *reply,
 							   prov_failure *failure);
+static prov_category get_token(void *state, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure, const char *verb,
@@ -119,22 +120,12 @@ call_once(prov_azure *azure, const char *version, const char *verb,
 		.wanted = wanted_headers,
 		.classify = classify,
 	};
-	prov_oauth_token kept;
 	prov_category category;
 
-	if (!prov_oauth_is_fresh(&azure->token))
-	{
-		kept = azure->token;
-		category = prov_azure_get_token(azure, failure);
-		if (category != PROV_OK && prov_oauth_is_valid(&kept))
-		{
-			azure->token = kept;
-			category = PROV_OK;
-		}
-		envl_wipe(&kept, sizeof(kept));
-		if (category != PROV_OK)
-			return category;
-	}
+	category = prov_oauth_keep_fresh(&azure->token, azure->http, get_token,
+									 azure, failure);
+	if (category != PROV_OK)
+		return category;
 	snprintf(url, sizeof(url), "%s/keys/%s%s%s%s?api-version=" API_VERSION,
 			 azure->origin, azure->name, version[0] != '\0' ? "/" : "",
 			 version, verb);
@@ -151,6 +142,12 @@ prov_azure_end(prov_azure_answer *answer)
 {
 	prov_json_free(answer->json);
 	envl_wipe(answer, sizeof(*answer));
+}
+
+static prov_category
+get_token(void *state, prov_failure *failure)
+{
+	return prov_azure_get_token(state, failure);
 }
 
 static prov_category

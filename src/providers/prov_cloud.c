@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "prov_serve.h"
+
 prov_category
 prov_cloud_category(const prov_cloud_code *codes, const char *code,
 					const prov_http_reply *reply)
@@ -58,6 +60,23 @@ prov_cloud_read_sealed(envl_view sealed, const char *prefix,
 	sealed.data += prefix_len;
 	sealed.len -= prefix_len;
 	return envl_base64_decode(kind, sealed, out, len) == ENVL_OK && *len > 0;
+}
+
+void
+prov_cloud_begin_part(prov_http *http, prov_cloud_part *part)
+{
+	part->started_ms = prov_clock_ms();
+	part->left_ms = prov_http_left_ms(http);
+	prov_http_begin_for(http, part->left_ms / 3);
+}
+
+void
+prov_cloud_end_part(prov_http *http, const prov_cloud_part *part)
+{
+	int64_t		took_ms = prov_clock_ms() - part->started_ms;
+	int64_t		left_ms = part->left_ms - took_ms;
+
+	prov_http_begin_for(http, left_ms > 0 ? left_ms : 0);
 }
 
 void

@@ -45,6 +45,19 @@ extern bool prov_cloud_read_sealed(envl_view sealed, const char *prefix,
 								   envl_base64 kind, uint8_t *out,
 								   size_t *len) ENVL_MUST_CHECK;
 
+/*
+ * For a call that one can do without: between begin and end the deadline is a
+ * third of the time that is left, so that there is time for what matters.
+ */
+typedef struct prov_cloud_part
+{
+	int64_t		started_ms;
+	int64_t		left_ms;
+} prov_cloud_part;
+
+extern void prov_cloud_begin_part(prov_http *http, prov_cloud_part *part);
+extern void prov_cloud_end_part(prov_http *http, const prov_cloud_part *part);
+
 /* Copies what is known to fit, with a NUL. */
 extern void prov_cloud_copy(envl_view text, char *out);
 

@@ -15,6 +15,7 @@
 static prov_category call_once(prov_gcp *gcp, const char *verb,
 							   envl_view body, prov_http_reply *reply,
 							   prov_failure *failure);
+static prov_category get_token(void *state, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);
 static void error_status(const prov_http_reply *reply, char *status,
 						 size_t size);
@@ -77,22 +78,12 @@ call_once(prov_gcp *gcp, const char *verb, envl_view body,
 		.body = body,
 		.classify = classify,
 	};
-	prov_oauth_token kept;
-	prov_category category = PROV_OK;
+	prov_category category;
 
-	if (!prov_oauth_is_fresh(&gcp->token))
-	{
-		kept = gcp->token;
-		category = prov_gcp_get_token(gcp, failure);
-		if (category != PROV_OK && prov_oauth_is_valid(&kept))
-		{
-			gcp->token = kept;
-			category = PROV_OK;
-		}
-		envl_wipe(&kept, sizeof(kept));
-		if (category != PROV_OK)
-			return category;
-	}
+	category = prov_oauth_keep_fresh(&gcp->token, gcp->http, get_token, gcp,
+									 failure);
+	if (category != PROV_OK)
+		return category;
 	snprintf(url, sizeof(url), "%s/v1/%s%s", gcp->endpoint, gcp->name, verb);
 	if (gcp->quota_project[0] != '\0')
 	{
@@ -106,6 +97,12 @@ call_once(prov_gcp *gcp, const char *verb, envl_view body,
 		prov_cloud_too_long(failure);
 	envl_wipe(authorization, sizeof(authorization));
 	return category;
+}
+
+static prov_category
+get_token(void *state, prov_failure *failure)
+{
+	return prov_gcp_get_token(state, failure);
 }
 
 static prov_category

@@ -41,18 +41,34 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-bool
-prov_oauth_is_fresh(const prov_oauth_token *token)
+prov_category
+prov_oauth_keep_fresh(prov_oauth_token *token, prov_http *http,
+					  prov_oauth_getter getter, void *state,
+					  prov_failure *failure)
 {
-	return token->text[0] != '\0' &&
-		token->expires - prov_clock_seconds() > REFRESH_AHEAD_S;
-}
+	int64_t		left = token->expires - prov_clock_seconds();
+	bool		usable = token->text[0] != '\0' && left > UNUSABLE_S;
+	prov_oauth_token kept = *token;
+	prov_cloud_part part;
+	prov_category category;
 
-bool
-prov_oauth_is_valid(const prov_oauth_token *token)
-{
-	return token->text[0] != '\0' &&
-		token->expires - prov_clock_seconds() > UNUSABLE_S;
+	if (usable && left > REFRESH_AHEAD_S)
+		category = PROV_OK;
+	else
+	{
+		if (usable)
+			prov_cloud_begin_part(http, &part);
+		category = getter(state, failure);
+		if (usable)
+			prov_cloud_end_part(http, &part);
+		if (category != PROV_OK && usable)
+		{
+			*token = kept;
+			category = PROV_OK;
+		}
+	}
+	envl_wipe(&kept, sizeof(kept));
+	return category;
 }
 
 prov_category

@@ -20,11 +20,20 @@ typedef struct prov_oauth_token
 	char		kind[96];		/* how it was come by: "service account" */
 } prov_oauth_token;
 
-/* Whether it lasts long enough to be used without asking for another. */
-extern bool prov_oauth_is_fresh(const prov_oauth_token *token);
+/* Gets another token into the one that the state has. */
+typedef prov_category (*prov_oauth_getter)(void *state,
+										   prov_failure *failure);
 
-/* Whether it can be used at all, if no other is to be had just now. */
-extern bool prov_oauth_is_valid(const prov_oauth_token *token);
+/*
+ * Has the token replaced if it is about to end, or is none.  If no other is to
+ * be had just then, in a part of the time that there is, the old one serves to
+ * its end.
+ */
+extern prov_category prov_oauth_keep_fresh(prov_oauth_token *token,
+										   prov_http *http,
+										   prov_oauth_getter getter,
+										   void *state,
+										   prov_failure *failure);
 
 /*
  * Asks a token service; of the reply access_token and expires_in or

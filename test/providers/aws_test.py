@@ -13,6 +13,7 @@ import base64
 import datetime
 import json
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 
@@ -359,9 +360,15 @@ with Program(URI, POD) as program:
         TAP.equal(program.unseal(sealed).word, "ok",
                   "credentials that are about to end serve")
     TAP.equal(len(double.requests), 3, "and are replaced before they do")
+    double.answer = lambda request: time.sleep(6)
+    TAP.equal(program.unseal(sealed).word, "ok",
+              "if none are to be had in time, the old ones serve")
+    double.answer = lambda request: (500, {})
+    TAP.equal(program.unseal(sealed).word, "ok",
+              "and if the host fails")
     double.stop()
     TAP.equal(program.unseal(sealed).word, "ok",
-              "if none are to be had, the old ones serve to their end")
+              "and if it is not there")
 
 if "ec2-metadata-mock" in missing:
     TAP.skip("IMDSv2", "needs ec2-metadata-mock")

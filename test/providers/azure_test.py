@@ -113,6 +113,11 @@ with Program(URI, ENV) as program:
         program.unseal(sealed)
     TAP.equal(double.calls.count(path), 3,
               "one that is about to end is replaced")
+    answer, double.identity.answer = double.identity.answer, (
+        lambda request: time.sleep(6))
+    TAP.equal(program.unseal(sealed).word, "ok",
+              "if no other is to be had in time, it serves")
+    double.identity.answer = answer
 double.lifetime = 3600
 fails(URI + "&timeout=1000", {"AZURE_POD_IDENTITY_AUTHORITY_HOST":
                               f"http://127.0.0.1:{clouds.free_port()}"},

@@ -12,6 +12,7 @@ Copyright (c) 2026, pgenvelope contributors
 
 import base64
 import json
+import time
 
 import clouds
 from clouds import KEY, PLAINTEXT, TAP, Program, works, fails
@@ -147,6 +148,12 @@ with Program(URI, ENV) as program:
         program.unseal(sealed)
     TAP.equal(gcp.calls.count("metadata"), 3,
               "one that is about to end is replaced")
+    answer, gcp.double.answer = gcp.double.answer, lambda request: (
+        time.sleep(6) if "computeMetadata" in request.path
+        else gcp.answer(request))
+    TAP.equal(program.unseal(sealed).word, "ok",
+              "if no other is to be had in time, it serves")
+    gcp.double.answer = answer
 gcp.lifetime = 3600
 fails(URI + "?timeout=1000", {**BASE, "GCE_METADATA_HOST":
                               f"127.0.0.1:{clouds.free_port()}"},

@@ -42,7 +42,7 @@ KMS_OBJS = $(addprefix src/providers/, \
 	prov_form.o prov_gcp.o prov_gcp_call.o prov_gcp_credentials.o \
 	prov_http.o prov_json.o prov_jwt.o prov_memory.o prov_oauth.o \
 	prov_profile.o prov_time.o prov_vault.o prov_vault_call.o \
-	prov_vault_login.o prov_xml.o)
+	prov_vault_login.o prov_vault_token.o prov_xml.o)
 KMS_LIBS = -lcurl -ljansson
 PKCS11_OBJS = $(addprefix src/providers/, \
 	pkcs11_main.o prov_pkcs11.o prov_pkcs11_crypt.o prov_pkcs11_error.o \

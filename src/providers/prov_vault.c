@@ -296,7 +296,7 @@ check(void *state, prov_check *found, prov_failure *failure)
 static int64_t
 idle(void *state)
 {
-	return vault_login_idle(state);
+	return vault_token_idle(state);
 }
 
 static void

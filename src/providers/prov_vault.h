@@ -93,22 +93,29 @@ extern prov_category vault_login_open(const prov_uri *uri, vault_login *login,
 /* For people: "AppRole login". */
 extern const char *vault_login_describe(const vault_login *login);
 
+/* Logs in; self->token is the result, and empty on failure. */
+extern prov_category vault_log_in(vault *self, prov_failure *failure);
+
 /*
- * Sees to it that self->token can be used: logs in, reads the token's file
- * again, renews at two thirds of the lease.
+ * prov_vault_token.c: sees to it that self->token can be used: logs in, reads
+ * the token's file again, renews at two thirds of the lease.
  */
-extern prov_category vault_login_ensure(vault *self, prov_failure *failure);
+extern prov_category vault_token_ensure(vault *self, prov_failure *failure);
 
 /*
  * The token was refused.  True if there may be a better one, which the next
- * vault_login_ensure gets.
+ * vault_token_ensure gets.
  */
-extern bool vault_login_refused(vault *self);
+extern bool vault_token_refused(vault *self);
 
 /*
  * Renews the token if that is due.  Returns the milliseconds until it should
  * be called again, or -1.
  */
-extern int64_t vault_login_idle(vault *self);
+extern int64_t vault_token_idle(vault *self);
+
+/* Sets how long a token lasts from now on; 0 seconds: for ever. */
+extern void vault_take_lease(vault_token *token, int64_t seconds,
+							 bool renewable);
 
 #endif							/* PROV_VAULT_H */

@@ -103,14 +103,14 @@ vault_call(vault *self, const char *method, const char *path, envl_view body,
 	*json = NULL;
 	for (;;)
 	{
-		category = vault_login_ensure(self, failure);
+		category = vault_token_ensure(self, failure);
 		if (category != PROV_OK)
 			return category;
 		category = vault_send(self, method, path, self->token.text, body,
 							  &reply, failure);
 		if (category != PROV_OK)
 			return category;
-		if (reply.status != 403 || !again || !vault_login_refused(self))
+		if (reply.status != 403 || !again || !vault_token_refused(self))
 			break;
 		again = false;
 	}

@@ -19,7 +19,7 @@ PROVIDER_OBJS = $(addprefix src/providers/, \
 SERVER_OBJS = $(addprefix src/server/, \
 	pgenvelope.o pge_activity.o pge_batch.o pge_cache.o pge_call.o \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
-	pge_encoding.o pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_inplace.o \
+	pge_encoding.o pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
 	pge_launcher.o pge_look.o pge_member.o pge_pace.o pge_page.o \
 	pge_places.o pge_privilege.o pge_proof.o pge_reencrypt.o pge_replace.o \

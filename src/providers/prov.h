@@ -141,6 +141,14 @@ extern prov_category prov_local_unseal(const prov_root *root,
 									   prov_failure *failure);
 
 /*
+ * Reads the root key of such a provider, or its passphrase, and names it in
+ * root_key (PROV_ROOT_KEY_MAX bytes), "" for a passphrase.
+ */
+extern prov_category prov_local_check(const prov_root *root,
+									  const char *data_directory,
+									  char *root_key, prov_failure *failure);
+
+/*
  * prov_kek_bind / prov_kek_check: KEK to the bytes that a provider seals, and
  * back, refusing what was sealed for another key or version.
  */

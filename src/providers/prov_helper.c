@@ -37,6 +37,7 @@ static prov_category take_ok(prov_helper *helper, envl_reader *reader,
 static bool take_plaintext(envl_view field, uint8_t *plaintext, size_t *len);
 static bool take_sealed(envl_view field, prov_sealed *sealed);
 static bool take_root_key(envl_view field, prov_sealed *sealed);
+static bool take_expires(envl_view field, int64_t *expires);
 static bool next_field(envl_reader *reader, envl_view *field);
 static prov_category fail_broken(prov_helper *helper, prov_failure *failure,
 								 const char *what);
@@ -307,7 +308,12 @@ take_ok(prov_helper *helper, envl_reader *reader, prov_reply *reply,
 	}
 	if (good && helper->verb != PROV_UNSEAL && envl_reader_left(reader) > 0)
 		good = next_field(reader, &field) &&
-			take_root_key(field, &reply->sealed);
+			((helper->verb == PROV_CHECK &&
+			  envl_view_equal(field, ENVL_LITERAL("-"))) ||
+			 take_root_key(field, &reply->sealed));
+	if (good && helper->verb == PROV_CHECK && envl_reader_left(reader) > 0)
+		good = next_field(reader, &field) &&
+			take_expires(field, &reply->expires);
 
 	if (!good || envl_reader_left(reader) > 0)
 		return fail_broken(helper, failure, "Its line is not a reply.");
@@ -370,6 +376,22 @@ take_root_key(envl_view field, prov_sealed *sealed)
 	}
 	memcpy(sealed->root_key, decoded, len);
 	sealed->root_key[len] = '\0';
+	return true;
+}
+
+/* Decimal, from 1 on, without leading zeros; until the year 33658. */
+static bool
+take_expires(envl_view field, int64_t *expires)
+{
+	*expires = 0;
+	if (field.len > 12 || field.data[0] == '0')
+		return false;
+	for (size_t i = 0; i < field.len; i++)
+	{
+		if (field.data[i] < '0' || field.data[i] > '9')
+			return false;
+		*expires = *expires * 10 + (field.data[i] - '0');
+	}
 	return true;
 }
 

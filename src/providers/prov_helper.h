@@ -7,7 +7,7 @@
  *
  *		seal ID ROOT KEY PLAINTEXT		ok ID SEALED [ROOTKEY]
  *		unseal ID ROOT KEY SEALED		ok ID PLAINTEXT
- *		check ID ROOT					ok ID [ROOTKEY]
+ *		check ID ROOT					ok ID [ROOTKEY [EXPIRES]]
  *										error ID CATEGORY [TEXT]
  *
  * Nothing here waits: the caller owns the event loop and the deadline, and
@@ -74,6 +74,8 @@ extern prov_category prov_helper_send(prov_helper *helper, prov_verb verb,
 typedef struct prov_reply
 {
 	prov_sealed sealed;			/* PROV_SEAL; PROV_CHECK: root_key only */
+	int64_t		expires;		/* PROV_CHECK: the credential, in seconds since
+								 * 1970; 0: never, or unknown */
 	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN];	/* PROV_UNSEAL */
 } prov_reply;
 

@@ -151,6 +151,30 @@ prov_local_unseal(const prov_root *root, const char *data_directory,
 	return category;
 }
 
+prov_category
+prov_local_check(const prov_root *root, const char *data_directory,
+				 char *root_key, prov_failure *failure)
+{
+	envl_key	key = {{0}};
+	prov_file_line line;
+	prov_category category;
+
+	root_key[0] = '\0';
+
+	/* To derive a key by scrypt would tell no more. */
+	if (root->kind == PROV_PASSPHRASE)
+	{
+		category = prov_file_read(root, data_directory, &line, failure);
+		envl_wipe(&line, sizeof(line));
+		return category;
+	}
+	category = read_root_key(root, data_directory, NULL, &key, failure);
+	if (category == PROV_OK && fingerprint_key(&key, root_key) != ENVL_OK)
+		category = fail_library(failure);
+	envl_wipe(&key, sizeof(key));
+	return category;
+}
+
 /* Writes the kid into kid (ENVL_KID_SIZE bytes). */
 static prov_category
 make_kid(const prov_root *root, const prov_kek *kek, const scrypt_cost *cost,

@@ -78,6 +78,7 @@ static void close_service(server *self);
 static void begin_reply(const char *word, envl_view id, char *reply);
 static void add_field(char *reply, envl_view bytes);
 static void add_root_key(char *reply, const char *root_key);
+static void add_check(char *reply, const prov_check *check);
 static bool write_all(const char *bytes, size_t len);
 static int	check_by_hand(server *self);
 static int	usage(const char *program, const prov_service *const *services);
@@ -367,7 +368,7 @@ do_check(server *self, const request *asked, char *reply,
 	(void) asked;
 	category = self->service->check(self->state, &check, failure);
 	if (category == PROV_OK)
-		add_root_key(reply, check.root_key);
+		add_check(reply, &check);
 	return category;
 }
 
@@ -434,6 +435,19 @@ add_root_key(char *reply, const char *root_key)
 
 	if (name.len > 0)
 		add_field(reply, name);
+}
+
+/* A root key without a name is "-" where something follows. */
+static void
+add_check(char *reply, const prov_check *check)
+{
+	add_root_key(reply, check->root_key);
+	if (check->expires <= 0)
+		return;
+	if (check->root_key[0] == '\0')
+		strcat(reply, " -");
+	snprintf(reply + strlen(reply), REPLY_MAX - strlen(reply), " %lld",
+			 (long long) check->expires);
 }
 
 static bool

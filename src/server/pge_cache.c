@@ -217,6 +217,7 @@ typedef struct Request
 	const uint8 *source;		/* RESEAL */
 	PgeUnsealedKek *out;		/* UNSEAL; may be NULL */
 	PgeNewKek  *made;			/* NEW, RESEAL */
+	PgeProviderCheck *check;	/* CHECK */
 	PgeProblem *problem;
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* the slot's name */
 	int			slot;			/* where it was last found, or -1 */
@@ -314,6 +315,14 @@ take_answer(Request *request)
 		return;
 	if (request->want == PGE_WANT_UNSEAL)
 		take_kek(request->slot, request->out);
+	else if (request->want == PGE_WANT_CHECK)
+	{
+		request->check->category = PROV_OK;
+		strlcpy(request->check->root_key, slot->sealed.root_key,
+				PROV_ROOT_KEY_MAX);
+		request->check->latency_ms = slot->latency_ms;
+		request->check->expires = slot->expires;
+	}
 	else if (request->made != NULL)
 	{
 		request->made->sealed = slot->sealed;
@@ -331,7 +340,14 @@ look(Request *request)
 	request->keeper = pge_shared->keeper_pid != 0;
 	request->slot = pge_slot_find(request->digest, MyDatabaseId);
 	state = state_of(request->slot);
-	if (state == PGE_SLOT_FAILED)
+	if (state == PGE_SLOT_FAILED && request->want == PGE_WANT_CHECK)
+	{
+		request->check->category = pge_shared->slots[request->slot].category;
+		strlcpy(request->check->reason,
+				pge_shared->slots[request->slot].reason,
+				sizeof(request->check->reason));
+	}
+	else if (state == PGE_SLOT_FAILED)
 		slot_problem(&pge_shared->slots[request->slot], request->problem);
 	else if (state == PGE_SLOT_READY)
 		take_answer(request);
@@ -386,7 +402,8 @@ settle(const Request *request)
 		/* it has gone, or is asked for anew */;
 	else if (request->want == PGE_WANT_UNSEAL)
 		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
-	else if (request->want == PGE_WANT_PROOF || request->mismatch)
+	else if (request->want == PGE_WANT_PROOF ||
+			 request->want == PGE_WANT_CHECK || request->mismatch)
 		pge_slot_clear(i);
 	else
 	{
@@ -569,6 +586,26 @@ pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem)
 
 	name_randomly(&request);
 	return wait_for(&request);
+}
+
+void
+pge_cache_check(const char *provider, PgeProviderCheck *check)
+{
+	PgeSealedKek wanted = {.provider = provider, .key_name = ""};
+	PgeProblem	problem;
+	Request		request = {
+		.want = PGE_WANT_CHECK, .kek = &wanted, .problem = &problem};
+
+	memset(check, 0, sizeof(*check));
+	request.check = check;
+	name_randomly(&request);
+	if (wait_for(&request) || check->category != PROV_OK)
+		return;
+	check->category = PROV_UNAVAILABLE;
+	strlcpy(check->reason,
+			request.keeper ? "The provider did not answer in time." :
+							 "The keeper is not running.",
+			sizeof(check->reason));
 }
 
 int

@@ -48,11 +48,50 @@ note_outcome(PgeProvider *provider, prov_category category)
 			Min(BREAKER_FIRST_MS << Min(excess, 5), BREAKER_LONGEST_MS);
 }
 
+/*
+ * Notes the failure for env_health: in the provider's element, a free one, or
+ * the oldest.
+ */
+static void
+remember_failure(const PgeProvider *provider, const prov_failure *failure)
+{
+	PgeLastFailure *all = pge_shared->last_failures;
+	PgeLastFailure *place = &all[0];
+
+	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < PGE_REMEMBERED_PROVIDERS; i++)
+	{
+		if (strcmp(all[i].provider, provider->root.name) == 0)
+		{
+			place = &all[i];
+			break;
+		}
+		if (all[i].at < place->at)
+			place = &all[i];
+	}
+	strlcpy(place->provider, provider->root.name, PROV_NAME_SIZE);
+	place->category = failure->category;
+	strlcpy(place->reason, failure->reason, sizeof(place->reason));
+	place->at = GetCurrentTimestamp();
+	LWLockRelease(pge_shared->lock);
+}
+
 /* The provider's own words belong in the server's log, and nowhere else. */
 static void
 log_failure(const PgeProvider *provider, const PgeCall *call,
 			const prov_failure *failure)
 {
+	if (call->step == PGE_STEP_CHECK)
+	{
+		ereport(LOG,
+				(errmsg("key provider \"%s\" did not pass a check: %s",
+						provider->root.name,
+						prov_category_name(failure->category)),
+				 errdetail_internal("%s%s%s", failure->reason,
+									failure->detail[0] != '\0' ? " " : "",
+									failure->detail)));
+		return;
+	}
 	ereport(LOG,
 			(errmsg("key provider \"%s\" did not %s key \"%s\" version %u: %s",
 					provider->root.name,
@@ -101,6 +140,20 @@ publish_key(const PgeCall *call, const Identity *identity, int64 now)
 	slot->hard_ms = now + ttl + (int64) pge_key_cache_grace * 1000;
 	if (slot->want != PGE_WANT_UNSEAL)
 		slot->soft_ms = Min(slot->soft_ms, now + UNCLAIMED_MS);
+}
+
+/* Puts what a check found into its slot.  Caller holds the lock. */
+static void
+publish_check(const PgeCall *call, int64 now)
+{
+	PgeSlot    *slot = &pge_shared->slots[call->slot];
+
+	slot->state = PGE_SLOT_READY;
+	slot->refreshing = false;
+	slot->sealed = call->sealed;
+	slot->latency_ms = now - call->started_ms;
+	slot->expires = call->expires;
+	slot->soft_ms = slot->hard_ms = now + UNCLAIMED_MS;
 }
 
 /* Whether the provider has answered, and the answer is no. */
@@ -158,7 +211,8 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	prov_failure broken;
 	int64		now = pge_clock_ms();
 
-	if (category == PROV_OK && !identify(call, &identity))
+	if (category == PROV_OK && call->want != PGE_WANT_CHECK &&
+		!identify(call, &identity))
 	{
 		category = prov_fail(&broken, PROV_UNAVAILABLE,
 							 "The cryptographic library failed.", NULL);
@@ -175,15 +229,20 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	}
 	note_outcome(provider, category);
 	if (category != PROV_OK)
+	{
 		log_failure(provider, call, failure);
+		remember_failure(provider, failure);
+	}
 
 	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
 	if (still_wanted(call))
 	{
-		if (category == PROV_OK)
-			publish_key(call, &identity, now);
-		else
+		if (category != PROV_OK)
 			publish_failure(call, failure, now);
+		else if (call->want == PGE_WANT_CHECK)
+			publish_check(call, now);
+		else
+			publish_key(call, &identity, now);
 	}
 	LWLockRelease(pge_shared->lock);
 	ConditionVariableBroadcast(&pge_shared->slots[call->slot].changed);
@@ -229,6 +288,30 @@ take_unsealed(PgeProvider *provider, const uint8 *plaintext)
 	pge_call_finish(provider, category, &failure);
 }
 
+/* The provider has answered a check. */
+static void
+take_check(PgeProvider *provider, const char *root_key, int64 expires)
+{
+	PgeCall    *call = &provider->call;
+
+	strlcpy(call->sealed.root_key, root_key, PROV_ROOT_KEY_MAX);
+	call->expires = expires;
+	pge_call_finish(provider, PROV_OK, NULL);
+}
+
+static void
+run_local_check(PgeProvider *provider)
+{
+	char		root_key[PROV_ROOT_KEY_MAX];
+	prov_failure failure;
+
+	if (prov_local_check(&provider->root, DataDir, root_key,
+						 &failure) == PROV_OK)
+		take_check(provider, root_key, 0);
+	else
+		pge_call_finish(provider, failure.category, &failure);
+}
+
 static void
 run_local(PgeProvider *provider, const uint8 *plaintext)
 {
@@ -264,8 +347,14 @@ run_local(PgeProvider *provider, const uint8 *plaintext)
 static prov_category
 send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
 {
+	static const prov_verb verbs[] = {
+		[PGE_STEP_SEAL] = PROV_SEAL,
+		[PGE_STEP_PROVE] = PROV_UNSEAL,
+		[PGE_STEP_UNSEAL] = PROV_UNSEAL,
+		[PGE_STEP_CHECK] = PROV_CHECK,
+	};
 	PgeCall    *call = &provider->call;
-	prov_verb	verb = call->step == PGE_STEP_SEAL ? PROV_SEAL : PROV_UNSEAL;
+	prov_verb	verb = verbs[call->step];
 	prov_category category;
 
 	/* From a copy: the provider's memory is empty in a forked child. */
@@ -296,6 +385,8 @@ run_helper(PgeProvider *provider, const uint8 *plaintext)
 
 	if (call->step == PGE_STEP_SEAL)
 		bytes = (envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN};
+	else if (call->step == PGE_STEP_CHECK)
+		bytes.len = 0;
 	if (send_request(provider, bytes, &failure) != PROV_OK)
 		pge_call_abandon(provider, &failure);
 }
@@ -309,15 +400,19 @@ run_step(PgeProvider *provider)
 	prov_failure failure;
 
 	pge_point(PGE_POINT_KEEPER_CALL);
-	pg_atomic_fetch_add_u64(seal ? &pge_shared->counters.seals :
-								   &pge_shared->counters.unseals,
-							1);
-	call->deadline_ms = pge_clock_ms() + pge_provider_timeout;
+	if (call->step != PGE_STEP_CHECK)
+		pg_atomic_fetch_add_u64(seal ? &pge_shared->counters.seals :
+									   &pge_shared->counters.unseals,
+								1);
+	call->started_ms = pge_clock_ms();
+	call->deadline_ms = call->started_ms + pge_provider_timeout;
 	if (seal &&
 		prov_kek_bind(&call->kek, &call->key, plaintext, &failure) != PROV_OK)
 		pge_call_finish(provider, failure.category, &failure);
 	else if (prov_kind_is_helper(provider->root.kind))
 		run_helper(provider, plaintext);
+	else if (call->step == PGE_STEP_CHECK)
+		run_local_check(provider);
 	else
 		run_local(provider, plaintext);
 	envl_wipe(plaintext, sizeof(plaintext));
@@ -362,6 +457,8 @@ pge_call_continue(PgeProvider *provider)
 		pge_call_finish(provider, category, &failure);
 	else if (step == PGE_STEP_SEAL)
 		take_sealed(provider, &reply.sealed);
+	else if (step == PGE_STEP_CHECK)
+		take_check(provider, reply.sealed.root_key, reply.expires);
 	else
 		take_unsealed(provider, reply.plaintext);
 	envl_wipe(&reply, sizeof(reply));

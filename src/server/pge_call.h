@@ -23,7 +23,8 @@ typedef enum PgeStep
 	PGE_STEP_IDLE = 0,
 	PGE_STEP_SEAL,				/* a new KEK is being sealed */
 	PGE_STEP_PROVE,				/* it is being unsealed again, to compare */
-	PGE_STEP_UNSEAL
+	PGE_STEP_UNSEAL,
+	PGE_STEP_CHECK
 } PgeStep;
 
 /* One piece of work, copied out of a slot. */
@@ -40,6 +41,8 @@ typedef struct PgeCall
 	prov_sealed sealed;
 	uint8		kcv[ENVL_KCV_LEN];	/* refresh: of the KEK in the slot */
 	envl_key	key;			/* RESEAL, PROVE: the KEK; then the result */
+	int64		expires;		/* CHECK: as in the slot */
+	int64		started_ms;
 	int64		deadline_ms;
 } PgeCall;
 

@@ -203,10 +203,16 @@ assign(PgeProvider *provider, int i)
 	PgeSlot    *slot = &pge_shared->slots[i];
 	PgeCall    *call = &provider->call;
 
+	static const PgeStep first_steps[] = {
+		[PGE_WANT_UNSEAL] = PGE_STEP_UNSEAL,
+		[PGE_WANT_NEW] = PGE_STEP_SEAL,
+		[PGE_WANT_RESEAL] = PGE_STEP_SEAL,
+		[PGE_WANT_PROOF] = PGE_STEP_UNSEAL,
+		[PGE_WANT_CHECK] = PGE_STEP_CHECK,
+	};
+
 	call->want = slot->want;
-	call->step = slot->want == PGE_WANT_NEW || slot->want == PGE_WANT_RESEAL ?
-		PGE_STEP_SEAL :
-		PGE_STEP_UNSEAL;
+	call->step = first_steps[slot->want];
 	call->slot = i;
 	call->refresh = slot->state == PGE_SLOT_READY;
 	call->database = slot->database;

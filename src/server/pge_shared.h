@@ -45,8 +45,9 @@ typedef enum PgeWant
 	PGE_WANT_UNSEAL,			/* an entry of the cache */
 	PGE_WANT_NEW,				/* a KEK to be generated and sealed */
 	PGE_WANT_RESEAL,			/* the KEK of another slot, sealed once more */
-	PGE_WANT_PROOF				/* a KEK unsealed by its provider now, for its
+	PGE_WANT_PROOF,				/* a KEK unsealed by its provider now, for its
 								 * key-check value */
+	PGE_WANT_CHECK				/* whether the provider can be used */
 } PgeWant;
 
 typedef struct PgeSlot
@@ -71,6 +72,9 @@ typedef struct PgeSlot
 	int64		soft_ms;		/* READY: unseal again from then on */
 	int64		hard_ms;		/* READY: not to be used from then on */
 	int64		retry_ms;		/* FAILED: forgotten from then on */
+	int64		latency_ms;		/* CHECK, once READY: how long it took */
+	int64		expires;		/* CHECK, once READY: when the credential does,
+								 * in seconds since 1970; 0: unknown */
 	pg_atomic_uint64 used_ms;	/* atomic: when a backend last used it */
 	ConditionVariable changed;	/* broadcast when state changes */
 	prov_sealed sealed;			/* to unseal, or what sealing returned */
@@ -101,6 +105,17 @@ typedef enum PgePointAction
 	PGE_POINT_ABORT,			/* abort(), once */
 	PGE_POINT_HANG				/* until the action changes */
 } PgePointAction;
+
+/* Providers of which the last failure is kept; under lock. */
+#define PGE_REMEMBERED_PROVIDERS 32
+
+typedef struct PgeLastFailure
+{
+	char		provider[PROV_NAME_SIZE];	/* "": unused */
+	prov_category category;
+	char		reason[160];	/* the sentence for clients */
+	TimestampTz at;
+} PgeLastFailure;
 
 /* All atomic. */
 typedef struct PgeCounters
@@ -134,6 +149,7 @@ typedef struct PgeShared
 	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by
 											 * tests only */
 	PgeCounters counters;
+	PgeLastFailure last_failures[PGE_REMEMBERED_PROVIDERS]; /* under lock */
 
 	/*
 	 * Set at start.  Both arrays have an element for each slot and lie at the

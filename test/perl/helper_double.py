@@ -47,6 +47,7 @@ A line of helper.control is "BEHAVIOUR [ARGUMENT]", or "VERB BEHAVIOUR
     wrong_kek               unseal: returns another KEK, bound to the right
                             key and version
     wrong_key               seal: seals under another root key
+    fields TEXT             check: answers with these fields
 
 SPDX-License-Identifier: PostgreSQL
 Copyright (c) 2026, pgenvelope contributors
@@ -219,6 +220,9 @@ def answer(verb, request, name, data):
     """Answers one request, well or badly."""
     behaviour, argument = behaviour_for(verb)
     append_call("%s %s %s %s" % (verb, request, name, behaviour))
+    if behaviour == "fields" and verb == "check":
+        write("ok %s %s\n" % (request, argument))
+        return
     if behaviour == "slow":
         time.sleep(float(argument))
     if misbehave(behaviour, argument, request):

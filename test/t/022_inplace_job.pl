@@ -89,7 +89,7 @@ for my $kill (1 .. $kills)
 	$primary->safe_psql('postgres',
 		q(SELECT env_rotate_key('k', rewrap => false)));
 	$job = $primary->safe_psql('postgres', q(SELECT env_rewrap_start('k')));
-	$primary->safe_psql('postgres', "CALL run_job($job, 3 * $kill)");
+	$primary->safe_psql('postgres', "CALL run_job($job, 3 * ($kill % 10))");
 
 	my $session = session($primary);
 	my $lever = session($primary);

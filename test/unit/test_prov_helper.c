@@ -494,6 +494,45 @@ test_programs(void)
 			   "a program of ours that is not installed");
 }
 
+/* What a check may be answered with besides a root key. */
+static void
+test_check_fields(void)
+{
+	static const struct
+	{
+		const char *behaviour;
+		int64_t		expires;	/* -1: no reply */
+		const char *root_key;
+	} cases[] = {
+		{"check fields cm9vdA==", 0, "root"},
+		{"check fields cm9vdA== 1", 1, "root"},
+		{"check fields cm9vdA== 1795600000", 1795600000, "root"},
+		{"check fields - 999999999999", 999999999999, ""},
+		{"check fields -", 0, ""},
+		{"check fields cm9vdA== 0", -1, ""},
+		{"check fields cm9vdA== 01", -1, ""},
+		{"check fields cm9vdA== -1", -1, ""},
+		{"check fields cm9vdA== 9999999999999", -1, ""},
+		{"check fields cm9vdA== 1 1", -1, ""},
+		{"check fields cm9vdA== 1x", -1, ""},
+		{"check fields 1795600000", -1, ""},
+		{"check fields - cm9vdA==", -1, ""}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		bool		good = cases[i].expires >= 0;
+
+		start();
+		set_behaviour(cases[i].behaviour);
+		is_category(call(PROV_CHECK, (envl_view) {NULL, 0}),
+					good ? PROV_OK : PROV_UNAVAILABLE, cases[i].behaviour);
+		is(reply.expires, good ? cases[i].expires : 0, "expires");
+		is_text(reply.sealed.root_key, cases[i].root_key, "root key");
+		set_behaviour("ok");
+		prov_helper_stop(&helper);
+	}
+}
+
 int
 main(void)
 {
@@ -521,6 +560,7 @@ main(void)
 	if (system("command -v openssl >/dev/null") != 0)
 	{
 		ok(true, "the example of the documentation # SKIP no openssl");
+		test_check_fields();
 		return done_testing();
 	}
 	root = scratch_root(PROV_COMMAND,

@@ -17,6 +17,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my @running;
+
 # Where the server's program is, and its version; nothing without it.
 sub installed
 {
@@ -42,6 +44,7 @@ sub new
 		http => HTTP::Tiny->new(timeout => 30),
 	}, $class;
 
+	push @running, $self;
 	local $ENV{HOME} = $directory;
 	$self->{server} = IPC::Run::start(
 		[
@@ -159,13 +162,11 @@ sub stop
 	return;
 }
 
-sub DESTROY
+# Also where the test dies.
+END
 {
-	my ($self) = @_;
-	local ($?, $@);
-
-	$self->stop;
-	return;
+	local $?;
+	$_->stop for @running;
 }
 
 1;

@@ -189,7 +189,9 @@ pgenvelope_health(PG_FUNCTION_ARGS)
 	writer = pge_write_begin();
 	names = list_concat_unique(listed_providers(), used_providers());
 	foreach(cell, names)
+	{
 		report_provider(fcinfo, strVal(lfirst(cell)));
+	}
 	pge_write_end(&writer);
 	PG_RETURN_NULL();
 }

@@ -34,6 +34,7 @@ struct prov_curl
 typedef struct sink
 {
 	prov_http_reply *reply;
+	size_t		headers_len;
 	bool		too_long;
 } sink;
 
@@ -49,6 +50,8 @@ static bool set_files(prov_curl *curl);
 static bool set_method(CURL *handle, const prov_http_request *request);
 static struct curl_slist *make_headers(const char *const *headers);
 static void free_headers(struct curl_slist *headers);
+static bool is_one_line(const char *text);
+static size_t count_header(char *data, size_t size, size_t count, void *to);
 static size_t take_body(char *data, size_t size, size_t count, void *to);
 static void take_headers(CURL *handle, const prov_http_request *request,
 						 prov_http_reply *reply);
@@ -92,7 +95,7 @@ prov_curl_try(prov_curl *curl, const prov_http_request *request,
 			  int64_t timeout_ms, prov_http_reply *reply,
 			  int64_t *retry_after_ms, bool *passing, prov_failure *failure)
 {
-	sink		to = {reply, false};
+	sink		to = {reply, 0, false};
 	struct curl_slist *headers = NULL;
 	curl_off_t	retry_after = 0;
 	bool		direct;
@@ -105,7 +108,10 @@ prov_curl_try(prov_curl *curl, const prov_http_request *request,
 	if (category == PROV_OK)
 		category = read_files(curl, failure);
 	if (category != PROV_OK)
+	{
+		envl_wipe(&curl->cert, sizeof(curl->cert));
 		return category;
+	}
 
 	headers = make_headers(request->headers);
 	curl->error[0] = '\0';
@@ -241,10 +247,15 @@ set_options(prov_curl *curl, const prov_http_request *request, bool direct,
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_NOSIGNAL, 1L);
+
+	/* Else a lookup that hangs would be waited for, whatever the timeout. */
+	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_TIMEOUT_MS, total);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, connecting);
 	SET(CURLOPT_ERRORBUFFER, curl->error);
 	SET(CURLOPT_USERAGENT, "pgenvelope");
+	SET(CURLOPT_HEADERFUNCTION, count_header);
+	SET(CURLOPT_HEADERDATA, to);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, to);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -255,6 +266,7 @@ set_options(prov_curl *curl, const prov_http_request *request, bool direct,
 		SET(CURLOPT_NOPROXY, "*");
 	if (request->sigv4 != NULL)
 	{
+		good = good && is_one_line(request->access_key);
 		SET(CURLOPT_AWS_SIGV4, request->sigv4);
 		SET(CURLOPT_USERNAME, request->access_key);
 		SET(CURLOPT_PASSWORD, request->secret_key);
@@ -316,8 +328,7 @@ make_headers(const char *const *headers)
 	{
 		struct curl_slist *longer = NULL;
 
-		/* A line break would be another header. */
-		if (strpbrk(headers[i], "\r\n") == NULL)
+		if (is_one_line(headers[i]))
 			longer = curl_slist_append(list, headers[i]);
 		if (longer == NULL)
 		{
@@ -329,11 +340,31 @@ make_headers(const char *const *headers)
 	return list;
 }
 
+/* A line break would be another header, or another request. */
+static bool
+is_one_line(const char *text)
+{
+	return strpbrk(text, "\r\n") == NULL;
+}
+
 /* Some hold tokens; libcurl frees by the functions that wipe. */
 static void
 free_headers(struct curl_slist *headers)
 {
 	curl_slist_free_all(headers);
+}
+
+/* libcurl keeps headers, and has no limit for all of them. */
+static size_t
+count_header(char *data, size_t size, size_t count, void *to)
+{
+	sink	   *into = to;
+	size_t		len = size * count;
+
+	(void) data;
+	into->headers_len += len;
+	into->too_long = into->headers_len > PROV_HTTP_BODY_MAX;
+	return into->too_long ? 0 : len;
 }
 
 static size_t

@@ -9,15 +9,14 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "answering.h"
 #include "prov_http.h"
 #include "prov_serve.h"
 #include "scratch.h"
@@ -26,7 +25,7 @@
 static prov_http *http;
 static prov_http_reply reply;
 static prov_failure failure;
-static char url[64];
+static char url[ANSWERING_URL_SIZE];
 
 static prov_category
 open_http(const char *settings)
@@ -106,57 +105,6 @@ test_urls(void)
 				"or by https");
 }
 
-/*
- * Answers connections with texts, one after the other and the last of them
- * for ever; "" closes, "hang" says nothing.
- */
-static pid_t
-start_answering(const char *const *answers)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t	len = sizeof(address);
-	int			listener = socket(AF_INET, SOCK_STREAM, 0);
-	pid_t		pid;
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (listener < 0 ||
-		bind(listener, (struct sockaddr *) &address, sizeof(address)) != 0 ||
-		listen(listener, 10) != 0 ||
-		getsockname(listener, (struct sockaddr *) &address, &len) != 0)
-		exit(EXIT_FAILURE);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%d/",
-			 ntohs(address.sin_port));
-	fflush(stdout);
-	pid = fork();
-	while (pid == 0)
-	{
-		char		request[4096];
-		int			fd = accept(listener, NULL, NULL);
-
-		if (fd < 0 || read(fd, request, sizeof(request)) < 0)
-			_exit(1);
-		if (strcmp(*answers, "hang") == 0)
-			pause();
-		if (write(fd, *answers, strlen(*answers)) < 0)
-			_exit(1);
-		close(fd);
-		if (answers[1] != NULL)
-			answers++;
-	}
-	close(listener);
-	return pid;
-}
-
-static void
-stop_answering(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-#define REPLY(status, headers, body) \
-	"HTTP/1.1 " status "\r\nConnection: close\r\n" headers "\r\n" body
-
 #define GOOD REPLY("200 OK", "", "body")
 #define PATIENT "timeout=5000"
 #define SHORT "timeout=300"
@@ -213,7 +161,7 @@ test_tries(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		prov_http_request request = {.method = "POST", .wanted = wanted};
-		pid_t		pid = start_answering(cases[i].answers);
+		pid_t		pid = answering_start(cases[i].answers, url);
 		int64_t		started;
 
 		is_category(open_http(cases[i].settings), PROV_OK, "a client");
@@ -239,7 +187,7 @@ test_tries(void)
 			is_text(reply.headers[1], "t?wo", "in printable ASCII");
 			is_text(reply.headers[2], "", "or nothing");
 		}
-		stop_answering(pid);
+		answering_stop(pid);
 	}
 }
 
@@ -250,23 +198,23 @@ test_wishes(void)
 	static const char *const teapot[] = {BAD("418"), GOOD, NULL};
 	static const char *const failing[] = {BAD("500"), GOOD, NULL};
 	prov_http_request request = {.method = "GET", .url = url};
-	pid_t		pid = start_answering(teapot);
+	pid_t		pid = answering_start(teapot, url);
 
 	open_http(PATIENT);
 	request.classify = classify_teapot;
 	is_category(prov_http_call(http, &request, &reply, &failure), PROV_OK,
 				"a reply that is called passing");
 	is(reply.status, 200, "is not the last");
-	stop_answering(pid);
+	answering_stop(pid);
 
-	pid = start_answering(failing);
+	pid = answering_start(failing, url);
 	open_http(PATIENT);
 	request.classify = NULL;
 	request.once = true;
 	is_category(prov_http_call(http, &request, &reply, &failure), PROV_OK,
 				"once");
 	is(reply.status, 500, "is once");
-	stop_answering(pid);
+	answering_stop(pid);
 }
 
 static void
@@ -284,12 +232,12 @@ test_limits(void)
 		len = sprintf(longest, REPLY("200 OK", "", ""));
 		memset(longest + len, 'x', PROV_HTTP_BODY_MAX + (size_t) extra);
 		longest[len + PROV_HTTP_BODY_MAX + extra] = '\0';
-		pid = start_answering(answers);
+		pid = answering_start(answers, url);
 		open_http("timeout=2000");
 		is_category(call(url, false),
 					extra == 0 ? PROV_OK : PROV_UNAVAILABLE,
 					extra == 0 ? "the longest reply" : "a longer one");
-		stop_answering(pid);
+		answering_stop(pid);
 	}
 	request.headers = broken;
 	is_category(prov_http_call(http, &request, &reply, &failure),
@@ -299,6 +247,83 @@ test_limits(void)
 	is_category(prov_http_call(http, &request, &reply, &failure),
 				PROV_UNAVAILABLE, "no time left");
 	is(prov_http_left_ms(http), 0, "none");
+}
+
+/*
+ * Names are looked up by the C library, in a thread of libcurl's, and whoever
+ * holds up the answers of DNS holds up that.
+ */
+int
+getaddrinfo(const char *name, const char *service,
+			const struct addrinfo *hints, struct addrinfo **found)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+				struct addrinfo **);
+
+	if (name != NULL && strcmp(name, "slow.test") == 0)
+	{
+		sleep(3);
+		return EAI_AGAIN;
+	}
+	*(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(name, service, hints, found);
+}
+
+static void
+test_slow_names(void)
+{
+	int64_t		started;
+
+	open_http(SHORT);
+	started = prov_clock_ms();
+	is_category(call("https://slow.test/", false), PROV_UNAVAILABLE,
+				"a name that nobody answers for");
+	ok(prov_clock_ms() - started < 2000, "is not waited for");
+}
+
+/* A reply of headers without end would fill the memory. */
+static void
+test_headers(void)
+{
+	static char longest[PROV_HTTP_BODY_MAX + 1000];
+	const char *answers[] = {longest, NULL};
+	pid_t		pid;
+
+	for (int many = 0; many < 2; many++)
+	{
+		int			len = sprintf(longest, "HTTP/1.1 200 OK\r\n"
+										   "Connection: close\r\n");
+
+		while (len < (many ? PROV_HTTP_BODY_MAX : PROV_HTTP_BODY_MAX / 2))
+			len += sprintf(longest + len, "X-%d: %0200d\r\n", len, 0);
+		strcpy(longest + len, "\r\nbody");
+		pid = answering_start(answers, url);
+		open_http("timeout=2000");
+		is_category(call(url, false), many ? PROV_UNAVAILABLE : PROV_OK,
+					many ? "too many headers" : "many headers");
+		answering_stop(pid);
+	}
+}
+
+/* Credentials come from a metadata service, over plain http. */
+static void
+test_credentials(void)
+{
+	static const char *const answers[] = {GOOD, NULL};
+	prov_http_request request = {.method = "POST",
+								 .url = url,
+								 .sigv4 = "aws:amz:eu-central-1:kms",
+								 .access_key = "AKIA",
+								 .secret_key = "sesame"};
+	pid_t		pid = answering_start(answers, url);
+
+	open_http(PATIENT);
+	is_category(prov_http_call(http, &request, &reply, &failure), PROV_OK,
+				"a request that is signed");
+	request.access_key = "AKIA\r\nX-Amz-Target: TrentService.Decrypt\r\nX: ";
+	is_category(prov_http_call(http, &request, &reply, &failure),
+				PROV_UNAVAILABLE, "an access key brings no header along");
+	answering_stop(pid);
 }
 
 static void
@@ -349,6 +374,9 @@ main(void)
 	test_tries();
 	test_wishes();
 	test_limits();
+	test_headers();
+	test_credentials();
+	test_slow_names();
 	test_meanings();
 	prov_http_close(http);
 	return done_testing();

@@ -26,6 +26,7 @@
 
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_job.h"
 #include "pge_retire.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
@@ -261,6 +262,8 @@ erase(const PgeChange *change, int version)
 	Oid			types[] = {INT8OID, INT4OID};
 	Datum		values[] = {Int64GetDatum((int64) change->key_id),
 							Int32GetDatum(version)};
+	int			target;
+	int64		job;
 
 	pge_change_move(change, version, PGE_STATE_DESTROYED, 0);
 	pge_write_run("DELETE FROM pgenvelope.key_seal"
@@ -269,12 +272,10 @@ erase(const PgeChange *change, int version)
 	pge_write_run("DELETE FROM pgenvelope.key_escrow"
 				  " WHERE key_id = $1 AND version = $2",
 				  lengthof(types), types, values, NULL);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
-				  " finished_at = CURRENT_TIMESTAMP,"
-				  " message = 'version ' || $2 || ' was destroyed'"
-				  " WHERE key_id = $1 AND target_version = $2"
-				  " AND state NOT IN ('complete', 'cancelled')",
-				  lengthof(types), types, values, NULL);
+	job = pge_job_live(change->key_id, &target);
+	if (job != 0 && target == version)
+		(void) pge_job_cancel(job,
+							  psprintf("version %d was destroyed", version));
 }
 
 static void

@@ -25,26 +25,47 @@
 /* Filing                                                           */
 /* ---------------------------------------------------------------- */
 
-/* The job that the key may have gives way: they would undo each other. */
-static int64
-cancel_live_job(uint64 key_id)
+/* What had failed is nobody's any more. */
+static void
+forget_failures(int64 job_id)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) key_id)};
-	int64		job_id;
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(job_id);
 
-	if (pge_write_run("UPDATE pgenvelope.rewrap_job"
-					  " SET state = 'cancelled', finished_at = clock_timestamp()"
-					  " WHERE key_id = $1"
-					  " AND state NOT IN ('complete', 'cancelled')"
-					  " RETURNING job_id",
-					  1, types, values, NULL) == 0)
-		return 0;
-	job_id = pge_row_int(0, 1);
-	values[0] = Int64GetDatum(job_id);
 	pge_write_run("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1", 1,
-				  types, values, NULL);
-	return job_id;
+				  &type, &value, NULL);
+}
+
+int64
+pge_job_live(uint64 key_id, int *target)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum((int64) key_id);
+
+	if (pge_write_run("SELECT job_id, target_version::bigint"
+					  " FROM pgenvelope.rewrap_job WHERE key_id = $1"
+					  " AND state NOT IN ('complete', 'cancelled')",
+					  1, &type, &value, NULL) == 0)
+		return 0;
+	*target = (int) pge_row_int(0, 2);
+	return pge_row_int(0, 1);
+}
+
+bool
+pge_job_cancel(int64 job_id, const char *message)
+{
+	Oid			types[] = {INT8OID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(job_id),
+							CStringGetTextDatum(message)};
+
+	if (pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
+					  " message = $2, finished_at = clock_timestamp()"
+					  " WHERE job_id = $1"
+					  " AND state NOT IN ('complete', 'cancelled')",
+					  lengthof(types), types, values, NULL) == 0)
+		return false;
+	forget_failures(job_id);
+	return true;
 }
 
 int64
@@ -56,19 +77,22 @@ pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 		CStringGetTextDatum(reencrypt ? "reencrypt" : "rewrap"),
 		Int64GetDatum((int64) key_id), Int32GetDatum(target),
 		CStringGetTextDatum(created_by)};
-	int64		superseded = cancel_live_job(key_id);
+	int			former_target;
+	int64		former = pge_job_live(key_id, &former_target);
 	int64		job_id;
 
+	/* They would undo each other.  By whom it is replaced shows below. */
+	if (former != 0 && !pge_job_cancel(former, ""))
+		former = 0;
 	pge_write_run("INSERT INTO pgenvelope.rewrap_job"
 				  " (kind, key_id, target_version, created_by)"
 				  " VALUES ($1, $2, $3, $4) RETURNING job_id",
 				  lengthof(types), types, values, NULL);
 	job_id = pge_row_int(0, 1);
-	if (superseded != 0)
+	if (former != 0)
 	{
 		Oid			job_types[] = {INT8OID, INT8OID};
-		Datum		jobs[] = {Int64GetDatum(superseded),
-							  Int64GetDatum(job_id)};
+		Datum		jobs[] = {Int64GetDatum(former), Int64GetDatum(job_id)};
 
 		pge_write_run("UPDATE pgenvelope.rewrap_job"
 					  " SET message = 'superseded by job ' || $2 WHERE job_id = $1",
@@ -200,6 +224,8 @@ pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
 				  " THEN clock_timestamp() END"
 				  " WHERE job_id = $1",
 				  lengthof(types), types, values, nulls);
+	if (strcmp(state, "cancelled") == 0)
+		forget_failures(job->job_id);
 	job->wait_ms = wait_ms;
 	if (pge_job_is_in(job, state))
 		return;

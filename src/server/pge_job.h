@@ -24,6 +24,15 @@
 extern int64 pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 						  const char *created_by);
 
+/* The job of a key that is not over, and its target; 0 if there is none. */
+extern int64 pge_job_live(uint64 key_id, int *target);
+
+/*
+ * Cancels a job, says why, and forgets what had failed; false if it was over.
+ * Both by the writer's rights.
+ */
+extern bool pge_job_cancel(int64 job_id, const char *message);
+
 typedef enum PgeStepEnd
 {
 	PGE_STEP_MORE,				/* there is more to do now */

@@ -289,19 +289,12 @@ pgenvelope_rewrap_cancel(PG_FUNCTION_ARGS)
 	int64		job_id = PG_GETARG_INT64(0);
 	char	   *role = GetUserNameFromId(GetUserId(), false);
 	PgeWriter	writer;
-	uint64		changed;
+	bool		cancelled;
 
 	writer = begin_steering("env_rewrap_cancel()", job_id);
-	changed = about_job(UPDATE_JOB
-						"state = 'cancelled', message = 'cancelled by ' || $2,"
-						" finished_at = clock_timestamp() WHERE job_id = $1"
-						" AND state NOT IN ('complete', 'cancelled')",
-						job_id, role);
-	if (changed > 0)
-		about_job("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1",
-				  job_id, "");
+	cancelled = pge_job_cancel(job_id, psprintf("cancelled by %s", role));
 	pge_write_end(&writer);
-	PG_RETURN_BOOL(changed > 0);
+	PG_RETURN_BOOL(cancelled);
 }
 
 Datum

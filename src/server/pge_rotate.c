@@ -53,20 +53,19 @@ name_argument(FunctionCallInfo fcinfo)
 static void
 move_values(const PgeChange *change, int target, bool rewrap)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(target)};
+	int			live_target;
+	int64		live;
 
 	if (rewrap)
+	{
 		(void) pge_job_file(change->key_id, false, (uint16) target,
 							change->role);
-	else
-		pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
-					  " finished_at = CURRENT_TIMESTAMP,"
-					  " message = 'version ' || $2 || ' is active now'"
-					  " WHERE key_id = $1 AND target_version <> $2"
-					  " AND state NOT IN ('complete', 'cancelled')",
-					  lengthof(types), types, values, NULL);
+		return;
+	}
+	live = pge_job_live(change->key_id, &live_target);
+	if (live != 0 && live_target != target)
+		(void) pge_job_cancel(live,
+							  psprintf("version %d is active now", target));
 }
 
 /* ---------------------------------------------------------------- */

@@ -116,6 +116,14 @@ CALL pg_temp.finish(:job);
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
 SELECT env_rewrap_cancel(:job);
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
+-- Whatever cancels it: here a version that becomes the active one.
+SELECT env_rewrap_start('failure') AS job \gset
+CALL pg_temp.finish(:job);
+SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
+SELECT env_rotate_key('failure', rewrap => false) IS NOT NULL AS rotated;
+SELECT state, message ~ '^version [0-9]+ is active now$' AS told
+FROM pgenvelope.rewrap_job WHERE job_id = :job;
+SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
 SELECT env_rewrap_start('failure') AS job \gset
 CALL pg_temp.finish(:job);
 DROP TABLE many;

@@ -31,6 +31,9 @@
 
 #define IDLE_MAX_MS 3600000
 
+/* Twelve digits.  A service may say anything; the protocol knows no more. */
+#define EXPIRES_MAX INT64_C(999999999999)
+
 /* Base64 of the longest sealed KEK, the longest name, and the rest. */
 #define REPLY_MAX LINE_MAX_LEN
 
@@ -90,11 +93,12 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 	server		self = {services, NULL, NULL, NULL};
 	int			code;
 
+	/* Of connections too: libcurl is told to leave signals alone. */
+	signal(SIGPIPE, SIG_IGN);
 	forbid_core_dumps();
 	if (argc == 2 && argv[1][0] != '-')
 	{
 		self.text = argv[1];
-		signal(SIGPIPE, SIG_IGN);
 		code = serve(&self);
 	}
 	else if (argc == 3 && strcmp(argv[1], "--check") == 0)
@@ -442,7 +446,7 @@ static void
 add_check(char *reply, const prov_check *check)
 {
 	add_root_key(reply, check->root_key);
-	if (check->expires <= 0)
+	if (check->expires <= 0 || check->expires > EXPIRES_MAX)
 		return;
 	if (check->root_key[0] == '\0')
 		strcat(reply, " -");

@@ -214,12 +214,14 @@ class Server:
 class Answer:
     """A reply: word is "ok" or the category."""
 
-    def __init__(self, line):
+    def __init__(self, line, verb):
         fields = line.decode().rstrip("\n").split(" ", 3)
         self.line = line.decode().rstrip("\n")
         if fields[0] == "ok":
             self.word = "ok"
             rest = " ".join(fields[2:]).split(" ")
+            if verb == "check":
+                self.expires = rest.pop(1) if len(rest) > 1 else ""
             self.bytes = base64.b64decode(rest[0]) if rest[0] else b""
             self.root_key = base64.b64decode(rest[-1]).decode() \
                 if len(rest) > 1 or rest[0] else ""
@@ -262,7 +264,7 @@ class Program:
             raise RuntimeError("the program has ended: "
                                + str(self.process.wait(10)))
         ALL_TEXTS.append(reply)
-        answer = Answer(reply)
+        answer = Answer(reply, verb)
         if verb == "unseal":
             answer.root_key = ""
         elif verb == "check" and answer.word == "ok":

@@ -39,6 +39,9 @@ open_double(const prov_uri *uri, void **state, prov_failure *failure)
 	return PROV_OK;
 }
 
+/* What the double's credential says of its end. */
+static int64_t expires;
+
 static prov_category
 seal_double(void *state, const char *key, const uint8_t *plaintext,
 			prov_sealed *sealed, prov_failure *failure)
@@ -74,6 +77,7 @@ check_double(void *state, prov_check *check, prov_failure *failure)
 	(void) state;
 	(void) failure;
 	strcpy(check->root_key, "root:v2");
+	check->expires = expires;
 	return PROV_OK;
 }
 
@@ -197,6 +201,18 @@ test_bad_requests(void)
 		"check x m\n", "check -1 m\n", "check 123456789012345678901 m\n",
 		" check 2 m\n", "check\t2\tm\n"};
 	char		line[200];
+
+	expires = 999999999999;
+	is_answered(FIRST "check 2 m\n",
+				FIRST_REPLY "ok 2 cm9vdDp2Mg== 999999999999\n", 0,
+				"a credential that ends");
+	expires++;
+	is_answered(FIRST "check 2 m\n", FIRST_REPLY "ok 2 cm9vdDp2Mg==\n", 0,
+				"one whose end has too many digits for the protocol");
+	expires = -1;
+	is_answered(FIRST "check 2 m\n", FIRST_REPLY "ok 2 cm9vdDp2Mg==\n", 0,
+				"one that has ended before 1970");
+	expires = 0;
 
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
 	{

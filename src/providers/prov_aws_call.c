@@ -14,6 +14,7 @@
 #include "prov_cloud.h"
 #include "prov_json.h"
 #include "prov_serve.h"
+#include "prov_xml.h"
 
 /* Credentials are replaced this long before they end, and not used this. */
 #define REFRESH_AHEAD_S 300
@@ -24,6 +25,7 @@ static prov_category call_once(prov_aws *aws, const char *operation,
 							   prov_failure *failure);
 static prov_category use_credentials(prov_aws *aws, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);
+static bool is_pending(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure,
 								const prov_http_reply *reply);
@@ -257,7 +259,27 @@ classify(const prov_http_reply *reply)
 	if (reply->status == 200)
 		return PROV_OK;
 	error_code(reply, code, sizeof(code));
+	if (strcmp(code, "KMSInvalidStateException") == 0 && !is_pending(reply))
+		return PROV_UNAVAILABLE;
 	return prov_cloud_category(error_codes, code, reply);
+}
+
+/*
+ * A key in an invalid state is pending deletion or import, or else one in a
+ * custom key store, where any failure is told so.  Only words tell them apart.
+ */
+static bool
+is_pending(const prov_http_reply *reply)
+{
+	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+	char		message[1024];
+	bool		pending;
+
+	pending = (prov_json_string(json, "message", message, sizeof(message)) ||
+			   prov_json_string(json, "Message", message, sizeof(message))) &&
+		strstr(message, "pending") != NULL;
+	prov_json_free(json);
+	return pending;
 }
 
 /* "com.amazonaws.kms#NotFoundException", "NotFoundException:http://..." */
@@ -274,6 +296,12 @@ error_code(const prov_http_reply *reply, char *code, size_t size)
 		 !prov_json_string(json, "code", text, sizeof(text))))
 		snprintf(text, sizeof(text), "%.255s", reply->headers[HEADER_ERROR]);
 	prov_json_free(json);
+
+	/* What refuses a signature may stand before the service, and say XML. */
+	if (text[0] == '\0')
+		(void) prov_xml_text((envl_view) {(const uint8_t *) reply->body,
+										 reply->body_len},
+							 "Code", text, sizeof(text));
 	hash = strrchr(text, '#');
 	if (hash != NULL)
 		start = hash + 1;

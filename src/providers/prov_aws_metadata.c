@@ -35,6 +35,7 @@ static prov_category get_role(prov_aws *aws, const char *endpoint,
 static prov_category authorization(char *header, size_t size,
 								   prov_failure *failure);
 static void first_line(char *text);
+static prov_category refusal_of(const prov_http_reply *reply);
 
 prov_category
 prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
@@ -52,7 +53,7 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 	if (category != PROV_OK)
 		return category;
 	if (reply.status != 200)
-		return prov_http_fail(failure, prov_cloud_refusal(&reply),
+		return prov_http_fail(failure, refusal_of(&reply),
 							  "The container's credentials were refused.",
 							  &reply, NULL, NULL);
 	category = take(&reply, out, failure);
@@ -119,7 +120,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 	if (category != PROV_OK)
 		return category;
 	if (reply.status != 200)
-		return prov_http_fail(failure, prov_cloud_refusal(&reply),
+		return prov_http_fail(failure, refusal_of(&reply),
 							  "The instance's metadata service does not have "
 							  "the role's credentials.",
 							  &reply, NULL, NULL);
@@ -172,7 +173,7 @@ get_token(prov_aws *aws, const char *endpoint, char *header, size_t size,
 		category = prov_http_fail(failure,
 								  reply.status == 200 ?
 									  PROV_UNAVAILABLE :
-									  prov_cloud_refusal(&reply),
+									  refusal_of(&reply),
 								  "The instance's metadata service did not "
 								  "give a token.",
 								  &reply, NULL, NULL);
@@ -203,7 +204,7 @@ get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 	return prov_http_fail(failure,
 						  reply.status == 404 || reply.status == 200 ?
 							  PROV_MISCONFIGURED :
-							  prov_cloud_refusal(&reply),
+							  refusal_of(&reply),
 						  "The instance has no role with credentials.",
 						  &reply, NULL, NULL);
 }
@@ -215,6 +216,12 @@ first_line(char *text)
 	while (*text > 0x20 && *text < 0x7F)
 		text++;
 	*text = '\0';
+}
+
+static prov_category
+refusal_of(const prov_http_reply *reply)
+{
+	return prov_cloud_no_credentials(prov_cloud_refusal(reply));
 }
 
 static prov_category

@@ -241,5 +241,6 @@ classify(const prov_http_reply *reply)
 	if (reply->status == 200)
 		return PROV_OK;
 	(void) prov_xml_text(xml, "Code", code, sizeof(code));
-	return prov_cloud_category(error_codes, code, reply);
+	return prov_cloud_no_credentials(
+		prov_cloud_category(error_codes, code, reply));
 }

@@ -195,8 +195,11 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 	}
 	if (authority == NULL)
 		authority = clouds[found].authority;
-	snprintf(azure->authority, sizeof(azure->authority), "%s%s",
-			 strstr(authority, "://") == NULL ? "https://" : "", authority);
+	if (snprintf(azure->authority, sizeof(azure->authority), "%s%s",
+				 strstr(authority, "://") == NULL ? "https://" : "",
+				 authority) >= (int) sizeof(azure->authority) ||
+		(resource != NULL && strlen(resource) >= sizeof(azure->resource)))
+		return prov_cloud_too_long(failure);
 	len = strlen(azure->authority);
 	if (azure->authority[len - 1] == '/')
 		azure->authority[len - 1] = '\0';
@@ -269,6 +272,8 @@ azure_seal(void *state, const char *key, const uint8_t *plaintext,
 	snprintf(prefix, sizeof(prefix), SEALED_PREFIX "%s:%s:",
 			 azure->algorithm, answer.version);
 	if (answer.version[0] == '\0' ||
+		(azure->version[0] != '\0' &&
+		 strcasecmp(answer.version, azure->version) != 0) ||
 		!prov_json_base64(answer.json, "value", ENVL_BASE64_URL, wrapped,
 						  sizeof(wrapped), &len) ||
 		!prov_cloud_write_sealed(sealed, prefix, ENVL_BASE64_URL,
@@ -314,8 +319,13 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	if (category != PROV_OK)
 		return category;
 
-	if (!prov_json_has(answer.json, "value"))
+	if (!prov_json_has(answer.json, "value") || answer.version[0] == '\0')
 		category = prov_azure_rubbish(failure, &answer.reply);
+	else if (strcasecmp(answer.version, version) != 0)
+		category = prov_fail(failure, PROV_INTEGRITY,
+							 "Another version of the key than was asked opened "
+							 "the sealed key.",
+							 NULL);
 	else if (!prov_json_base64(answer.json, "value", ENVL_BASE64_URL,
 							   plaintext, ENVL_SEALED_PLAINTEXT_LEN, &len) ||
 			 len != ENVL_SEALED_PLAINTEXT_LEN)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "prov_json.h"
 #include "prov_serve.h"
 
 prov_category
@@ -28,8 +29,24 @@ prov_category
 prov_cloud_refusal(const prov_http_reply *reply)
 {
 	prov_category category = prov_http_category(reply);
+	bool		refused = category == PROV_DENIED ||
+		category == PROV_NOT_FOUND;
+	prov_json  *json;
 
+	if (refused)
+	{
+		json = prov_json_parse(reply->body, reply->body_len);
+		if (json == NULL)
+			category = PROV_UNAVAILABLE;
+		prov_json_free(json);
+	}
 	return category != PROV_OK ? category : PROV_UNAVAILABLE;
+}
+
+prov_category
+prov_cloud_no_credentials(prov_category category)
+{
+	return category == PROV_NOT_FOUND ? PROV_MISCONFIGURED : category;
 }
 
 bool

@@ -21,16 +21,24 @@ typedef struct prov_cloud_code
 	prov_category category;
 } prov_cloud_code;
 
-/* What the table says, or else what the status says. */
+/* What the table says, or else prov_cloud_refusal. */
 extern prov_category prov_cloud_category(const prov_cloud_code *codes,
 										 const char *code,
 										 const prov_http_reply *reply);
 
 /*
  * What the status of a reply says that is not the one hoped for.  Never
- * PROV_OK: a 204 is as good as nothing.
+ * PROV_OK: a 204 is as good as nothing.  That it denies or does not find is
+ * believed of an answer in JSON only: a proxy, a firewall or a page of a web
+ * server says so too, of other things, and it would cost keys their grace.
  */
 extern prov_category prov_cloud_refusal(const prov_http_reply *reply);
+
+/*
+ * A category, of who gives credentials and knows nothing of root keys: what
+ * is not found there is never one.
+ */
+extern prov_category prov_cloud_no_credentials(prov_category category);
 
 /* prefix and the bytes in base64.  False if it does not fit. */
 extern bool prov_cloud_write_sealed(prov_sealed *sealed, const char *prefix,

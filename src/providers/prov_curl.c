@@ -212,13 +212,20 @@ is_metadata(const char *host)
 		ntohl(address.s_addr) >> 16 == (169 << 8 | 254);
 }
 
-/* The client's certificate may be public; its key is under secrets' rules. */
+/*
+ * Whoever can write the certificates that are trusted can be the service.  The
+ * client's certificate may be public; its key is under secrets' rules.
+ */
 static prov_category
 read_files(prov_curl *curl, prov_failure *failure)
 {
 	prov_category category = PROV_OK;
 
-	if (curl->files.cert[0] != '\0')
+	if (curl->files.ca[0] != '\0')
+		category = prov_secret_trust(curl->files.ca,
+									 "The file of trusted certificates",
+									 failure);
+	if (category == PROV_OK && curl->files.cert[0] != '\0')
 		category = prov_secret_read(curl->files.cert,
 									"The client certificate's file", true,
 									&curl->cert, failure);

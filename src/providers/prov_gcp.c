@@ -104,6 +104,9 @@ gcp_open(const prov_uri *uri, void **state, prov_failure *failure)
 		snprintf(gcp->quota_project, sizeof(gcp->quota_project), "%s",
 				 project);
 	category = take_name(gcp, failure);
+	if (strlen(endpoint) >= sizeof(gcp->endpoint) ||
+		(project != NULL && strlen(project) >= sizeof(gcp->quota_project)))
+		category = prov_cloud_too_long(failure);
 	if (category == PROV_OK)
 		category = prov_http_open(uri, NULL, &gcp->http, failure);
 	if (category != PROV_OK)

@@ -324,7 +324,9 @@ impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
 	if (reply.status == 200)
 		json = prov_json_parse(reply.body, reply.body_len);
 	if (reply.status != 200)
-		category = prov_http_fail(failure, prov_cloud_refusal(&reply),
+		category = prov_http_fail(failure,
+								  prov_cloud_no_credentials(
+									  prov_cloud_refusal(&reply)),
 								  "Google did not give a token for the service "
 								  "account to be impersonated.",
 								  &reply, NULL, NULL);

@@ -21,8 +21,12 @@
 /* A service that names no end: as short as any is. */
 #define LIFETIME_S 600
 
+/* Longer than any lasts: what is beyond is rubbish. */
+#define LONGEST_S (2 * 86400)
+
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category classify(const prov_http_reply *reply);
+static int64_t within(int64_t seconds, int64_t longest);
 static bool take(const prov_http_reply *reply, prov_oauth_token *token);
 
 /* RFC 6749, section 5.2, and what Google and Microsoft add to it. */
@@ -92,8 +96,10 @@ prov_oauth_ask(prov_http *http, const prov_http_request *request,
 	{
 		error_code(&reply, code, sizeof(code));
 		snprintf(reason, sizeof(reason), "%s did not give a token.", what);
-		category = prov_http_fail(failure, classify(&reply), reason, &reply,
-								  code, NULL);
+		category = prov_http_fail(failure,
+								  prov_cloud_no_credentials(
+									  asked.classify(&reply)),
+								  reason, &reply, code, NULL);
 	}
 	else if (!take(&reply, token))
 	{
@@ -116,7 +122,8 @@ classify(const prov_http_reply *reply)
 		return PROV_OK;
 	error_code(reply, code, sizeof(code));
 	code[strcspn(code, "/")] = '\0';
-	return prov_cloud_category(error_codes, code, reply);
+	return prov_cloud_no_credentials(
+		prov_cloud_category(error_codes, code, reply));
 }
 
 /* The error's word, with Microsoft's number for it. */
@@ -143,6 +150,7 @@ static bool
 take(const prov_http_reply *reply, prov_oauth_token *token)
 {
 	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+	int64_t		now = prov_clock_seconds();
 	int64_t		seconds;
 	bool		good;
 
@@ -152,13 +160,21 @@ take(const prov_http_reply *reply, prov_oauth_token *token)
 		token->text[0] != '\0' &&
 		strpbrk(token->text, " \t\r\n") == NULL;
 	if (good && prov_json_number(json, "expires_in", &seconds))
-		token->expires = prov_clock_seconds() + seconds;
+		token->expires = now + within(seconds, LONGEST_S);
 	else if (good && prov_json_number(json, "expires_on", &seconds))
-		token->expires = seconds;
+		token->expires = within(seconds, now + LONGEST_S);
 	else
-		token->expires = prov_clock_seconds() + LIFETIME_S;
+		token->expires = now + LIFETIME_S;
 	prov_json_free(json);
 	return good;
+}
+
+static int64_t
+within(int64_t seconds, int64_t longest)
+{
+	if (seconds < 0)
+		return 0;
+	return seconds < longest ? seconds : longest;
 }
 
 bool

@@ -181,6 +181,7 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 	CK_ULONG	count;
 	CK_ULONG	found = 0;
 	CK_ULONG	others = 0;
+	bool		is_lost = token->was_found;
 	prov_category category = list_slots(token, &slots, &count, failure);
 
 	if (category != PROV_OK)
@@ -189,11 +190,12 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 	{
 		CK_TOKEN_INFO info;
 
-		/* A slot that has just lost its token is none to look at. */
-		if (token->functions->C_GetTokenInfo(slots[i], &info) != CKR_OK ||
-			(info.flags & CKF_TOKEN_INITIALIZED) == 0)
+		/* A slot that has just lost its token may be the one. */
+		if (token->functions->C_GetTokenInfo(slots[i], &info) != CKR_OK)
+			is_lost = true;
+		else if ((info.flags & CKF_TOKEN_INITIALIZED) == 0)
 			continue;
-		if (!is_wanted(&token->uri, &info))
+		else if (!is_wanted(&token->uri, &info))
 			others++;
 		else if (found++ == 0)
 			token->slot = slots[i];
@@ -201,18 +203,24 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 	free(slots);
 
 	if (found == 1)
+	{
+		token->was_found = true;
 		return PROV_OK;
+	}
 	if (found > 1)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The pkcs11: URI fits more than one token.",
 						 "It fits %lu: say which by token and serial.", found);
-	if (others > 0)
+	if (others > 0 && !is_lost)
 		return prov_fail(failure, PROV_NOT_FOUND,
 						 "The module does not have the token.",
 						 "It has %lu others.", others);
 
 	/* Pulled out, or behind a network that is down: it may come back. */
-	return prov_fail(failure, PROV_UNAVAILABLE, "The module has no token.",
+	return prov_fail(failure, PROV_UNAVAILABLE,
+					 others > 0 ?
+						 "The module does not have the token now." :
+						 "The module has no token.",
 					 NULL);
 }
 

@@ -20,6 +20,7 @@ typedef struct prov_pkcs11_token
 	prov_pkcs11_uri uri;
 	CK_FUNCTION_LIST *functions;	/* NULL: the module is not loaded */
 	bool		is_initialized; /* C_Initialize was called */
+	bool		was_found;		/* the token, at any time */
 	CK_SLOT_ID	slot;
 	CK_SESSION_HANDLE session;	/* CK_INVALID_HANDLE: none */
 	prov_pkcs11_pin_memory pins;

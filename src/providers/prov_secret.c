@@ -92,6 +92,20 @@ read_open_file(int fd, const char *path, const char *what, bool mounted,
 	return PROV_OK;
 }
 
+prov_category
+prov_secret_trust(const char *path, const char *what, prov_failure *failure)
+{
+	const char *refusal;
+	struct stat status;
+
+	if (stat(path, &status) != 0)
+		return fail_errno(failure, what, path, errno);
+	refusal = refusal_of(&status, true);
+	if (refusal != NULL)
+		return fail_file(failure, PROV_MISCONFIGURED, what, refusal, path);
+	return PROV_OK;
+}
+
 /* Why this file must not hold a secret; NULL if it may. */
 static const char *
 refusal_of(const struct stat *status, bool mounted)

@@ -124,6 +124,13 @@ extern prov_category prov_secret_read_line(const char *path, const char *what,
 										   bool mounted, prov_secret *secret,
 										   prov_failure *failure);
 
+/*
+ * Whether a file that is no secret can be relied on: a regular one that only
+ * root or this process's user owns and can write.
+ */
+extern prov_category prov_secret_trust(const char *path, const char *what,
+									   prov_failure *failure);
+
 /* Milliseconds of a clock that never goes back, and seconds since 1970. */
 extern int64_t prov_clock_ms(void);
 extern int64_t prov_clock_seconds(void);

@@ -55,6 +55,7 @@ typedef struct vault
 	char		namespace[256]; /* "" for none */
 	vault_login login;
 	vault_token token;
+	int64_t		refused_until_ms;	/* a new login was no help, until then */
 } vault;
 
 /*
@@ -79,6 +80,12 @@ extern prov_category vault_call(vault *self, const char *method,
 /* The failure of a reply to a call about the key. */
 extern prov_category vault_fail(const prov_http_reply *reply,
 								prov_failure *failure);
+
+/*
+ * Whether an error is of the form that the server's have.  A proxy or a
+ * firewall says 403 and 404 too, which must not cost keys their grace.
+ */
+extern bool vault_answered(const prov_http_reply *reply);
 
 /* Whether one of the reply's error messages has these words. */
 extern bool vault_says(const prov_http_reply *reply, const char *words);
@@ -107,6 +114,9 @@ extern prov_category vault_token_ensure(vault *self, prov_failure *failure);
  * vault_token_ensure gets.
  */
 extern bool vault_token_refused(vault *self);
+
+/* And so was the better one: the next refusals are believed, for a minute. */
+extern void vault_token_refused_again(vault *self);
 
 /*
  * Renews the token if that is due.  Returns the milliseconds until it should

@@ -114,6 +114,8 @@ vault_call(vault *self, const char *method, const char *path, envl_view body,
 			break;
 		again = false;
 	}
+	if (reply.status == 403 && !again)
+		vault_token_refused_again(self);
 
 	if (reply.status < 200 || reply.status >= 300)
 		category = vault_fail(&reply, failure);
@@ -141,6 +143,12 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 			return prov_http_fail(failure, meanings[i].category,
 								  meanings[i].reason, reply, NULL, NULL);
 	}
+	if ((category == PROV_DENIED || category == PROV_NOT_FOUND) &&
+		!vault_answered(reply))
+		return prov_http_fail(failure, PROV_UNAVAILABLE,
+							  "Somebody else than the server answered: perhaps "
+							  "a proxy.",
+							  reply, NULL, NULL);
 	switch (reply->status)
 	{
 		case 403:
@@ -178,6 +186,16 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 }
 
 bool
+vault_answered(const prov_http_reply *reply)
+{
+	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
+	bool		has_errors = prov_json_has(json, "errors");
+
+	prov_json_free(json);
+	return has_errors;
+}
+
+bool
 vault_says(const prov_http_reply *reply, const char *words)
 {
 	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
@@ -186,7 +204,7 @@ vault_says(const prov_http_reply *reply, const char *words)
 
 	for (int i = 0; i < 8 && !found; i++)
 	{
-		char		path[16];
+		char		path[24];
 
 		snprintf(path, sizeof(path), "errors.%d", i);
 		if (!prov_json_string(json, path, message, sizeof(message)))

@@ -274,7 +274,9 @@ take_login(vault *self, const prov_http_reply *reply, prov_failure *failure)
 static prov_category
 fail_login(const prov_http_reply *reply, prov_failure *failure)
 {
-	if (reply->status == 400 || reply->status == 401 || reply->status == 403)
+	if ((reply->status == 400 || reply->status == 401 ||
+		 reply->status == 403) &&
+		vault_answered(reply))
 		return prov_http_fail(failure, PROV_DENIED, "The login was refused.",
 							  reply, NULL, NULL);
 	if (reply->status == 404 || reply->status == 405)

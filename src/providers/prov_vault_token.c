@@ -20,6 +20,12 @@
 /* A renewal that failed is tried again after this. */
 #define RENEW_AGAIN_MS 10000
 
+/*
+ * A policy that denies is asked every few seconds.  Each login is a lease in
+ * the server, and may be one of the few uses that a secret id has.
+ */
+#define BELIEVE_MS 60000
+
 /* While nobody has asked for anything, no more time than this is taken. */
 #define IDLE_CALL_MS 1000
 
@@ -181,6 +187,8 @@ vault_token_refused(vault *self)
 		return false;
 	if (self->login.method != VAULT_TOKEN)
 	{
+		if (prov_clock_ms() < self->refused_until_ms)
+			return false;
 		envl_wipe(&self->token, sizeof(self->token));
 		return true;
 	}
@@ -189,6 +197,12 @@ vault_token_refused(vault *self)
 		strcmp(before, self->token.text) != 0;
 	envl_wipe(before, sizeof(before));
 	return changed;
+}
+
+void
+vault_token_refused_again(vault *self)
+{
+	self->refused_until_ms = prov_clock_ms() + BELIEVE_MS;
 }
 
 int64_t

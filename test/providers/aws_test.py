@@ -447,7 +447,7 @@ for want, status, code in (
         ("denied", 400, "AccessDeniedException"),
         ("denied", 400, "ExpiredTokenException"),
         ("disabled", 400, "DisabledException"),
-        ("disabled", 400, "KMSInvalidStateException"),
+        ("unavailable", 400, "KMSInvalidStateException"),
         ("integrity", 400, "InvalidCiphertextException"),
         ("integrity", 400, "IncorrectKeyException"),
         ("not_found", 400, "NotFoundException"),

@@ -255,6 +255,17 @@ for error, verb, want in (
 double.mistakes[:] = [Refused(429, "Throttled"), Refused(503, "Busy")]
 with Program(URI, ENV) as program:
     TAP.equal(program.unseal(sealed).word, "ok", "what passes is tried again")
+for kid, want in ((f"app/{'0' * 32}", "integrity"),
+                  (f"other/{NEWEST}", "unavailable"),
+                  ("", "unavailable")):
+    double.claimed_kid = f"{double.url}/keys/{kid}"
+    with Program(URI, ENV) as program:
+        TAP.equal(program.unseal(sealed).word, want,
+                  f"opened by another key, \"{kid[:5]}\": {want}")
+    with Program(URI.replace("/app", "/app/" + NEWEST), ENV) as program:
+        TAP.equal(program.seal().word, "unavailable",
+                  "nor does another version seal for the one that is named")
+double.claimed_kid = None
 double.add_key("pgenvelope")
 works(clouds.documented_uri("## 14. azurekv: Azure Key Vault and Managed HSM")
       .replace("pgenvelope.vault.azure.net", double.host)

@@ -495,6 +495,16 @@ for (
 }
 $double->behave();
 
+# Double: nor is one that goes while there are others.
+$double->behave('C_GetTokenInfo lost one');
+is(($helper->unseal($sealed))[0], 'unavailable', 'double, token lost');
+fails(double_uri('token=one;object=life'),
+	'unavailable', qr/does not have the token now/,
+	'double, token lost by a slot before it was found');
+$double->behave();
+is_deeply([ $helper->unseal($sealed) ],
+	[ 'ok', $plaintext ], 'double, token found again');
+
 # Double: no token at all is no reason to believe that it has gone for good.
 $helper->finish;
 $double->behave('C_GetSlotList none');

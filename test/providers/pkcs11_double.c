@@ -11,6 +11,7 @@
  *		C_Login 0x30				returns that, without calling
  *		C_Login once 0x30			the same, for one call only
  *		C_GetTokenInfo flags 0x20000	sets these flags as well
+ *		C_GetTokenInfo lost one		the token of that label is not there
  *		C_GetMechanismInfo hide 0x1087	does not have that mechanism
  *		C_GetAttributeValue no 0x106	has that attribute as false
  *		C_GetSlotList none			has no token
@@ -183,6 +184,9 @@ double_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 	action = action_of("C_GetTokenInfo");
 	if (strncmp(action, "flags ", 6) == 0)
 		info->flags |= strtoul(action + 6, NULL, 16);
+	if (strncmp(action, "lost ", 5) == 0 &&
+		memcmp(info->label, action + 5, strlen(action + 5)) == 0)
+		return CKR_TOKEN_NOT_PRESENT;
 	return error;
 }
 

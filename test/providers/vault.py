@@ -482,7 +482,9 @@ fails(uri(host="127.0.0.1"), ENV, "misconfigured",
       "another host name than the certificate's",
       "certificate is not trusted")
 fails(uri(ca="/nonexistent.pem"), ENV, "misconfigured", "no CA file",
-      "certificate file")
+      "trusted certificates cannot be read")
+fails(uri(ca=write("loose.pem", open(CA[0]).read(), 0o666)), ENV,
+      "misconfigured", "a CA file that all can write", "written by others")
 fails(uri(ca=write("no-ca.pem", "rubbish")), ENV, "misconfigured",
       "a CA file that is none", "certificate file")
 fails(uri(ca="ca.pem"), ENV, "misconfigured", "a relative path", "absolute")
@@ -618,7 +620,9 @@ FAULTS = (
     (reply("", "307 Temporary Redirect",
            "Location: http://127.0.0.1:1/\\r\\n"), "misconfigured"),
     (reply("", "400 Bad Request"), "misconfigured"),
-    (reply("<html>", "404 Not Found"), "not_found"),
+    (reply("<html>", "403 Forbidden"), "unavailable"),
+    (reply("<html>", "404 Not Found"), "unavailable"),
+    (reply('{"errors":[]}', "404 Not Found"), "not_found"),
     (reply("", "412 Precondition Failed"), "unavailable"),
     (reply("", "418 Teapot"), "misconfigured"),
     (reply("", "429 Too Many Requests", "Retry-After: 3600\\r\\n"),

@@ -22,5 +22,6 @@ extern void answering_stop(pid_t pid);
 
 #define REPLY(status, headers, body) \
 	"HTTP/1.1 " status "\r\nConnection: close\r\n" headers "\r\n" body
+#define BAD(status) REPLY(status " No", "", "")
 
 #endif							/* ANSWERING_H */

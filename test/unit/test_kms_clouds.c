@@ -165,6 +165,7 @@ test_azure(void)
 		"azurekv://v.vault.azure.net/keys/a?algorithm=RSA1_5",
 		"azurekv://v.vault.azure.net/keys/a?client-secret=sesame",
 	};
+	char		longest[400];
 
 	azure_is("azurekv://v.vault.azure.net/keys/app",
 			 "https://v.vault.azure.net", "RSA-OAEP-256",
@@ -186,6 +187,11 @@ test_azure(void)
 			 "https://login.test");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is_refused(&prov_azure_service, bad[i]);
+
+	/* What is cut would be another host, which gets a secret. */
+	snprintf(longest, sizeof(longest),
+			 "azurekv://v.vault.azure.net/keys/a?authority=https://%0250d", 0);
+	is_refused(&prov_azure_service, longest);
 }
 
 int

@@ -108,7 +108,6 @@ test_urls(void)
 #define GOOD REPLY("200 OK", "", "body")
 #define PATIENT "timeout=5000"
 #define SHORT "timeout=300"
-#define BAD(status) REPLY(status " No", "", "")
 
 static prov_category
 classify_teapot(const prov_http_reply *got)
@@ -305,6 +304,38 @@ test_headers(void)
 	}
 }
 
+/* Whoever can write the certificates that are trusted can be the service. */
+static void
+test_files(void)
+{
+	static const struct
+	{
+		mode_t		mode;
+		prov_category category;
+		const char *reason;
+		const char *name;
+	} cases[] = {
+		{0644, PROV_UNAVAILABLE, "connections", "trusted certificates"},
+		{0664, PROV_MISCONFIGURED, "written by others", "a group's"},
+		{0646, PROV_MISCONFIGURED, "written by others", "everybody's"},
+	};
+	char		settings[600];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		snprintf(settings, sizeof(settings), SHORT "&ca-file=%s",
+				 scratch_file("ca.pem", "x", cases[i].mode));
+		open_http(settings);
+		is_category(call("https://127.0.0.1:1/", false), cases[i].category,
+					cases[i].name);
+		is_failure(&failure, cases[i].category, cases[i].reason,
+				   cases[i].name);
+	}
+	open_http(SHORT "&ca-file=/nonexistent");
+	is_category(call("https://127.0.0.1:1/", false), PROV_MISCONFIGURED,
+				"none");
+}
+
 /* Credentials come from a metadata service, over plain http. */
 static void
 test_credentials(void)
@@ -375,6 +406,7 @@ main(void)
 	test_wishes();
 	test_limits();
 	test_headers();
+	test_files();
 	test_credentials();
 	test_slow_names();
 	test_meanings();

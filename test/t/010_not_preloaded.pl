@@ -260,7 +260,7 @@ is( $node->safe_psql(
 my $right = $node->safe_psql('postgres', 'SHOW pgenvelope.providers');
 my %wrong = (
 	'no list' => 'rubbish',
-	'an unknown scheme' => 'main=vault://somewhere',
+	'an unknown scheme' => 'main=other://somewhere',
 	'no absolute path' => 'main=file://root.key',
 	'a name twice' => "main=file://$key_file, main=file://$key_file");
 

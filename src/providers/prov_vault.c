@@ -107,7 +107,7 @@ fill_in(const prov_uri *uri, vault *self, prov_failure *failure)
 	prov_http_defaults defaults = {from_environment("CACERT"),
 								   from_environment("CLIENT_CERT"),
 								   from_environment("CLIENT_KEY")};
-	const char *namespace = prov_uri_word(uri, "namespace");
+	const char *name_space = prov_uri_word(uri, "namespace");
 	bool		tls = strcmp(uri->scheme, "vault") == 0;
 	prov_category category;
 
@@ -127,12 +127,12 @@ fill_in(const prov_uri *uri, vault *self, prov_failure *failure)
 	if (uri->host[0] == '\0')
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI has no host.", NULL);
-	if (namespace == NULL)
-	namespace = from_environment("NAMESPACE");
-	if (namespace != NULL &&
-		(!is_segments(namespace) ||
+	if (name_space == NULL)
+		name_space = from_environment("NAMESPACE");
+	if (name_space != NULL &&
+		(!is_segments(name_space) ||
 		 snprintf(self->namespace, sizeof(self->namespace), "%s",
-				  namespace) >= (int) sizeof(self->namespace)))
+				  name_space) >= (int) sizeof(self->namespace)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The namespace is not a path.", NULL);
 

@@ -10,7 +10,8 @@
  * A version of a key opens only what it has sealed itself, so it is kept with
  * it.  The sealed bytes are "azurekv:v1:ALGORITHM:VERSION:" and the wrapped
  * bytes in base64url.  That may come from somebody who can write the catalog,
- * who gains nothing by it: the key's name is the URI's.
+ * who gains nothing by it: the key's name is the URI's, and where that is an
+ * AES key, an RSA version that it had before opens nothing.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -306,6 +307,12 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 		!prov_cloud_read_sealed(sealed, prefix, ENVL_BASE64_URL, wrapped,
 								&len))
 		return prov_cloud_not_ours(failure);
+	if (strcmp(azure->algorithm, AES_WRAP) == 0 &&
+		strcmp(algorithm, AES_WRAP) != 0)
+		return prov_fail(failure, PROV_INTEGRITY,
+						 "The key was sealed by RSA, as anyone may who has a "
+						 "public key; the root key is an AES key.",
+						 NULL);
 	prov_http_begin(azure->http);
 	prov_json_begin(&writer, request, sizeof(request));
 	prov_json_put(&writer, "alg", algorithm);

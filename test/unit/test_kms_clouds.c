@@ -7,6 +7,7 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kms_services.h"
@@ -194,11 +195,38 @@ test_azure(void)
 	is_refused(&prov_azure_service, longest);
 }
 
+/*
+ * A version of the key may be an RSA key, from before it was an AES key.  Who
+ * has its public key could bring a KEK of his own.
+ */
+static void
+test_downgrade(void)
+{
+	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN];
+	void	   *state = open_uri(&prov_azure_service,
+								 "azurekv://h.managedhsm.azure.net/keys/k?"
+								 "timeout=200");
+
+	setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1", 1);
+	is_category(prov_azure_service.unseal(
+					state, "0123456789ab/1",
+					ENVL_LITERAL("azurekv:v1:RSA-OAEP-256:0123:QUJD"),
+					plaintext, &failure),
+				PROV_INTEGRITY, "azurekv: RSA where the root key is AES");
+	is_category(prov_azure_service.unseal(
+					state, "0123456789ab/1",
+					ENVL_LITERAL("azurekv:v1:A256KW:0123:QUJD"), plaintext,
+					&failure),
+				PROV_UNAVAILABLE, "azurekv: and AES is asked for");
+	prov_azure_service.close(state);
+}
+
 int
 main(void)
 {
 	test_aws();
 	test_gcp();
 	test_azure();
+	test_downgrade();
 	return done_testing();
 }

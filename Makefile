@@ -84,6 +84,9 @@ PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 BIND_NOW = -Wl,-z,now
 SHLIB_LINK = $(SANITIZE) -lcrypto $(BIND_NOW) \
 	-Wl,--version-script=src/pgenvelope.map
+
+# Not every compiler and linker does so by itself.
+PROGRAM_LINK = -pie -Wl,-z,relro -Wl,-z,noexecstack $(BIND_NOW)
 EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms pgenvelope-pkcs11 src/*/*.d \
 	results output_iso regression.diffs regression.out
 
@@ -164,7 +167,7 @@ pgenvelope-kms: $(KMS_OBJS) $(SERVE_OBJS) $(HELPER_BASE)
 		echo "The headers of libcurl and jansson were not found." >&2; \
 		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \
 		exit 1; }
-	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(KMS_LIBS) -lcrypto $(BIND_NOW)
+	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(KMS_LIBS) -lcrypto $(PROGRAM_LINK)
 
 pgenvelope-pkcs11: $(PKCS11_OBJS) $(SERVE_OBJS) $(HELPER_BASE) \
 		src/providers/prov_process.o
@@ -172,7 +175,7 @@ pgenvelope-pkcs11: $(PKCS11_OBJS) $(SERVE_OBJS) $(HELPER_BASE) \
 		echo "The headers of p11-kit were not found." >&2; \
 		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \
 		exit 1; }
-	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(PKCS11_LIBS) -lcrypto $(BIND_NOW)
+	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(PKCS11_LIBS) -lcrypto $(PROGRAM_LINK)
 
 -include $(OBJS:.o=.d) $(HELPER_OBJS:.o=.d)
 include test/test.mk

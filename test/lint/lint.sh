@@ -110,7 +110,7 @@ check_layering() {
 
 # What the library shows, and what the core needs and keeps.
 check_symbols() {
-    local object found=0 names
+    local object found=0 names wanted
     make -s --no-print-directory all >/dev/null || return 1
     names=$(nm -D --defined-only pgenvelope.so | awk '{print $3}' |
         grep -vE '^(Pg_magic_func|_PG_init|pgenvelope_[a-z0-9_]+|pg_finfo_pgenvelope_[a-z0-9_]+)$')
@@ -124,6 +124,15 @@ check_symbols() {
         echo "pgenvelope.so needs:" "$names"
         found=1
     fi
+    for object in $(made HELPERS); do
+        names=$(readelf -dlW "$object")
+        for wanted in 'Flags:.* NOW.* PIE' 'GNU_RELRO' \
+                'GNU_STACK .* RW  '; do
+            grep -q "$wanted" <<<"$names" && continue
+            echo "$object is linked without $wanted"
+            found=1
+        done
+    done
     for object in "${core_objects[@]}"; do
         names=$(nm --undefined-only "$object" | awk '{print $2}' | grep -E \
             '^_*(malloc|calloc|realloc|free|strdup|f?open.*|f?printf(_chk)?|puts|f(read|write|gets|puts)|read|write|getenv|secure_getenv|time|clock.*|gettimeofday|localtime.*|gmtime.*|rand(om)?|getpid|abort|exit|setlocale|errno_location)$')

@@ -36,7 +36,6 @@
 static prov_category aws_open(const prov_uri *uri, void **state,
 							  prov_failure *failure);
 static prov_category take_arn(prov_aws *aws, prov_failure *failure);
-static bool is_word(envl_view part, size_t longest);
 static prov_category aws_seal(void *state, const char *key,
 							  const uint8_t *plaintext, prov_sealed *sealed,
 							  prov_failure *failure);
@@ -119,15 +118,16 @@ take_arn(prov_aws *aws, prov_failure *failure)
 			count++;
 		if (count == 6 && rest.data == NULL &&
 			envl_view_equal(parts[0], ENVL_LITERAL("arn")) &&
-			is_word(parts[1], sizeof(aws->partition) - 1) &&
+			prov_cloud_is_word(parts[1], sizeof(aws->partition) - 1) &&
 			envl_view_equal(parts[2], ENVL_LITERAL("kms")) &&
-			is_word(parts[3], sizeof(aws->region) - 1) &&
-			is_word(parts[4], 12) && parts[5].len > 4 &&
+			prov_cloud_is_word(parts[3], sizeof(aws->region) - 1) &&
+			prov_cloud_is_word(parts[4], 12) && parts[5].len > 4 &&
 			memcmp(parts[5].data, "key/", 4) == 0)
 		{
 			id = (const char *) parts[5].data + 4;
-			if (is_word((envl_view) {(const uint8_t *) id, strlen(id)},
-						PROV_ROOT_KEY_MAX - 1))
+			if (prov_cloud_is_word((envl_view) {(const uint8_t *) id,
+											   strlen(id)},
+								   PROV_ROOT_KEY_MAX - 1))
 			{
 				aws->key_id = id;
 				prov_cloud_copy(parts[1], aws->partition);
@@ -141,23 +141,6 @@ take_arn(prov_aws *aws, prov_failure *failure)
 					 "arn:aws:kms:REGION:ACCOUNT:key/ID; an alias, which can "
 					 "be pointed at another key, is refused.",
 					 NULL);
-}
-
-/* 1 to longest letters, digits and hyphens: nothing that moves a host. */
-static bool
-is_word(envl_view part, size_t longest)
-{
-	if (part.len == 0 || part.len > longest)
-		return false;
-	for (size_t i = 0; i < part.len; i++)
-	{
-		uint8_t		c = part.data[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			  (c >= '0' && c <= '9') || c == '-'))
-			return false;
-	}
-	return true;
 }
 
 static void

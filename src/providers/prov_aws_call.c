@@ -34,14 +34,12 @@ static prov_category fail_reply(prov_failure *failure,
 enum
 {
 	HEADER_ERROR,
-	HEADER_REQUEST,
-	HEADER_DATE
+	HEADER_REQUEST
 };
 
 static const char *const wanted_headers[] = {
 	[HEADER_ERROR] = "x-amzn-ErrorType",
 	[HEADER_REQUEST] = "x-amzn-RequestId",
-	[HEADER_DATE] = "Date",
 	NULL,
 };
 

@@ -117,8 +117,9 @@ take_key(prov_azure *azure, prov_failure *failure)
 		count++;
 	if (azure->uri.host[0] == '\0' || rest.data != NULL || count < 3 ||
 		parts[0].len > 0 || !envl_view_equal(parts[1], ENVL_LITERAL("keys")) ||
-		!prov_azure_is_word(parts[2], sizeof(azure->name)) ||
-		(count == 4 && !prov_azure_is_word(parts[3], sizeof(azure->version))))
+		!prov_cloud_is_word(parts[2], sizeof(azure->name) - 1) ||
+		(count == 4 &&
+		 !prov_cloud_is_word(parts[3], sizeof(azure->version) - 1)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The URI of an Azure key is azurekv://HOST/keys/NAME "
 						 "or azurekv://HOST/keys/NAME/VERSION.",
@@ -210,22 +211,6 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 		snprintf(azure->resource, sizeof(azure->resource), "https://%s",
 				 clouds[found].domain);
 	return PROV_OK;
-}
-
-bool
-prov_azure_is_word(envl_view part, size_t size)
-{
-	if (part.len == 0 || part.len >= size)
-		return false;
-	for (size_t i = 0; i < part.len; i++)
-	{
-		uint8_t		c = part.data[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			  (c >= '0' && c <= '9') || c == '-'))
-			return false;
-	}
-	return true;
 }
 
 static void
@@ -357,7 +342,7 @@ read_prefix(envl_view sealed, char *prefix, char *algorithm, char *version)
 		!prov_uri_next_part(&rest, ':', &parts[1]) ||
 		!(envl_view_equal(parts[0], ENVL_LITERAL(RSA_OAEP)) ||
 		  envl_view_equal(parts[0], ENVL_LITERAL(AES_WRAP))) ||
-		!prov_azure_is_word(parts[1], PROV_AZURE_VERSION_SIZE))
+		!prov_cloud_is_word(parts[1], PROV_AZURE_VERSION_SIZE - 1))
 		return false;
 	prov_cloud_copy(parts[0], algorithm);
 	prov_cloud_copy(parts[1], version);

@@ -59,7 +59,4 @@ extern void prov_azure_end(prov_azure_answer *answer);
 extern prov_category prov_azure_rubbish(prov_failure *failure,
 										const prov_http_reply *reply);
 
-/* Letters, digits and hyphens, with room for a NUL in size. */
-extern bool prov_azure_is_word(envl_view part, size_t size);
-
 #endif							/* PROV_AZURE_H */

@@ -93,7 +93,7 @@ version_of(const prov_azure *azure, const char *kid, char *version)
 		return false;
 	view.data = (const uint8_t *) path + len + 1;
 	view.len = strlen(path + len + 1);
-	if (!prov_azure_is_word(view, PROV_AZURE_VERSION_SIZE))
+	if (!prov_cloud_is_word(view, PROV_AZURE_VERSION_SIZE - 1))
 		return false;
 	prov_cloud_copy(view, version);
 	return true;

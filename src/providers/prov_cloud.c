@@ -96,6 +96,22 @@ prov_cloud_end_part(prov_http *http, const prov_cloud_part *part)
 	prov_http_begin_for(http, left_ms > 0 ? left_ms : 0);
 }
 
+bool
+prov_cloud_is_word(envl_view part, size_t longest)
+{
+	if (part.len == 0 || part.len > longest)
+		return false;
+	for (size_t i = 0; i < part.len; i++)
+	{
+		uint8_t		c = part.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			  (c >= '0' && c <= '9') || c == '-'))
+			return false;
+	}
+	return true;
+}
+
 void
 prov_cloud_copy(envl_view text, char *out)
 {

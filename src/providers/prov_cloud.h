@@ -66,6 +66,9 @@ typedef struct prov_cloud_part
 extern void prov_cloud_begin_part(prov_http *http, prov_cloud_part *part);
 extern void prov_cloud_end_part(prov_http *http, const prov_cloud_part *part);
 
+/* 1 to longest letters, digits and hyphens: nothing that moves a host. */
+extern bool prov_cloud_is_word(envl_view part, size_t longest);
+
 /* Copies what is known to fit, with a NUL. */
 extern void prov_cloud_copy(envl_view text, char *out);
 

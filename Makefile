@@ -52,6 +52,10 @@ PKCS11_LIBS = -ldl
 HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
 HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, prov_root.o prov_uri.o)
 
+# The install script, by subject: each part may use what is before it.
+SQL_PARTS = $(addprefix sql/, \
+	pgenvelope.sql rights.sql session.sql approval.sql audit.sql limits.sql \
+	statistics.sql lint.sql)
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
 DATA = $(wildcard sql/pgenvelope--*--*.sql)
 
@@ -138,8 +142,8 @@ $(CORE_OBJS) $(PROVIDER_OBJS) $(HELPER_OBJS): %.o: %.c Makefile
 $(SERVER_OBJS): Makefile pgenvelope.control
 pgenvelope.so: src/pgenvelope.map
 
-sql/pgenvelope--$(EXTVERSION).sql: sql/pgenvelope.sql pgenvelope.control
-	cp $< $@
+sql/pgenvelope--$(EXTVERSION).sql: $(SQL_PARTS) pgenvelope.control
+	cat $(SQL_PARTS) >$@
 
 all: $(HELPERS)
 install: install-helpers

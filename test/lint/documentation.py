@@ -6,6 +6,7 @@ is in docs/reference.md, and every SQL object has a COMMENT ON.  The plumbing
 of the type (in, out, operators' functions) needs the comment only.
 """
 
+import glob
 import re
 import sys
 
@@ -19,7 +20,9 @@ def read(path):
 
 
 def main():
-    sql = re.sub(r"^\s*--.*$", "", read("sql/pgenvelope.sql"), flags=re.M)
+    parts = "".join(read(name) for name in sorted(glob.glob("sql/*.sql"))
+                    if not name.startswith("sql/pgenvelope--"))
+    sql = re.sub(r"^\s*--.*$", "", parts, flags=re.M)
     guc = read("src/server/pge_guc.c")
     reference = read("docs/reference.md")
     bad = []
@@ -48,7 +51,7 @@ def main():
 
     def want_comment(kind, pattern, name):
         if not re.search(rf"COMMENT ON {kind}\s+{pattern}", sql):
-            bad.append(f"sql/pgenvelope.sql has no COMMENT ON {kind} {name}")
+            bad.append(f"sql/ has no COMMENT ON {kind} {name}")
 
     for name, count in ((name, len(re.findall(
             rf"CREATE (?:OR REPLACE )?FUNCTION\s+{SCHEMA}{name}\s*\(", sql)))

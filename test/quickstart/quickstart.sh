@@ -139,7 +139,7 @@ CONF
 # What the loaded data depend on, to know whether to load again.
 fingerprint() {
     {
-        cat sql/pgenvelope.sql test/quickstart/load.py
+        cat sql/pgenvelope--*.sql test/quickstart/load.py
         if [ -n "$data_file" ]; then cat -- "$data_file"; else
             cat test/quickstart/customers.py
         fi

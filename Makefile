@@ -53,9 +53,9 @@ HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
 HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, prov_root.o prov_uri.o)
 
 # The install script, by subject: each part may use what is before it.
-SQL_PARTS = $(addprefix sql/, \
-	pgenvelope.sql rights.sql session.sql approval.sql audit.sql limits.sql \
-	statistics.sql lint.sql)
+SQL_PARTS = sql/pgenvelope.sql $(addprefix sql/parts/, \
+	rights.sql session.sql approval.sql audit.sql limits.sql statistics.sql \
+	lint.sql)
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
 DATA = $(wildcard sql/pgenvelope--*--*.sql)
 

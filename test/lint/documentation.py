@@ -20,8 +20,8 @@ def read(path):
 
 
 def main():
-    parts = "".join(read(name) for name in sorted(glob.glob("sql/*.sql"))
-                    if not name.startswith("sql/pgenvelope--"))
+    parts = "".join(read(name) for name in
+                    ["sql/pgenvelope.sql", *sorted(glob.glob("sql/parts/*"))])
     sql = re.sub(r"^\s*--.*$", "", parts, flags=re.M)
     guc = read("src/server/pge_guc.c")
     reference = read("docs/reference.md")

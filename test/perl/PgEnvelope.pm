@@ -104,6 +104,9 @@ autovacuum = off
 log_statement = none
 log_replication_commands = off
 END
+	# Or a standby that starts late finds its WAL recycled.
+	$node->append_conf('postgresql.conf', "wal_keep_size = 1GB\n")
+	  if $options{init} && $options{init}{allows_streaming};
 	$node->append_conf('postgresql.conf', <<"END")
 shared_preload_libraries = 'pgenvelope'
 pgenvelope.providers = '$providers'

@@ -31,7 +31,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 LOG = "build/log"
 PYTHON = "/usr/bin/python3"      # Debian's own, which has Debian's packages
-JOBS = min(os.cpu_count() or 1, 4)
+JOBS = min(os.cpu_count() or 1, 4)   # of programs that compute
 SHOWN_LINES = 60            # of a failed program's log
 
 TAP_LINE = re.compile(
@@ -423,7 +423,8 @@ def tap_tests():
     files = sorted(path for pattern in wanted for path in glob.glob(pattern))
     if not files:
         out.failed.append("there is no " + " ".join(wanted))
-    with concurrent.futures.ThreadPoolExecutor(min(JOBS, 2)) as pool:
+    # They wait for their servers more than they compute.
+    with concurrent.futures.ThreadPoolExecutor(2 * JOBS) as pool:
         waiting = []
         for path in files:
             name = os.path.basename(path)

@@ -54,6 +54,17 @@
 #define pge_reserve_prefix(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* 18 took from a run of the executor what said that there is one only. */
+#if PG_VERSION_NUM >= 180000
+#define PGE_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count
+#define PGE_RUN_ARGUMENTS query, direction, count
+#else
+#define PGE_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool once
+#define PGE_RUN_ARGUMENTS query, direction, count, once
+#endif
+
 /* 16 replaced the ownership checks of each catalog by one. */
 static inline bool
 pge_owns_relation(Oid relation, Oid role)

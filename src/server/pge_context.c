@@ -18,6 +18,8 @@
 #include "pge_compat.h"
 #include "pge_context.h"
 #include "pge_encoding.h"
+#include "pge_subject.h"
+#include "pge_use.h"
 
 /* Contexts remembered, and the longest jsonb that is. */
 #define REMEMBERED 8
@@ -39,9 +41,12 @@ typedef struct BoundContext
 	uint64		epoch;			/* as of this catalog epoch */
 	size_t		canonical_len;
 	size_t		base64_len;
+	uint64		subject_epoch;	/* as of which this is what the audit shows */
+	size_t		subject_len;
 	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
 	uint8		canonical[ENVL_CONTEXT_MAX];
 	char		base64[ENVL_CONTEXT_BASE64_MAX];
+	char		subject[PGE_SUBJECT_MAX];
 } BoundContext;
 
 static BoundContext *remembered;	/* REMEMBERED of them, and one for those
@@ -313,6 +318,9 @@ encode(BoundContext *bound, envl_member *members, size_t count,
 												&bound->canonical_len,
 												spelled)) &&
 		check_policy(key, spelled, count, problem);
+	if (good)
+		bound->subject_len = pge_subject_write(spelled, count,
+											   bound->subject);
 	if (spelled != few)
 		pfree(spelled);
 	if (!good)
@@ -323,6 +331,7 @@ encode(BoundContext *bound, envl_member *members, size_t count,
 	envl_base64_encode(ENVL_BASE64_URL, canonical, bound->base64);
 	bound->key = key;
 	bound->epoch = pge_catalog_epoch;
+	bound->subject_epoch = pge_subject_epoch;
 	return true;
 }
 
@@ -351,6 +360,7 @@ finish(const BoundContext *bound, envl_bound_context *context)
 	context->canonical = (envl_view) {bound->canonical, bound->canonical_len};
 	context->base64 = (envl_view) {(const uint8 *) bound->base64,
 								  bound->base64_len};
+	pge_use_subject(bound->subject, bound->subject_len);
 	return true;
 }
 
@@ -360,6 +370,7 @@ matches(const BoundContext *bound, const PgeKey *key, const uint8 *jsonb,
 {
 	return bound->jsonb_len == len && bound->key == key &&
 		bound->epoch == pge_catalog_epoch &&
+		bound->subject_epoch == pge_subject_epoch &&
 		memcmp(bound->jsonb, jsonb, len) == 0;
 }
 

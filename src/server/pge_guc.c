@@ -12,8 +12,10 @@
 #include "utils/guc.h"
 
 #include "../core/envl_value.h"
+#include "pge_audit.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_subject.h"
 
 char	   *pge_providers;
 char	   *pge_key_provider;
@@ -42,6 +44,17 @@ int			pge_rewrap_max_failures;
 bool		pge_rewrap_log_batches;
 int			pge_proof_max_age;
 int			pge_destroy_after;
+int			pge_audit;
+char	   *pge_audit_context;
+char	   *pge_trace_id;
+
+static const struct config_enum_entry audit_levels[] = {
+	{"off", PGE_AUDIT_OFF, false},
+	{"admin", PGE_AUDIT_ADMIN, false},
+	{"failures", PGE_AUDIT_FAILURES, false},
+	{"decrypts", PGE_AUDIT_DECRYPTS, false},
+	{"all", PGE_AUDIT_ALL, false},
+	{NULL, 0, false}};
 
 /*
  * Refuses a list with an entry that is not understood or a name given twice:
@@ -123,6 +136,24 @@ pge_default_provider(const char *database, char *name)
 			return true;
 		}
 	}
+	return false;
+}
+
+/* It goes into every line of the audit, and to whatever reads those. */
+static bool
+check_trace_id(char **newval, void **extra, GucSource source)
+{
+	size_t		len = strlen(*newval);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if ((*newval)[i] < 0x20 || (*newval)[i] > 0x7e)
+			len = PGE_TRACE_ID_MAX + 1;
+	}
+	if (len <= PGE_TRACE_ID_MAX)
+		return true;
+	GUC_check_errdetail("It is printable ASCII of at most %d bytes.",
+						PGE_TRACE_ID_MAX);
 	return false;
 }
 
@@ -268,6 +299,27 @@ define_brake_settings(void)
 							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
+/* Settings that say what is told of the use of keys. */
+static void
+define_audit_settings(void)
+{
+	DefineCustomEnumVariable("pgenvelope.audit",
+							 "Sets what is audited: off, admin, failures, decrypts or all.",
+							 "Each includes those before it.", &pge_audit,
+							 PGE_AUDIT_ADMIN, audit_levels, PGC_SUSET, 0,
+							 NULL, pge_assign_audit, NULL);
+	DefineCustomStringVariable("pgenvelope.audit_context",
+							   "Lists the members of encryption contexts that the audit shows, separated by commas.",
+							   NULL, &pge_audit_context, "tenant", PGC_SUSET,
+							   0, pge_check_audit_context,
+							   pge_assign_audit_context, NULL);
+	DefineCustomStringVariable("pgenvelope.trace_id",
+							   "Names what the session is working on, for the audit.",
+							   "It is printable ASCII of at most 128 bytes.",
+							   &pge_trace_id, "", PGC_USERSET, 0,
+							   check_trace_id, NULL, NULL);
+}
+
 void
 pge_guc_init(void)
 {
@@ -275,5 +327,6 @@ pge_guc_init(void)
 	define_value_settings();
 	define_rewrap_settings();
 	define_brake_settings();
+	define_audit_settings();
 	pge_reserve_prefix("pgenvelope");
 }

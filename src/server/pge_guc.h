@@ -13,6 +13,9 @@
 /* The most that pgenvelope.rewrap_workers can say. */
 #define PGE_REWRAP_WORKERS_MAX 32
 
+/* The longest pgenvelope.trace_id. */
+#define PGE_TRACE_ID_MAX 128
+
 /* Configuration file only. */
 extern char *pge_providers;
 extern char *pge_key_provider;
@@ -40,9 +43,12 @@ extern int	pge_rewrap_max_failures;
 extern bool pge_rewrap_log_batches;
 extern int	pge_proof_max_age;	/* seconds */
 extern int	pge_destroy_after;	/* seconds */
+extern int	pge_audit;			/* PgeAuditLevel, pge_audit.h */
+extern char *pge_audit_context;
 
 /* Anybody. */
 extern char *pge_default_key;
+extern char *pge_trace_id;
 extern int	pge_padding;		/* bytes, 0 for none */
 extern int	pge_key_timeout;	/* milliseconds */
 

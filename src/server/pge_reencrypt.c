@@ -17,6 +17,7 @@
 
 #include "pge_compat.h"
 #include "pge_reencrypt.h"
+#include "pge_use.h"
 #include "pge_value.h"
 
 #define FUNCTION "env_rewrap_context"
@@ -140,6 +141,19 @@ seal_opened(PgeKeyVersion *target, PgeOpened *opened,
 	return sealed;
 }
 
+/* Opens a value of a job's in the context of its row. */
+static bool
+open_value(const envl_envelope *envelope, envl_member *members, size_t count,
+		   envl_bound_context *bound, PgeOpened *opened, PgeProblem *problem)
+{
+	PgeKeyVersion *source = pge_version_of(envelope, 0, NULL, problem);
+
+	return source != NULL &&
+		pge_context_bind_members(members, count, source->key, bound,
+								 problem) &&
+		pge_open_with(source, envelope, bound, opened, problem);
+}
+
 struct varlena *
 pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 			  HeapTuple row, Datum value, PgeProblem *problem)
@@ -149,7 +163,6 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	envl_bound_context bound;
 	envl_envelope envelope;
 	envl_status status;
-	PgeKeyVersion *source;
 	PgeKeyVersion *target;
 	PgeOpened	opened;
 
@@ -165,11 +178,13 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	target = pge_rewrap_target(rewrap, problem);
 	if (target == NULL)
 		return NULL;
-	source = pge_version_of(&envelope, 0, NULL, problem);
-	if (source == NULL ||
-		!pge_context_bind_members(members, context->count, source->key, &bound,
-								  problem) ||
-		!pge_open_with(source, &envelope, &bound, &opened, problem))
+	pge_use_begin(PGE_USE_REENCRYPT);
+	if (!open_value(&envelope, members, context->count, &bound, &opened,
+					problem))
+	{
+		pge_use_end(problem->outcome);
 		return NULL;
+	}
+	pge_use_end(PGE_OK);
 	return seal_opened(target, &opened, &bound, problem);
 }

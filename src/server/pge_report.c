@@ -10,6 +10,7 @@
 #include "mb/pg_wchar.h"
 
 #include "pge_report.h"
+#include "pge_use.h"
 
 /* Indexed by PgeOutcome. */
 static const struct
@@ -45,6 +46,7 @@ static const struct
 	[PGE_NOT_READY] = {"not_ready", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE},
 	[PGE_ROW_REFUSED] = {"row_refused",
 						 ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION},
+	[PGE_INTERRUPTED] = {"interrupted", ERRCODE_QUERY_CANCELED},
 	[PGE_INTERNAL] = {"internal", ERRCODE_INTERNAL_ERROR},
 };
 
@@ -169,6 +171,8 @@ pge_problem_sqlstate(const PgeProblem *problem)
 void
 pge_raise(const PgeProblem *problem)
 {
+	pge_use_end(problem->outcome);
+
 	/* The statement, or the context's queries, may hold a plaintext. */
 	ereport(ERROR,
 			(errcode(outcomes[problem->outcome].sqlstate),

@@ -39,6 +39,8 @@ typedef enum PgeOutcome
 	PGE_LIMIT,					/* 54000 */
 	PGE_NOT_READY,				/* 55000: the library is not preloaded */
 	PGE_ROW_REFUSED,			/* 23000: a table would not take a row */
+	PGE_INTERRUPTED,			/* 57014: an error of PostgreSQL's own, such as
+								 * a cancel, ended it */
 	PGE_INTERNAL				/* XX000: libcrypto failed */
 } PgeOutcome;
 

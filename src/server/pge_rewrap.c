@@ -24,6 +24,7 @@
 
 #include "pge_kek.h"
 #include "pge_rewrap.h"
+#include "pge_use.h"
 #include "pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap);
@@ -336,11 +337,15 @@ pgenvelope_rewrap(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_preload();
+	pge_use_begin(PGE_USE_REWRAP);
 	pge_catalog_begin();
 	rewrap = requested(header);
 	if (!pge_rewrap_wanted(&rewrap, (const uint8 *) VARDATA_ANY(header),
 						   VARSIZE_ANY_EXHDR(header)))
+	{
+		pge_use_none();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	}
 	memcpy(item.old_prefix, VARDATA_ANY(header), PGE_WRAP_PREFIX);
 	if (!pge_rewrap_items(&rewrap, &item, 1, &problem))
 		pge_raise(&problem);
@@ -350,6 +355,7 @@ pgenvelope_rewrap(PG_FUNCTION_ARGS)
 					"data key of the value does not unwrap: the value was altered");
 		pge_raise(&problem);
 	}
+	pge_use_end(PGE_OK);
 	value = PG_GETARG_BYTEA_P_COPY(0);
 	memcpy(VARDATA(value), item.new_prefix, PGE_WRAP_PREFIX);
 	PG_RETURN_POINTER(value);

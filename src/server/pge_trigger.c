@@ -30,6 +30,7 @@
 #include "pge_compat.h"
 #include "pge_member.h"
 #include "pge_type.h"
+#include "pge_use.h"
 #include "pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_column);
@@ -169,6 +170,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 	else
 		plaintext = pge_column_text(&arguments->source, source);
 
+	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
 	version = pge_encrypting_version(arguments->key, &problem);
 	if (version == NULL ||
@@ -180,6 +182,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
 	if (value == NULL)
 		pge_raise(&problem);
+	pge_use_end(PGE_OK);
 
 	/* Nobody else checks what a trigger puts into a domain. */
 	if (OidIsValid(arguments->target_domain))

@@ -17,6 +17,7 @@
 #include "pge_encoding.h"
 #include "pge_guc.h"
 #include "pge_kek.h"
+#include "pge_use.h"
 #include "pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
@@ -44,10 +45,13 @@ writing_version(PgeKey *key, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
+	pge_use_key(key);
 	if (!pge_require_privilege(key, PGE_ENCRYPT, problem))
 		return NULL;
 	version = pge_key_writer(key);
-	if (version == NULL)
+	if (likely(version != NULL))
+		pge_use_version(key->key_id, (uint16) version->version);
+	else
 		pge_problem(problem, PGE_KEY_NOT_ALLOWED, NULL,
 					"key \"%s\" has no active version", key->name);
 	return version;
@@ -139,6 +143,7 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 	pge_require_preload();
 	if (given == NULL)
 		PG_RETURN_NULL();
+	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
 	version = pge_encrypting_version(name, &problem);
 	if (version == NULL ||
@@ -154,6 +159,7 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
 	if (value == NULL)
 		pge_raise(&problem);
+	pge_use_end(PGE_OK);
 	PG_RETURN_POINTER(value);
 }
 
@@ -180,6 +186,7 @@ pge_version_of(const envl_envelope *envelope, uint32 privilege,
 	PgeKey	   *key = pge_key_by_id(envelope->key_id);
 	PgeKeyVersion *version;
 
+	pge_use_version(envelope->key_id, envelope->key_version);
 	if (key == NULL)
 	{
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
@@ -189,6 +196,7 @@ pge_version_of(const envl_envelope *envelope, uint32 privilege,
 						   (unsigned long long) envelope->key_id);
 		return NULL;
 	}
+	pge_use_key(key);
 	if (privilege != 0 && !pge_require_privilege(key, privilege, problem))
 		return NULL;
 	if (expected != NULL)
@@ -286,12 +294,21 @@ refuse_maintenance(void)
 	if (likely(!InSecurityRestrictedOperation()) ||
 		pge_allow_maintenance_decrypt)
 		return;
+	pge_use_end(PGE_NOT_ENTITLED);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("cannot decrypt within a security-restricted operation"),
 			 errdetail("ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX would store the plaintext."),
 			 errhint("A superuser can set pgenvelope.allow_maintenance_decrypt."),
 			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* Nothing to open: no key was used. */
+static Datum
+no_value(FunctionCallInfo fcinfo)
+{
+	pge_use_none();
+	PG_RETURN_NULL();
 }
 
 /* Opens the first argument in the context of the second, or raises. */
@@ -318,9 +335,10 @@ decrypt_text(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_preload();
+	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
+		return no_value(fcinfo);
 	open_arguments(fcinfo, &opened);
 	if (!(opened.flags & ENVL_FLAG_TEXT))
 	{
@@ -335,6 +353,7 @@ decrypt_text(PG_FUNCTION_ARGS)
 		pge_opened_discard(&opened);
 		pge_raise(&problem);
 	}
+	pge_use_end(PGE_OK);
 	if (converted.data == utf8.data)
 		PG_RETURN_TEXT_P(opened.plaintext);
 	result = cstring_to_text_with_len((const char *) converted.data,
@@ -350,10 +369,12 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 	PgeOpened	opened;
 
 	pge_require_preload();
+	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
+		return no_value(fcinfo);
 	open_arguments(fcinfo, &opened);
+	pge_use_end(PGE_OK);
 	PG_RETURN_BYTEA_P(opened.plaintext);
 }
 
@@ -366,19 +387,22 @@ verify(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_preload();
+	pge_use_begin(PGE_USE_VERIFY);
 	refuse_maintenance();
 	if (value == NULL)
-		PG_RETURN_NULL();
+		return no_value(fcinfo);
 	pge_catalog_begin();
 	if (pge_open(value, context, NULL, &opened, &problem))
 	{
 		pge_opened_discard(&opened);
+		pge_use_end(PGE_OK);
 		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
 	}
 
 	/* Who may not decrypt is not told how a value would fare. */
 	if (problem.outcome == PGE_NOT_ENTITLED)
 		pge_raise(&problem);
+	pge_use_end(problem.outcome);
 	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
 }
 
@@ -387,8 +411,8 @@ verify(PG_FUNCTION_ARGS)
  * are jsonb datums, with the active version of the same key.
  */
 static Datum
-seal_anew(const struct varlena *value, const struct varlena *old_context,
-		  const struct varlena *new_context)
+seal_anew(PgeOperation operation, const struct varlena *value,
+		  const struct varlena *old_context, const struct varlena *new_context)
 {
 	PgeOpened	opened;
 	envl_bound_context bound;
@@ -397,9 +421,12 @@ seal_anew(const struct varlena *value, const struct varlena *old_context,
 	PgeProblem	problem;
 
 	pge_require_preload();
+	pge_use_begin(operation);
 	pge_catalog_begin();
 	if (!pge_open(value, old_context, NULL, &opened, &problem))
 		pge_raise(&problem);
+	pge_use_end(PGE_OK);
+	pge_use_begin(PGE_USE_ENCRYPT);
 	version = writing_version(opened.key, &problem);
 	if (version != NULL &&
 		pge_context_bind(new_context, version->key, &bound, &problem))
@@ -409,6 +436,7 @@ seal_anew(const struct varlena *value, const struct varlena *old_context,
 	pge_opened_discard(&opened);
 	if (sealed == NULL)
 		pge_raise(&problem);
+	pge_use_end(PGE_OK);
 	PG_RETURN_POINTER(sealed);
 }
 
@@ -419,7 +447,8 @@ reencrypt(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(varlena_argument(fcinfo, 0), context, context);
+	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
+					 context);
 }
 
 static Datum
@@ -427,8 +456,8 @@ rebind(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(varlena_argument(fcinfo, 0), varlena_argument(fcinfo, 1),
-					 varlena_argument(fcinfo, 2));
+	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
+					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
 }
 
 /* ---------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "pge_audit.h"
 #include "pge_catalog.h"
 #include "pge_guc.h"
 #include "pge_keeper.h"
@@ -22,6 +23,7 @@
 #include "pge_report.h"
 #include "pge_retire.h"
 #include "pge_shared.h"
+#include "pge_use.h"
 
 PG_MODULE_MAGIC;
 
@@ -39,6 +41,8 @@ _PG_init(void)
 		pge_shared_init();
 		pge_keeper_init();
 		pge_launcher_init();
+		pge_use_init();
+		pge_audit_init();
 	}
 	pge_catalog_init();
 	pge_destroy_init();

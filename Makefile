@@ -17,7 +17,7 @@ PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
 	prov_root.o prov_uri.o)
 SERVER_OBJS = $(addprefix src/server/, \
-	pgenvelope.o pge_activity.o pge_audit.o pge_batch.o pge_cache.o pge_call.o \
+	pgenvelope.o pge_act.o pge_activity.o pge_audit.o pge_batch.o pge_cache.o pge_call.o \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
 	pge_encoding.o pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \

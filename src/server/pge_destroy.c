@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_job.h"
@@ -358,5 +359,8 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	for (int i = 0; i < (int) lengthof(holders); i++)
 		report(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
 	pge_change_end(&change);
+	pge_audit_act("env_destroy_key", change.key_id, change.name, version,
+				  pge_act_details("all", all ? "true" : NULL, "shred",
+								  shred ? "true" : NULL, NULL));
 	PG_RETURN_NULL();
 }

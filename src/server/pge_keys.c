@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_context.h"
 #include "pge_encoding.h"
@@ -94,6 +95,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	Oid			creator_id = GetUserId();
 	Datum		required;
 	uint64		key_id;
+	bool		grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
 	PgeNewVersion made;
 	PgeWriter	writer;
 	PgeProblem	problem;
@@ -137,13 +139,16 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	}
 	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
 	pge_insert_grant(key_id, "admin", creator_id, creator);
-	if (PG_ARGISNULL(3) || PG_GETARG_BOOL(3))
+	if (grant_creator)
 	{
 		pge_insert_grant(key_id, "encrypt", creator_id, creator);
 		pge_insert_grant(key_id, "decrypt", creator_id, creator);
 		pge_insert_grant(key_id, "rewrap", creator_id, creator);
 	}
 	pge_write_end(&writer);
+	pge_audit_act("env_create_key", key_id, cname, 1,
+				  pge_act_details("provider", provider, "grant_creator",
+								  grant_creator ? "true" : "false", NULL));
 	PG_RETURN_INT64((int64) key_id);
 }
 
@@ -151,8 +156,11 @@ Datum
 pgenvelope_evict(PG_FUNCTION_ARGS)
 {
 	uint64		key_id = 0;
+	char	   *key_name = NULL;
+	int			count;
 
 	pge_require_preload();
+	pge_act_begin("env_evict");
 	pge_catalog_begin();
 	if (!PG_ARGISNULL(0))
 	{
@@ -171,6 +179,9 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 			pge_raise(&problem);
 		}
 		key_id = key->key_id;
+		key_name = pstrdup(key->name);
 	}
-	PG_RETURN_INT32(pge_cache_evict(key_id));
+	count = pge_cache_evict(key_id);
+	pge_audit_act("env_evict", key_id, key_name, 0, NULL);
+	PG_RETURN_INT32(count);
 }

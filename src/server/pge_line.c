@@ -152,11 +152,17 @@ pge_line_begin(StringInfo line, const char *event)
 }
 
 void
+pge_line_write(const char *line, int sqlstate)
+{
+	ereport(LOG_SERVER_ONLY,
+			(errcode(sqlstate), errmsg_internal("%s%s", TAG, line),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+void
 pge_line_end(StringInfo line, int sqlstate)
 {
 	appendStringInfoChar(line, '}');
-	ereport(LOG_SERVER_ONLY,
-			(errcode(sqlstate), errmsg_internal("%s%s", TAG, line->data),
-			 errhidestmt(true), errhidecontext(true)));
+	pge_line_write(line->data, sqlstate);
 	MemoryContextReset(line_context);
 }

@@ -35,6 +35,9 @@ extern void pge_line_utf8(StringInfo line, const char *json, size_t len);
 /* Ends the object, and writes the line to the server's log, nowhere else. */
 extern void pge_line_end(StringInfo line, int sqlstate);
 
+/* Writes a line that was made before. */
+extern void pge_line_write(const char *line, int sqlstate);
+
 /*
  * The client's address, never the name of a host; "[local]" for a socket of
  * this machine's, NULL if there is no client.

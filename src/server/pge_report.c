@@ -9,6 +9,7 @@
 
 #include "mb/pg_wchar.h"
 
+#include "pge_act.h"
 #include "pge_report.h"
 #include "pge_use.h"
 
@@ -172,6 +173,7 @@ void
 pge_raise(const PgeProblem *problem)
 {
 	pge_use_end(problem->outcome);
+	pge_act_outcome(problem->outcome);
 
 	/* The statement, or the context's queries, may hold a plaintext. */
 	ereport(ERROR,

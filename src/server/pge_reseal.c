@@ -20,6 +20,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
 #include "pge_guc.h"
@@ -460,6 +461,7 @@ Datum
 pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 {
 	char		provider[PROV_NAME_SIZE];
+	char	   *key_name = NULL;
 	Run			run = {0};
 	List	   *keys;
 	PgeWriter	writer;
@@ -481,6 +483,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1));
 
 		keys = list_make1(&key->key_id);
+		key_name = pstrdup(key->name);
 	}
 
 	writer = pge_write_begin();
@@ -492,5 +495,10 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	}
 	pge_write_end(&writer);
 	report(&run);
+	pge_audit_act("env_reseal_keys", 0, key_name, 0,
+				  pge_act_details("provider", run.provider, "from_escrow",
+								  run.from_escrow ? "true" : NULL, "sealed",
+								  psprintf("%d", run.sealed), "failed",
+								  psprintf("%d", run.failed), NULL));
 	PG_RETURN_INT32(run.sealed);
 }

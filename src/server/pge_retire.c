@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "pge_act.h"
 #include "pge_census.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
@@ -175,6 +176,9 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	pge_log_change(&change, version,
 				   needed != NULL ? "was retired, forced," : "was retired");
 	pge_change_end(&change);
+	pge_audit_act("env_retire_key", change.key_id, change.name, version,
+				  needed != NULL ? pge_act_details("forced", "true", NULL) :
+								   NULL);
 	PG_RETURN_VOID();
 }
 
@@ -193,5 +197,7 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	pge_change_move(&change, version, PGE_STATE_DEACTIVATED, 0);
 	pge_log_change(&change, version, "was restored");
 	pge_change_end(&change);
+	pge_audit_act("env_restore_key", change.key_id, change.name, version,
+				  NULL);
 	PG_RETURN_VOID();
 }

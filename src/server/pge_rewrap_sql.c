@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "pge_act.h"
 #include "pge_activity.h"
 #include "pge_census.h"
 #include "pge_compat.h"
@@ -149,6 +150,7 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	char	   *role = GetUserNameFromId(GetUserId(), false);
 	PgeKey	   *key;
 	uint64		key_id;
+	char	   *name;
 	uint16		target;
 	bool		reencrypt;
 	int64		job_id;
@@ -166,18 +168,23 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	key = pge_key_locked(PG_GETARG_TEXT_PP(0));
 	require_rewrap(key);
 	key_id = key->key_id;
+	name = pstrdup(key->name);
 	target = choose_target(fcinfo, 2, key);
 	if (reencrypt)
 	{
 		if (!pge_require_privilege(key, PGE_DECRYPT, &problem) ||
 			!pge_require_privilege(key, PGE_ENCRYPT, &problem))
 			pge_raise(&problem);
-		require_contexts(key_id, pstrdup(key->name));
+		require_contexts(key_id, name);
 	}
 	writer = pge_write_begin();
 	pge_require_visible(key_id);
 	job_id = pge_job_file(key_id, reencrypt, target, role);
 	pge_write_end(&writer);
+	pge_audit_act("env_rewrap_start", key_id, name, target,
+				  pge_act_details("job", psprintf("%lld", (long long) job_id),
+								  "kind", reencrypt ? "reencrypt" : "rewrap",
+								  NULL));
 	PG_RETURN_INT64(job_id);
 }
 
@@ -242,6 +249,19 @@ require_live(int64 job_id)
 				 errmsg("rewrap job %lld is %s", (long long) job_id, state)));
 }
 
+/* Tells how a job was steered, if it was. */
+static void
+tell(const char *act, int64 job_id, bool done)
+{
+	if (done)
+		pge_audit_act(act, 0, NULL, 0,
+					  pge_act_details("job",
+									  psprintf("%lld", (long long) job_id),
+									  NULL));
+	else
+		pge_act_none();
+}
+
 #define UPDATE_JOB "UPDATE pgenvelope.rewrap_job SET "
 
 #define GO_ON \
@@ -263,6 +283,7 @@ pgenvelope_rewrap_pause(PG_FUNCTION_ARGS)
 						" WHERE job_id = $1 AND state <> 'paused'",
 						job_id, role);
 	pge_write_end(&writer);
+	tell("env_rewrap_pause", job_id, changed > 0);
 	PG_RETURN_BOOL(changed > 0);
 }
 
@@ -279,6 +300,7 @@ pgenvelope_rewrap_resume(PG_FUNCTION_ARGS)
 						" WHERE job_id = $1 AND state = 'paused'",
 						job_id, "");
 	pge_write_end(&writer);
+	tell("env_rewrap_resume", job_id, changed > 0);
 	pge_launcher_wake();
 	PG_RETURN_BOOL(changed > 0);
 }
@@ -294,6 +316,7 @@ pgenvelope_rewrap_cancel(PG_FUNCTION_ARGS)
 	writer = begin_steering("env_rewrap_cancel()", job_id);
 	cancelled = pge_job_cancel(job_id, psprintf("cancelled by %s", role));
 	pge_write_end(&writer);
+	tell("env_rewrap_cancel", job_id, cancelled);
 	PG_RETURN_BOOL(cancelled);
 }
 
@@ -314,6 +337,7 @@ pgenvelope_rewrap_retry(PG_FUNCTION_ARGS)
 			  job_id, "");
 	about_job(UPDATE_JOB GO_ON " WHERE job_id = $1", job_id, "");
 	pge_write_end(&writer);
+	tell("env_rewrap_retry", job_id, true);
 	pge_launcher_wake();
 	PG_RETURN_INT64((int64) count);
 }
@@ -356,6 +380,7 @@ pgenvelope_rewrap_step(PG_FUNCTION_ARGS)
 	pge_require_writable("env_rewrap_step()");
 	require_job(PG_GETARG_INT64(0));
 	pge_job_step(PG_GETARG_INT64(0), &result);
+	pge_act_none();
 
 	values[n++] = CStringGetTextDatum(ends[result.end]);
 	values[n++] = Int32GetDatum(result.wait_ms);

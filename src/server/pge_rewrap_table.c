@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "pge_act.h"
 #include "pge_batch.h"
 #include "pge_compat.h"
 #include "pge_write.h"
@@ -108,6 +109,9 @@ pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 				  " DO UPDATE SET method = EXCLUDED.method",
 				  lengthof(types), types, values, NULL);
 	pge_write_end(&writer);
+	pge_audit_act("env_rewrap_method", 0, NULL, 0,
+				  pge_act_details("table", RelationGetRelationName(relation),
+								  "method", method, NULL));
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
 }
@@ -200,6 +204,9 @@ pgenvelope_rewrap_context(PG_FUNCTION_ARGS)
 				  " SET contexts = t.contexts || EXCLUDED.contexts",
 				  lengthof(types), types, values, NULL);
 	pge_write_end(&writer);
+	pge_audit_act("env_rewrap_context", 0, NULL, 0,
+				  pge_act_details("table", RelationGetRelationName(relation),
+								  "column", column, NULL));
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
 }

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_rights.h"
 #include "pge_write.h"
@@ -74,6 +75,23 @@ check_role(Oid role)
 				 errmsg("role with OID %u does not exist", role)));
 }
 
+/* Tells what was granted or revoked, if anything was. */
+static void
+tell(const char *act, uint64 count, uint64 key_id, const char *key_name,
+	 const char *privilege, Oid role)
+{
+	char	   *grantee = GetUserNameFromId(role, true);
+
+	if (count > 0)
+		pge_audit_act(act, key_id, key_name, 0,
+					  pge_act_details("privilege", privilege, "grantee",
+									  grantee != NULL ? grantee :
+														psprintf("%u", role),
+									  NULL));
+	else
+		pge_act_none();
+}
+
 Datum
 pgenvelope_grant(PG_FUNCTION_ARGS)
 {
@@ -101,6 +119,7 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0));
 	{
 		uint64		key_id = key->key_id;
+		char	   *name = pstrdup(key->name);
 		char	   *grantor = GetUserNameFromId(GetUserId(), false);
 
 		writer = pge_write_begin();
@@ -108,6 +127,7 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 		granted = pge_insert_grant(key_id, privilege, PG_GETARG_OID(2),
 								   grantor);
 		pge_write_end(&writer);
+		tell("env_grant", granted, key_id, name, privilege, PG_GETARG_OID(2));
 	}
 	PG_RETURN_BOOL(granted > 0);
 }
@@ -118,6 +138,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	Oid			types[] = {INT8OID, TEXTOID, OIDOID};
 	Datum		values[3];
 	char	   *privilege;
+	char	   *name;
 	PgeKey	   *key;
 	PgeWriter	writer;
 	uint64		revoked;
@@ -129,6 +150,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum((int64) key->key_id);
 	values[1] = CStringGetTextDatum(privilege);
 	values[2] = PG_GETARG_DATUM(2);
+	name = pstrdup(key->name);
 	granted = is_granted(key, privilege, PG_GETARG_OID(2));
 	writer = pge_write_begin();
 	revoked = pge_write_run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
@@ -139,5 +161,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	if (revoked == 0 && granted)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);
+	tell("env_revoke", revoked, (uint64) DatumGetInt64(values[0]), name,
+		 privilege, PG_GETARG_OID(2));
 	PG_RETURN_BOOL(revoked > 0);
 }

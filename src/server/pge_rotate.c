@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_job.h"
 #include "pge_rotate.h"
@@ -140,6 +141,17 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 	return next;
 }
 
+static void
+tell(const char *act, const PgeChange *change, int version,
+	 int canary_percent)
+{
+	pge_audit_act(act, change->key_id, change->name, version,
+				  canary_percent == PGE_NO_CANARY ?
+					  NULL :
+					  pge_act_details("canary_percent",
+									  psprintf("%d", canary_percent), NULL));
+}
+
 Datum
 pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 {
@@ -151,6 +163,7 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	version = pge_rotate(&change, canary_percent,
 						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
 	pge_change_end(&change);
+	tell("env_rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
 }
 
@@ -220,6 +233,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 		now_active = change.active;
 	}
 	pge_change_end(&change);
+	tell("env_activate_key", &change, version, canary_percent);
 	if (now_active == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(now_active);
@@ -293,5 +307,6 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	move_values(&change, version, true);
 	pge_change_end(&change);
+	tell("env_rollback_key", &change, version, PGE_NO_CANARY);
 	PG_RETURN_INT32(version);
 }

@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_job.h"
 #include "pge_rotate.h"
@@ -61,6 +62,14 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 				  lengthof(types), types, values,
 				  PG_ARGISNULL(1) ? " n" : "  ");
 	pge_change_end(&change);
+	pge_audit_act("env_schedule_rotation", change.key_id, change.name, 0,
+				  PG_ARGISNULL(1) ?
+					  NULL :
+					  pge_act_details("every",
+									  DatumGetCString(
+										  DirectFunctionCall1(interval_out,
+															  values[1])),
+									  NULL));
 	PG_RETURN_VOID();
 }
 
@@ -101,6 +110,7 @@ rotate_if_due(void *argument)
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 	int			nest_level = NewGUCNestLevel();
+	int			version = 0;
 	PgeChange	change;
 
 	/* Whoever has the key locked now is changing it. */
@@ -111,8 +121,13 @@ rotate_if_due(void *argument)
 	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
 								 values, NULL) > 0;
 	if (due->rotated)
-		(void) pge_rotate(&change, PGE_NO_CANARY, true);
+		version = pge_rotate(&change, PGE_NO_CANARY, true);
 	pge_change_end(&change);
+	if (due->rotated)
+		pge_audit_act("env_rotate_due", change.key_id, change.name, version,
+					  NULL);
+	else
+		pge_act_none();
 	AtEOXact_GUC(true, nest_level);
 }
 
@@ -152,6 +167,10 @@ pge_rotate_due(void)
 Datum
 pgenvelope_rotate_due(PG_FUNCTION_ARGS)
 {
+	int			rotated;
+
 	pge_require_writable("env_rotate_due()");
-	PG_RETURN_INT32(pge_rotate_due());
+	rotated = pge_rotate_due();
+	pge_act_none();
+	PG_RETURN_INT32(rotated);
 }

@@ -18,6 +18,7 @@
 #include "utils/hsearch.h"
 #include "utils/syscache.h"
 
+#include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
 #include "pge_value.h"
@@ -151,6 +152,7 @@ void
 pge_require_writable(const char *function)
 {
 	pge_require_preload();
+	pge_act_begin(function);
 	PreventCommandIfReadOnly(function);
 	PreventCommandDuringRecovery(function);
 	pge_catalog_begin();
@@ -182,7 +184,10 @@ pge_key_locked(text *name)
 	pge_lock_key_name(wanted);
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (key != NULL)
+	{
+		pge_act_key(key->name);
 		return key;
+	}
 	pge_problem(&problem, PGE_KEY_NOT_FOUND,
 				"The view pgenvelope.keys lists the keys.",
 				"key \"%.*s\" does not exist",

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "pge_act.h"
 #include "pge_audit.h"
 #include "pge_catalog.h"
 #include "pge_guc.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 		pge_launcher_init();
 		pge_use_init();
 		pge_audit_init();
+		pge_act_init();
 	}
 	pge_catalog_init();
 	pge_destroy_init();

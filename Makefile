@@ -10,12 +10,13 @@ MODULE_big = pgenvelope
 PGFILEDESC = "pgenvelope - field-level envelope encryption"
 
 CORE_OBJS = $(addprefix src/core/, \
-	envl_bytes.o envl_cipher.o envl_context.o envl_format.o envl_jwe.o \
-	envl_key.o envl_random.o envl_secret.o envl_status.o envl_string.o \
-	envl_suite.o envl_value.o envl_wrap.o)
+	envl_bytes.o envl_cipher.o envl_claims.o envl_context.o envl_format.o \
+	envl_json.o envl_jwe.o envl_jws.o envl_key.o envl_random.o \
+	envl_secret.o envl_status.o envl_string.o envl_suite.o envl_value.o \
+	envl_wrap.o)
 PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
-	prov_root.o prov_uri.o)
+	prov_root.o prov_secret.o prov_uri.o)
 SERVER_OBJS = $(addprefix src/server/, \
 	pgenvelope.o pge_act.o pge_activity.o pge_audit.o pge_batch.o pge_cache.o pge_call.o \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
@@ -25,9 +26,9 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_places.o pge_privilege.o pge_proof.o pge_reencrypt.o pge_replace.o \
 	pge_report.o pge_reseal.o pge_retire.o pge_rewrap.o pge_rewrap_sql.o \
 	pge_rewrap_table.o pge_rights.o pge_rotate.o pge_row.o pge_schedule.o \
-	pge_secret.o pge_shared.o pge_stat.o pge_step.o pge_subject.o \
-	pge_target.o pge_trigger.o pge_try.o pge_type.o pge_update.o \
-	pge_update_write.o pge_use.o \
+	pge_replay.o pge_secret.o pge_session.o pge_shared.o pge_stat.o \
+	pge_step.o pge_subject.o pge_target.o pge_trigger.o pge_try.o \
+	pge_type.o pge_update.o pge_update_write.o pge_use.o \
 	pge_value.o pge_version.o pge_wake.o pge_work.o pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
@@ -35,7 +36,7 @@ OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 # is what they share; what a program needs of the library's own objects is
 # linked from there.
 SERVE_OBJS = $(addprefix src/providers/, \
-	prov_by_hand.o prov_secret.o prov_serve.o)
+	prov_by_hand.o prov_serve.o)
 KMS_OBJS = $(addprefix src/providers/, \
 	kms_main.o prov_aws.o prov_aws_call.o prov_aws_credentials.o \
 	prov_aws_metadata.o prov_aws_sts.o prov_azure.o prov_azure_call.o \
@@ -51,7 +52,8 @@ PKCS11_OBJS = $(addprefix src/providers/, \
 	prov_pkcs11_rsa.o prov_pkcs11_token.o prov_pkcs11_uri.o)
 PKCS11_LIBS = -ldl
 HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
-HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, prov_root.o prov_uri.o)
+HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, \
+	prov_root.o prov_secret.o prov_uri.o)
 
 # The install script, by subject: each part may use what is before it.
 SQL_PARTS = sql/pgenvelope.sql $(addprefix sql/parts/, \
@@ -66,7 +68,7 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	key_transactions key_life canary retire destroy rights guard context \
 	encrypt tamper reencrypt rewrap update_method inplace trigger \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
-	settings stat many_keys sec_inspect sec_catalog sec_trigger places census \
+	settings stat many_keys session sec_inspect sec_catalog sec_trigger places census \
 	rewrap_job rewrap_failure
 ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
 	rewrap_locks proof administration

@@ -55,6 +55,10 @@ static const struct config_enum_entry audit_levels[] = {
 	{"decrypts", PGE_AUDIT_DECRYPTS, false},
 	{"all", PGE_AUDIT_ALL, false},
 	{NULL, 0, false}};
+char	   *pge_session_key_file;
+int			pge_session_token_lifetime;
+int			pge_session_used_tokens;
+char	   *pge_session_context;
 
 /*
  * Refuses a list with an entry that is not understood or a name given twice:
@@ -320,6 +324,40 @@ define_audit_settings(void)
 							   check_trace_id, NULL, NULL);
 }
 
+static bool
+check_absolute_path(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || **newval == '/')
+		return true;
+	GUC_check_errdetail("The path is not absolute.");
+	return false;
+}
+
+/* Settings that say who a session may speak for. */
+static void
+define_session_settings(void)
+{
+	DefineCustomStringVariable("pgenvelope.session_context",
+							   "Holds the context that the session is bound to, a JSON object.",
+							   "Set it with env_bind_session.",
+							   &pge_session_context, "", PGC_SUSET, 0, NULL,
+							   NULL, NULL);
+	DefineCustomStringVariable("pgenvelope.session_key_file",
+							   "Names the file of keys, a JWK Set, that sign the tokens of env_bind_session.",
+							   NULL, &pge_session_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, check_absolute_path, NULL,
+							   NULL);
+	DefineCustomIntVariable("pgenvelope.session_token_lifetime",
+							"Sets how long a token that binds a session may be valid for.",
+							NULL, &pge_session_token_lifetime, 3600, 1,
+							INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("pgenvelope.session_used_tokens",
+							"Sets how many used tokens are remembered, so that each is accepted once; 0 accepts them until they expire.",
+							NULL, &pge_session_used_tokens, 0, 0, 1000000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
 void
 pge_guc_init(void)
 {
@@ -328,5 +366,6 @@ pge_guc_init(void)
 	define_rewrap_settings();
 	define_brake_settings();
 	define_audit_settings();
+	define_session_settings();
 	pge_reserve_prefix("pgenvelope");
 }

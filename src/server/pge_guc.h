@@ -26,6 +26,9 @@ extern int	pge_key_cache_grace;	/* seconds */
 extern int	pge_provider_timeout;	/* milliseconds */
 extern int	pge_rewrap_workers; /* at a time, in all databases */
 extern int	pge_rewrap_naptime; /* milliseconds */
+extern char *pge_session_key_file;
+extern int	pge_session_token_lifetime; /* seconds */
+extern int	pge_session_used_tokens;	/* remembered; 0 remembers none */
 
 /* Superusers. */
 extern char *pge_required_context;

@@ -16,6 +16,7 @@
 #include "pge_activity.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_replay.h"
 #include "pge_secret.h"
 #include "pge_shared.h"
 
@@ -55,6 +56,7 @@ request_shared_memory(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche("pgenvelope", 1);
 	pge_activity_request();
+	pge_replay_request();
 }
 
 static void
@@ -116,6 +118,7 @@ attach_shared_memory(void)
 		on_shmem_exit(wipe_keys, (Datum) 0);
 	}
 	pge_activity_attach();
+	pge_replay_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -285,10 +285,15 @@ class Ground:
         with open(self.dir + "/regress.conf", "w", encoding="utf-8") as out:
             out.write(text)
         for name in ("root.key", "spare.key", "typed.key"):
-            path = os.path.join(self.dir, name)
-            with open(path, "w", encoding="ascii",
-                      opener=lambda p, f: os.open(p, f, 0o600)) as out:
-                print(base64.b64encode(os.urandom(32)).decode(), file=out)
+            self.write_secret(name, base64.b64encode(os.urandom(32)).decode())
+        with open("test/setup/session.jwks", encoding="ascii") as source:
+            self.write_secret("session.jwks", source.read())
+
+    def write_secret(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="ascii",
+                  opener=lambda p, f: os.open(p, f, 0o600)) as out:
+            print(text, file=out)
 
     def stop_servers(self):
         """Stops what a killed test left running."""

@@ -6,7 +6,8 @@
 # other one has to succeed; one that a line "-- repeat until: RESULT" follows
 # is repeated until that is its result.  A block marked "text" right after one
 # marked "sql" shows what that one prints: its lines are found there, in that
-# order, "..." standing for anything.  docs/examples/helper.sh is run elsewhere.
+# order, "..." standing for anything.  The variable "token" is a token for the
+# database, made by docs/examples/session_token.sh; helper.sh is run elsewhere.
 #
 # SPDX-License-Identifier: PostgreSQL
 # Copyright (c) 2026, pgenvelope contributors
@@ -153,12 +154,32 @@ is(not_printed(" a | b\n---+---\n 1 | x...z\n\n", "0|0\n1|xyz\n"),
 is(not_printed(" a | b\n---+---\n 1 | x\n", "1|xy\n"),
 	'1|x', 'what is not printed is not found');
 
+my $top = source_directory();
+my $tokens = new_directory('tokens');
+
+# What docs/examples/session_token.sh prints.
+sub token_script
+{
+	my (@arguments) = @_;
+
+	my ($printed) =
+	  run_command([ "$top/docs/examples/session_token.sh", @arguments ]);
+
+	die "nothing printed: @arguments" if $printed eq '';
+	return $printed;
+}
+
+system_or_bail('openssl', 'genpkey', '-algorithm', 'ed25519', '-out',
+	"$tokens/issuer.pem");
+write_file("$tokens/session.jwks",
+	token_script('jwks', "$tokens/issuer.pem", 'issuer-1'));
+
 my $node = new_node(
 	'main',
 	extension => 0,
+	conf => "pgenvelope.session_key_file = '$tokens/session.jwks'\n",
 	providers => 'main=file://' . new_key_file() . ', next=file://'
 	  . new_key_file());
-my $top = source_directory();
 my $databases = 0;
 
 for my $path ("$top/README.md", sort glob "$top/docs/*.md")
@@ -173,6 +194,11 @@ for my $path ("$top/README.md", sort glob "$top/docs/*.md")
 	{
 		my ($printed, @wrong) = ('');
 
+		$session->run(
+			"\\set token '"
+			  . token_script('token', "$tokens/issuer.pem", 'issuer-1',
+				$database, '{"tenant": "acme"}')
+			  . "'") if $block->{sql} =~ /:'token'/;
 		for my $statement (statements_of($block->{sql}))
 		{
 			my ($sql, $expected, $result) = @$statement;

@@ -15,6 +15,7 @@
 #include "pge_audit.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_redact.h"
 #include "pge_subject.h"
 
 char	   *pge_providers;
@@ -28,6 +29,7 @@ char	   *pge_required_context;
 bool		pge_store_context;
 bool		pge_allow_maintenance_decrypt;
 int			pge_format;
+int			pge_redact_statements = PGE_REDACT_CALLS;
 char	   *pge_default_key;
 int			pge_padding;
 int			pge_key_timeout;
@@ -59,6 +61,12 @@ char	   *pge_session_key_file;
 int			pge_session_token_lifetime;
 int			pge_session_used_tokens;
 char	   *pge_session_context;
+
+static const struct config_enum_entry redact_options[] = {
+	{"off", PGE_REDACT_OFF, false},
+	{"calls", PGE_REDACT_CALLS, false},
+	{"all", PGE_REDACT_ALL, false},
+	{NULL, 0, false}};
 
 /*
  * Refuses a list with an entry that is not understood or a name given twice:
@@ -227,6 +235,10 @@ define_value_settings(void)
 							"Sets the format of new values.",
 							NULL, &pge_format, 1, 1, 1, PGC_SUSET, 0, NULL,
 							NULL, NULL);
+	DefineCustomEnumVariable("pgenvelope.redact_statements",
+							 "Sets which statements the server's log leaves out: those that call pgenvelope, all, or none.",
+							 NULL, &pge_redact_statements, PGE_REDACT_CALLS,
+							 redact_options, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("pgenvelope.allow_maintenance_decrypt",
 							 "Allows decryption inside ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX.",
 							 "Their results hold plaintext on disk.",

@@ -35,6 +35,7 @@ extern char *pge_required_context;
 extern bool pge_store_context;
 extern bool pge_allow_maintenance_decrypt;
 extern int	pge_format;
+extern int	pge_redact_statements;	/* a PgeRedact */
 extern int	pge_rewrap_rate;	/* rows a second, 0 for any */
 extern int	pge_rewrap_max_bytes_per_second;	/* 0 for any */
 extern int	pge_rewrap_batch_blocks;

@@ -10,6 +10,7 @@
 #include "mb/pg_wchar.h"
 
 #include "pge_act.h"
+#include "pge_redact.h"
 #include "pge_report.h"
 #include "pge_use.h"
 
@@ -53,8 +54,6 @@ static const struct
 
 static void format(char *out, size_t size, const char *text, va_list args)
 			pg_attribute_printf(3, 0);
-
-static emit_log_hook_type previous_log_hook;
 
 /* Formats a sentence; one that is too long ends with a whole character. */
 static void
@@ -188,29 +187,6 @@ pge_raise(const PgeProblem *problem)
 	pg_unreachable();
 }
 
-/*
- * What a parallel worker raised is raised again in the leader, as it came over
- * the wire: errhidestmt is lost there, but the source file is not.
- */
-static void
-hide_statement_of_worker(ErrorData *error)
-{
-	if (error->filename != NULL && strncmp(error->filename, "pge_", 4) == 0)
-	{
-		error->hide_stmt = true;
-		error->hide_ctx = true;
-	}
-	if (previous_log_hook)
-		previous_log_hook(error);
-}
-
-void
-pge_report_init(void)
-{
-	previous_log_hook = emit_log_hook;
-	emit_log_hook = hide_statement_of_worker;
-}
-
 static void
 hide_statement(void *arg)
 {
@@ -224,6 +200,7 @@ pge_call_hidden(PGFunction function, FunctionCallInfo fcinfo)
 	ErrorContextCallback hiding = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
+	pge_redact_note_call();
 	error_context_stack = &hiding;
 	result = function(fcinfo);
 	error_context_stack = hiding.previous;

@@ -76,9 +76,6 @@ extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
 /* Its SQLSTATE, encoded as errcode wants it. */
 extern int	pge_problem_sqlstate(const PgeProblem *problem);
 
-/* Called from _PG_init. */
-extern void pge_report_init(void);
-
 /*
  * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by
  * PostgreSQL too (a wait that is cancelled, no memory), leaves the statement

@@ -29,6 +29,7 @@
 
 #include "pge_compat.h"
 #include "pge_member.h"
+#include "pge_mention.h"
 #include "pge_type.h"
 #include "pge_use.h"
 #include "pge_value.h"
@@ -135,6 +136,7 @@ get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
 
 	if (arguments != NULL)
 		return arguments;
+	pge_mention_learn_table(RelationGetRelationName(trigger->tg_relation));
 	old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	arguments = palloc0(sizeof(Arguments));
 	arguments->context = fcinfo->flinfo->fn_mcxt;

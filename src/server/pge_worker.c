@@ -28,6 +28,7 @@
 #include "pge_job.h"
 #include "pge_launcher.h"
 #include "pge_pace.h"
+#include "pge_redact.h"
 #include "pge_reseal.h"
 #include "pge_shared.h"
 #include "pge_work.h"
@@ -220,6 +221,12 @@ run_read_back(PgeWork *work)
 }
 
 static void
+run_learn(PgeWork *work)
+{
+	pge_redact_learn_database();
+}
+
+static void
 run_next(PgeWork *work)
 {
 	work->job_id = pge_job_next(&work->wait_ms);
@@ -361,12 +368,14 @@ take_care(void)
 {
 	PgeWork		rotate = {.run = run_rotate};
 	PgeWork		read_back = {.run = run_read_back};
+	PgeWork		learn = {.run = run_learn};
 
 	if (pge_clock_ms() < next_care_ms)
 		return;
 	next_care_ms = pge_clock_ms() + pge_rewrap_naptime;
 	(void) run(&rotate);
 	(void) run(&read_back);
+	(void) run(&learn);
 }
 
 /* What is to be done next; ends the worker if that is far off. */

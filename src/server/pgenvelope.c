@@ -21,7 +21,8 @@
 #include "pge_guc.h"
 #include "pge_keeper.h"
 #include "pge_launcher.h"
-#include "pge_report.h"
+#include "pge_mention.h"
+#include "pge_redact.h"
 #include "pge_retire.h"
 #include "pge_shared.h"
 #include "pge_use.h"
@@ -45,8 +46,9 @@ _PG_init(void)
 		pge_use_init();
 		pge_audit_init();
 		pge_act_init();
+		pge_mention_init();
 	}
 	pge_catalog_init();
 	pge_destroy_init();
-	pge_report_init();
+	pge_redact_init();
 }

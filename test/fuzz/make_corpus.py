@@ -107,6 +107,23 @@ KMS_REPLIES = [
     b"vault+http://[::1]/t/keys/c?token-file=%2Fa%2c&ca-file=/c&timeout=1",
     b"vault://h/t/keys/c?auth=cert&cert-file=/c&key-file=/k&namespace=n",
 ]
+TOKEN_SET = (
+    b'{"keys": [{"kty": "oct", "kid": "a", "alg": "HS256", "k": "AyM1SysPpbyD'
+    b'fgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9C'
+    b'Aow"}, {"kty": "RSA"}, {"kty": "OKP", "kid": "b", "alg": "EdDSA", "crv":'
+    b' "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "use": '
+    b'"sig"}]}')
+TOKENS = [
+    b'{"exp":1700000000.5,"nbf":1,"iat":2,"aud":["app","x"],"ctx":{"tenant":"'
+    b'\\u00e4\\ud83d\\ude00","id":-7,"a":true},"ctx_scope":"session"}',
+    b'{"exp":1,"aud":"app","ctx":{"a":""}}',
+    b'[{"a":[1,-2.5e3,"x"],"\\u0061":null},[[[[[[[]]]]]]]]',
+    b"eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.e30." + b"A" * 43 + b"\0" +
+    TOKEN_SET + b'\0"a"',
+    b"eyJhbGciOiJFZERTQSIsImtpZCI6ImIifQ.e30." + b"A" * 86 + b"\0" +
+    TOKEN_SET + b'\0"\\u0062"',
+    b"eyJhbGciOiJub25lIiwia2lkIjoiYSJ9.e30.\0" + TOKEN_SET + b'\0"c"',
+]
 
 
 def vector(path):
@@ -186,10 +203,15 @@ def kms_reply_seeds():
         yield str(i), data
 
 
+def token_seeds():
+    for i, data in enumerate(TOKENS):
+        yield str(i), data
+
+
 TARGETS = {"envelope": envelope_seeds, "context": context_seeds,
            "jwe": jwe_seeds, "provider": provider_seeds,
            "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds,
-           "kms_reply": kms_reply_seeds}
+           "kms_reply": kms_reply_seeds, "token": token_seeds}
 
 
 def main():

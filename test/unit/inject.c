@@ -372,7 +372,7 @@ OSSL_PROVIDER_query_operation(const OSSL_PROVIDER *provider, int operation,
 }
 
 /* ---------------------------------------------------------------- */
-/* Digests and random bytes                                         */
+/* Digests                                                          */
 /* ---------------------------------------------------------------- */
 
 EVP_MD_CTX *
@@ -431,6 +431,60 @@ EVP_Q_mac(OSSL_LIB_CTX *library, const char *name, const char *properties,
 		(*out_len)--;
 	return fails(__func__) ? NULL : result;
 }
+
+int
+EVP_Q_digest(OSSL_LIB_CTX *library, const char *name, const char *properties,
+			 const void *in, size_t in_len, unsigned char *out,
+			 size_t *out_len)
+{
+	depth++;
+	return outcome(REAL(EVP_Q_digest)(library, name, properties, in, in_len,
+									  out, out_len),
+				   __func__);
+}
+
+/* ---------------------------------------------------------------- */
+/* Signatures                                                       */
+/* ---------------------------------------------------------------- */
+
+EVP_PKEY *
+EVP_PKEY_new_raw_public_key(int type, ENGINE *engine,
+							const unsigned char *key, size_t len)
+{
+	EVP_PKEY   *result;
+
+	if (fails(__func__))
+		return NULL;
+	depth++;
+	result = REAL(EVP_PKEY_new_raw_public_key)(type, engine, key, len);
+	depth--;
+	return result;
+}
+
+int
+EVP_DigestVerifyInit(EVP_MD_CTX *context, EVP_PKEY_CTX **key_context,
+					 const EVP_MD *digest, ENGINE *engine, EVP_PKEY *key)
+{
+	depth++;
+	return outcome(REAL(EVP_DigestVerifyInit)(context, key_context, digest,
+											  engine, key),
+				   __func__);
+}
+
+int
+EVP_DigestVerify(EVP_MD_CTX *context, const unsigned char *signature,
+				 size_t signature_len, const unsigned char *in,
+				 size_t in_len)
+{
+	depth++;
+	return outcome(REAL(EVP_DigestVerify)(context, signature, signature_len,
+										  in, in_len),
+				   __func__);
+}
+
+/* ---------------------------------------------------------------- */
+/* Random bytes                                                     */
+/* ---------------------------------------------------------------- */
 
 EVP_RAND_CTX *
 RAND_get0_private(OSSL_LIB_CTX *library)

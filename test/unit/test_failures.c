@@ -13,6 +13,7 @@
 
 #include <openssl/err.h>
 
+#include "envl_jws.h"
 #include "envl_key.h"
 #include "envl_value.h"
 #include "inject.h"
@@ -319,6 +320,68 @@ bytes_clean(void)
 	return all_zero(bytes, bytes_len) && bytes[bytes_len] == FILLING;
 }
 
+/* RFC 7515, A.1 and RFC 8037, A.4. */
+static const char hs256_set[] =
+	"{\"keys\":[{\"kty\":\"oct\",\"kid\":\"a\",\"alg\":\"HS256\",\"k\":"
+	"\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4h"
+	"cgUuTwjAzZr1Z9CAow\"}]}";
+static const char eddsa_set[] =
+	"{\"keys\":[{\"kty\":\"OKP\",\"kid\":\"a\",\"alg\":\"EdDSA\",\"crv\":"
+	"\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+static envl_jws token;
+static envl_jwk token_key;
+
+static void
+prepare_token(const char *set, envl_jws_alg alg, const char *signed_part,
+			  const char *signature)
+{
+	size_t		place;
+
+	set_up();
+	must(envl_jwk_find(text_view(set), text_view("a"), &token_key, &place));
+	token.alg = alg;
+	token.signed_part = text_view(signed_part);
+	token.signature = text_view(signature);
+}
+
+static void
+prepare_hs256(void)
+{
+	prepare_token(hs256_set, ENVL_JWS_HS256,
+				  "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiL"
+				  "A0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9p"
+				  "c19yb290Ijp0cnVlfQ",
+				  "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+}
+
+static void
+prepare_eddsa(void)
+{
+	prepare_token(eddsa_set, ENVL_JWS_EDDSA,
+				  "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+				  "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iyl"
+				  "Gjg5BhVsPt9g7sVvpAr_MuM0KAg");
+}
+
+static envl_status
+run_token(void)
+{
+	return envl_jws_verify(&token, &token_key);
+}
+
+static envl_status
+run_token_digest(void)
+{
+	return envl_jws_digest(&token, bytes);
+}
+
+/* Verifying writes nothing; what a digest leaves is no secret. */
+static bool
+token_clean(void)
+{
+	return true;
+}
+
 static const scenario scenarios[] = {
 	{"an engine", set_up, run_engine, engine_clean, NULL},
 	{"a KEK", set_up, run_kek, kek_clean, NULL},
@@ -333,7 +396,11 @@ static const scenario scenarios[] = {
 	{"a binding", set_up, run_binding, bytes_clean, NULL},
 	{"a key-check value", set_up, run_check_value, bytes_clean, NULL},
 	{"a fingerprint", set_up, run_fingerprint, bytes_clean, NULL},
-	{"a digest", set_up, run_digest, bytes_clean, NULL}};
+	{"a digest", set_up, run_digest, bytes_clean, NULL},
+	{"an HS256 token", prepare_hs256, run_token, token_clean, NULL},
+	{"an EdDSA token", prepare_eddsa, run_token, token_clean,
+	 "EVP_DigestVerify"},
+	{"a token's digest", prepare_hs256, run_token_digest, token_clean, NULL}};
 
 /* With libcrypto's own key wrap, and unpooled random bytes. */
 static const scenario fips_scenarios[] = {

@@ -15,9 +15,11 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
+use Digest::SHA qw(hmac_sha256);
 use Exporter qw(import);
 use File::Basename qw(dirname);
-use MIME::Base64 qw(encode_base64);
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64 encode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -28,7 +30,8 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory new_values
   wait_for_jobs hold_job worker_pid set_setting
-  start_killed_server wait_for_server);
+  start_killed_server wait_for_server
+  new_session_key session_jwk write_session_keys session_token);
 
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
@@ -351,6 +354,58 @@ sub hold_job
 	wait_until(sub { counter($node, 'rewrap_paced_ms') > $paced },
 		'the job is held by its rate');
 	return worker_pid($node, $database);
+}
+
+# ---------------------------------------------------------------------------
+# Tokens of sessions
+# ---------------------------------------------------------------------------
+
+# A key that signs tokens by HS256: { kid, secret }.
+sub new_session_key
+{
+	my ($kid) = @_;
+
+	return { kid => $kid, secret => random_bytes(32) };
+}
+
+# Its JWK.
+sub session_jwk
+{
+	my ($key) = @_;
+
+	return {
+		kty => 'oct',
+		alg => 'HS256',
+		kid => $key->{kid},
+		k => encode_base64url($key->{secret}) };
+}
+
+# Writes the file of keys anew; returns its path.
+sub write_session_keys
+{
+	my ($path, @keys) = @_;
+
+	return write_file($path,
+		JSON::PP->new->canonical->encode(
+			{ keys => [ map { session_jwk($_) } @keys ] }));
+}
+
+# A token for a minute, with these claims beside or in the place of exp, iat
+# and jti.
+sub session_token
+{
+	my ($key, %claims) = @_;
+	my $json = JSON::PP->new->canonical;
+	my $signed = join '.', map { encode_base64url($json->encode($_)) } (
+		{ alg => 'HS256', kid => $key->{kid} },
+		{
+			exp => int(time) + 60,
+			iat => int(time),
+			jti => unpack('H*', random_bytes(8)),
+			%claims });
+
+	return
+	  "$signed." . encode_base64url(hmac_sha256($signed, $key->{secret}));
 }
 
 # ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ MODULE_big = pgenvelope
 PGFILEDESC = "pgenvelope - field-level envelope encryption"
 
 CORE_OBJS = $(addprefix src/core/, \
-	envl_bytes.o envl_cipher.o envl_claims.o envl_context.o envl_format.o \
+	envl_audit.o envl_bytes.o envl_cipher.o envl_claims.o envl_context.o envl_format.o \
 	envl_json.o envl_jwe.o envl_jws.o envl_key.o envl_random.o \
 	envl_secret.o envl_status.o envl_string.o envl_suite.o envl_value.o \
 	envl_wrap.o)
@@ -18,7 +18,8 @@ PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
 	prov_root.o prov_secret.o prov_uri.o)
 SERVER_OBJS = $(addprefix src/server/, \
-	pgenvelope.o pge_act.o pge_activity.o pge_audit.o pge_batch.o pge_cache.o pge_call.o \
+	pgenvelope.o pge_act.o pge_activity.o pge_anchor.o pge_audit.o \
+	pge_audit_log.o pge_audit_verify.o pge_batch.o pge_cache.o pge_call.o \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
 	pge_encoding.o pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \

@@ -152,8 +152,14 @@ CREATE TABLE pgenvelope.key (
                      CHECK (jsonb_typeof(required_context) = 'object'),
     created_at       timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
     created_by       text NOT NULL DEFAULT CURRENT_USER,
-    rotate_every     interval CHECK (rotate_every > '0'::interval)
+    rotate_every     interval CHECK (rotate_every > '0'::interval),
+    purpose          text COLLATE "C" NOT NULL DEFAULT 'data'
+                     CHECK (purpose IN ('data', 'audit'))
 );
+
+-- One chain in a database.
+CREATE UNIQUE INDEX key_audit ON pgenvelope.key (purpose)
+    WHERE purpose = 'audit';
 
 COMMENT ON TABLE pgenvelope.key IS 'keys, by name; written by env_create_key';
 COMMENT ON COLUMN pgenvelope.key.key_id IS
@@ -165,6 +171,8 @@ COMMENT ON COLUMN pgenvelope.key.created_at IS 'when it was created';
 COMMENT ON COLUMN pgenvelope.key.created_by IS 'the role that created it';
 COMMENT ON COLUMN pgenvelope.key.rotate_every IS
     'a new version is made this long after the last; null: when asked to';
+COMMENT ON COLUMN pgenvelope.key.purpose IS
+    'data: it encrypts; audit: it chains the audit, and seals no value';
 
 CREATE TABLE pgenvelope.key_version (
     key_id         bigint NOT NULL REFERENCES pgenvelope.key,

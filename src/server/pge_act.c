@@ -18,6 +18,7 @@
 
 #include "pge_act.h"
 #include "pge_audit.h"
+#include "pge_audit_log.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_line.h"
@@ -29,6 +30,7 @@ typedef struct Pending
 {
 	slist_node	node;
 	int			level;			/* of nested transactions */
+	PgeAnchor	head;			/* its entry of the chain; seq 0: none */
 	char	   *committed;
 	char	   *rolled_back;
 } Pending;
@@ -107,7 +109,7 @@ log_refusal(void)
 /* ---------------------------------------------------------------- */
 
 char *
-pge_act_details(const char *name, ...)
+pge_act_details_list(const char *name, ...)
 {
 	StringInfoData object;
 	va_list		args;
@@ -147,9 +149,20 @@ begin_line(StringInfo line, const PgeAct *act)
 				  GetCurrentStatementStartTimestamp());
 }
 
-/* Has a line written when the transaction ends. */
+/* The entry that the act is in the chain. */
 static void
-remember(const StringInfo line)
+append_entry(StringInfo line, const PgeAnchor *head)
+{
+	appendStringInfo(line, ",\"seq\":" UINT64_FORMAT ",\"mac\":\"",
+					 head->seq);
+	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
+		appendStringInfo(line, "%02x", head->mac[i]);
+	appendStringInfoChar(line, '"');
+}
+
+/* Has a line written, and its entry anchored, when the transaction ends. */
+static void
+remember(const StringInfo line, const PgeAnchor *head)
 {
 	MemoryContext old_context;
 	Pending    *entry;
@@ -161,6 +174,7 @@ remember(const StringInfo line)
 	old_context = MemoryContextSwitchTo(act_context);
 	entry = palloc(sizeof(Pending));
 	entry->level = GetCurrentTransactionNestLevel();
+	entry->head = *head;
 	entry->committed = psprintf("%s,\"outcome\":\"committed\"}", line->data);
 	entry->rolled_back = psprintf("%s,\"outcome\":\"rolled_back\"}",
 								  line->data);
@@ -168,19 +182,57 @@ remember(const StringInfo line)
 	slist_push_head(&pending, &entry->node);
 }
 
+/* The last entry of this transaction's, or NULL. */
+static const PgeAnchor *
+last_entry(void)
+{
+	slist_iter	cell;
+
+	slist_foreach(cell, &pending)
+	{
+		const Pending *entry = slist_container(Pending, node, cell.cur);
+
+		if (entry->head.seq != 0)
+			return &entry->head;
+	}
+	return NULL;
+}
+
+/* An act has been done. */
+static void
+finish(const PgeAct *act, bool chained)
+{
+	PgeAnchor	head = {0};
+	StringInfoData line;
+
+	pge_act_begin(act->act);
+	if (act->key_name != NULL)
+		pge_act_key(act->key_name);
+	if (chained)
+		chained = pge_audit_append(act, role_name, last_entry(), &head);
+	begin_line(&line, act);
+	if (chained)
+		append_entry(&line, &head);
+	remember(&line, &head);
+	under_way = NULL;
+}
+
 void
 pge_audit_act(const char *act, uint64 key_id, const char *key_name,
 			  int version, const char *details)
 {
 	PgeAct		done = {act, key_id, key_name, version, details};
-	StringInfoData line;
 
-	pge_act_begin(act);
-	if (key_name != NULL)
-		pge_act_key(key_name);
-	begin_line(&line, &done);
-	remember(&line);
-	under_way = NULL;
+	finish(&done, true);
+}
+
+void
+pge_log_act(const char *act, uint64 key_id, const char *key_name,
+			const char *details)
+{
+	PgeAct		done = {act, key_id, key_name, 0, details};
+
+	finish(&done, false);
 }
 
 /* ---------------------------------------------------------------- */
@@ -207,14 +259,29 @@ write_lines(int level, bool committed)
 	}
 }
 
+/* Whoever commits it would not know of the new head. */
+static void
+refuse_prepare(void)
+{
+	if (last_entry() != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a transaction that administers keys cannot be prepared where acts are chained")));
+}
+
 static void
 transaction_ends(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			return;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			under_way = NULL;
+			if (last_entry() != NULL)
+				pge_anchor_publish(last_entry());
 			write_lines(0, true);
 			break;
 		case XACT_EVENT_ABORT:

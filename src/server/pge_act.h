@@ -52,10 +52,16 @@ extern void pge_audit_act(const char *act, uint64 key_id,
 						  const char *key_name, int version,
 						  const char *details);
 
+/* The same of an act that no table shows: it is not chained, only logged. */
+extern void pge_log_act(const char *act, uint64 key_id, const char *key_name,
+						const char *details);
+
 /*
- * A JSON object of text members: a name and a value each, then NULL.  A member
- * with a NULL value is left out.
+ * A JSON object of text members: a name and a value each.  A member with a
+ * NULL value is left out.
  */
-extern char *pge_act_details(const char *name, ...);
+#define pge_act_details(...) \
+	pge_act_details_list(__VA_ARGS__, (const char *) NULL)
+extern char *pge_act_details_list(const char *name, ...);
 
 #endif							/* PGE_ACT_H */

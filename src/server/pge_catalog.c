@@ -243,6 +243,14 @@ pge_key_by_name(const char *name, size_t len)
 	return key;
 }
 
+PgeKey *
+pge_key_of_audit(void)
+{
+	uint64		key_id = pge_row_audit_key();
+
+	return key_id != 0 ? pge_key_by_id(key_id) : NULL;
+}
+
 /* ---------------------------------------------------------------- */
 /* Versions                                                         */
 /* ---------------------------------------------------------------- */

@@ -68,6 +68,7 @@ typedef struct PgeKey
 {
 	uint64		key_id;			/* hash key */
 	char		name[ENVL_KEY_NAME_MAX + 1];
+	bool		is_audit;		/* it chains the audit, and seals no value */
 	envl_spelled *policy;		/* members of the required context */
 	size_t		policy_count;
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
@@ -92,6 +93,9 @@ extern uint64 pge_catalog_epoch;
  */
 extern PgeKey *pge_key_by_id(uint64 key_id);
 extern PgeKey *pge_key_by_name(const char *name, size_t len);
+
+/* The key that chains the audit, as the tables have it now; NULL: none. */
+extern PgeKey *pge_key_of_audit(void);
 
 /* A version of it, by number or state; NULL if there is none. */
 extern PgeKeyVersion *pge_key_version(PgeKey *key, uint16 version);

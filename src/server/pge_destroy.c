@@ -361,6 +361,6 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	pge_change_end(&change);
 	pge_audit_act("env_destroy_key", change.key_id, change.name, version,
 				  pge_act_details("all", all ? "true" : NULL, "shred",
-								  shred ? "true" : NULL, NULL));
+								  shred ? "true" : NULL));
 	PG_RETURN_NULL();
 }

@@ -49,6 +49,7 @@ int			pge_destroy_after;
 int			pge_audit;
 char	   *pge_audit_context;
 char	   *pge_trace_id;
+char	   *pge_audit_anchor_directory;
 
 static const struct config_enum_entry audit_levels[] = {
 	{"off", PGE_AUDIT_OFF, false},
@@ -329,6 +330,12 @@ define_audit_settings(void)
 							   NULL, &pge_audit_context, "tenant", PGC_SUSET,
 							   0, pge_check_audit_context,
 							   pge_assign_audit_context, NULL);
+	DefineCustomStringVariable("pgenvelope.audit_anchor_directory",
+							   "Names the directory where the head of the audit's chain is kept.",
+							   "A relative path is relative to the data directory.",
+							   &pge_audit_anchor_directory,
+							   "pgenvelope_audit", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgenvelope.trace_id",
 							   "Names what the session is working on, for the audit.",
 							   "It is printable ASCII of at most 128 bytes.",

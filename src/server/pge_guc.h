@@ -24,6 +24,7 @@ extern int	pge_key_cache_size; /* entries */
 extern int	pge_key_cache_ttl;	/* seconds */
 extern int	pge_key_cache_grace;	/* seconds */
 extern int	pge_provider_timeout;	/* milliseconds */
+extern char *pge_audit_anchor_directory;
 extern int	pge_rewrap_workers; /* at a time, in all databases */
 extern int	pge_rewrap_naptime; /* milliseconds */
 extern char *pge_session_key_file;

@@ -28,6 +28,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "pge_anchor.h"
 #include "pge_cache.h"
 #include "pge_call.h"
 #include "pge_compat.h"
@@ -527,12 +528,14 @@ pgenvelope_keeper_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			read_settings();
+			pge_anchor_moved();
 		}
 		pge_point(PGE_POINT_KEEPER_LOOP);
 		next_event_ms = pge_clock_ms() + LONGEST_SLEEP_MS;
 		attend_calls();
 		sweep_slots();
 		attend_calls();
+		due(pge_anchor_attend());
 		wait_for_event();
 	}
 }

@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 #include "pge_act.h"
@@ -23,6 +24,7 @@
 #include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_create_key);
+PG_FUNCTION_INFO_V1(pgenvelope_create_audit_key);
 PG_FUNCTION_INFO_V1(pgenvelope_evict);
 
 static void
@@ -84,72 +86,142 @@ new_key_id(void)
 	return id;
 }
 
+/* A key to be created. */
+typedef struct NewKey
+{
+	const char *function;		/* that creates it */
+	text	   *name;			/* NULL is an error */
+	char	   *provider;		/* NULL: the default one */
+	Datum		required;		/* context */
+	const char *purpose;		/* data or audit */
+	bool		grant_creator;	/* all of its privileges */
+} NewKey;
+
+/* Locks the name, which nobody may have. */
+static void
+claim_name(text *name)
+{
+	envl_view	view = pge_varlena_view(name);
+	PgeProblem	problem;
+
+	check_key_name(name);
+	pge_lock_key_name(view);
+	if (pge_key_by_name((const char *) view.data, view.len) == NULL)
+		return;
+	pge_problem(&problem, PGE_DUPLICATE,
+				"env_rotate_key makes a new version of a key.",
+				"key \"%.*s\" already exists", (int) view.len,
+				(const char *) view.data);
+	pge_raise(&problem);
+}
+
+static void
+insert_key(const NewKey *key, uint64 key_id, char *creator)
+{
+	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) key_id), PointerGetDatum(key->name),
+		key->required, CStringGetTextDatum(creator),
+		CStringGetTextDatum(key->purpose)};
+
+	pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
+				  " created_by, purpose) VALUES ($1, $2, $3, $4, $5)",
+				  lengthof(types), types, values, NULL);
+}
+
+static void
+insert_grants(const NewKey *key, uint64 key_id, char *creator, Oid creator_id)
+{
+	pge_insert_grant(key_id, "admin", creator_id, creator);
+	if (!key->grant_creator)
+		return;
+	pge_insert_grant(key_id, "encrypt", creator_id, creator);
+	pge_insert_grant(key_id, "decrypt", creator_id, creator);
+	pge_insert_grant(key_id, "rewrap", creator_id, creator);
+}
+
+/* Creates a key; returns its id. */
+static uint64
+create_key(const NewKey *key)
+{
+	char		provider[PROV_NAME_SIZE];
+	char	   *name = text_to_cstring(key->name);
+	char	   *creator = GetUserNameFromId(GetUserId(), false);
+	Oid			creator_id = GetUserId();
+	uint64		key_id;
+	PgeNewVersion made;
+	PgeWriter	writer;
+
+	pge_choose_provider(key->provider, provider);
+	claim_name(key->name);
+	key_id = new_key_id();
+	pge_seal_version(provider, name, key_id, 1, &made);
+	writer = pge_write_begin();
+	insert_key(key, key_id, creator);
+	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
+	insert_grants(key, key_id, creator, creator_id);
+	pge_write_end(&writer);
+	pge_audit_act(key->function, key_id, name, 1,
+				  pge_act_details("provider", provider, "grant_creator",
+								  key->grant_creator ? "true" : "false"));
+	return key_id;
+}
+
+static text *
+name_argument(FunctionCallInfo fcinfo, int n)
+{
+	PgeProblem	problem;
+
+	if (!PG_ARGISNULL(n))
+		return PG_GETARG_TEXT_PP(n);
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+				"the name of a key must not be null");
+	pge_raise(&problem);
+	return NULL;
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
 Datum
 pgenvelope_create_key(PG_FUNCTION_ARGS)
 {
-	text	   *name;
-	char	   *cname;
-	char	   *asked = NULL;
-	char		provider[PROV_NAME_SIZE];
-	char	   *creator = GetUserNameFromId(GetUserId(), false);
-	Oid			creator_id = GetUserId();
-	Datum		required;
-	uint64		key_id;
-	bool		grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
-	PgeNewVersion made;
-	PgeWriter	writer;
-	PgeProblem	problem;
+	NewKey		key = {.function = "env_create_key", .purpose = "data"};
 
 	pge_require_writable("env_create_key()");
-	if (PG_ARGISNULL(0))
-	{
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the name of a key must not be null");
-		pge_raise(&problem);
-	}
-	name = PG_GETARG_TEXT_PP(0);
-	check_key_name(name);
-	cname = text_to_cstring(name);
-	if (!PG_ARGISNULL(1))
-		asked = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	pge_choose_provider(asked, provider);
-	required = choose_required_context(fcinfo, 2);
+	key.name = name_argument(fcinfo, 0);
+	key.provider = text_argument(fcinfo, 1);
+	key.required = choose_required_context(fcinfo, 2);
+	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	PG_RETURN_INT64((int64) create_key(&key));
+}
 
-	pge_lock_key_name(pge_varlena_view(name));
-	if (pge_key_by_name(cname, strlen(cname)) != NULL)
+/* One for a database: two would make two chains. */
+Datum
+pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
+{
+	NewKey		key = {.function = "env_create_audit_key",
+					   .purpose = "audit"};
+	PgeProblem	problem;
+
+	pge_require_writable("env_create_audit_key()");
+	key.provider = text_argument(fcinfo, 0);
+	key.name = name_argument(fcinfo, 1);
+	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+	LockRelationOid(pge_table("key"), RowExclusiveLock);
+	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
+	pge_catalog_begin();
+	if (pge_key_of_audit() != NULL)
 	{
 		pge_problem(&problem, PGE_DUPLICATE,
-					"env_rotate_key makes a new version of a key.",
-					"key \"%s\" already exists", cname);
+					"env_rotate_key makes a new version of it.",
+					"this database has an audit key");
 		pge_raise(&problem);
 	}
-	key_id = new_key_id();
-	pge_seal_version(provider, cname, key_id, 1, &made);
-
-	writer = pge_write_begin();
-	{
-		Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID};
-		Datum		values[] = {
-			Int64GetDatum((int64) key_id), PointerGetDatum(name), required,
-			CStringGetTextDatum(creator)};
-
-		pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
-					  " created_by) VALUES ($1, $2, $3, $4)",
-					  lengthof(types), types, values, NULL);
-	}
-	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
-	pge_insert_grant(key_id, "admin", creator_id, creator);
-	if (grant_creator)
-	{
-		pge_insert_grant(key_id, "encrypt", creator_id, creator);
-		pge_insert_grant(key_id, "decrypt", creator_id, creator);
-		pge_insert_grant(key_id, "rewrap", creator_id, creator);
-	}
-	pge_write_end(&writer);
-	pge_audit_act("env_create_key", key_id, cname, 1,
-				  pge_act_details("provider", provider, "grant_creator",
-								  grant_creator ? "true" : "false", NULL));
-	PG_RETURN_INT64((int64) key_id);
+	PG_RETURN_INT64((int64) create_key(&key));
 }
 
 Datum
@@ -182,6 +254,6 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 		key_name = pstrdup(key->name);
 	}
 	count = pge_cache_evict(key_id);
-	pge_audit_act("env_evict", key_id, key_name, 0, NULL);
+	pge_log_act("env_evict", key_id, key_name, NULL);
 	PG_RETURN_INT32(count);
 }

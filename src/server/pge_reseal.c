@@ -499,6 +499,6 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 				  pge_act_details("provider", run.provider, "from_escrow",
 								  run.from_escrow ? "true" : NULL, "sealed",
 								  psprintf("%d", run.sealed), "failed",
-								  psprintf("%d", run.failed), NULL));
+								  psprintf("%d", run.failed)));
 	PG_RETURN_INT32(run.sealed);
 }

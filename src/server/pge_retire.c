@@ -177,7 +177,7 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 				   needed != NULL ? "was retired, forced," : "was retired");
 	pge_change_end(&change);
 	pge_audit_act("env_retire_key", change.key_id, change.name, version,
-				  needed != NULL ? pge_act_details("forced", "true", NULL) :
+				  needed != NULL ? pge_act_details("forced", "true") :
 								   NULL);
 	PG_RETURN_VOID();
 }

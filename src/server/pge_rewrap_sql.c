@@ -183,8 +183,7 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	pge_write_end(&writer);
 	pge_audit_act("env_rewrap_start", key_id, name, target,
 				  pge_act_details("job", psprintf("%lld", (long long) job_id),
-								  "kind", reencrypt ? "reencrypt" : "rewrap",
-								  NULL));
+								  "kind", reencrypt ? "reencrypt" : "rewrap"));
 	PG_RETURN_INT64(job_id);
 }
 
@@ -256,8 +255,7 @@ tell(const char *act, int64 job_id, bool done)
 	if (done)
 		pge_audit_act(act, 0, NULL, 0,
 					  pge_act_details("job",
-									  psprintf("%lld", (long long) job_id),
-									  NULL));
+									  psprintf("%lld", (long long) job_id)));
 	else
 		pge_act_none();
 }

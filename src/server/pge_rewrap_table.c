@@ -111,7 +111,7 @@ pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 	pge_write_end(&writer);
 	pge_audit_act("env_rewrap_method", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),
-								  "method", method, NULL));
+								  "method", method));
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
 }
@@ -206,7 +206,7 @@ pgenvelope_rewrap_context(PG_FUNCTION_ARGS)
 	pge_write_end(&writer);
 	pge_audit_act("env_rewrap_context", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),
-								  "column", column, NULL));
+								  "column", column));
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
 }

@@ -86,8 +86,7 @@ tell(const char *act, uint64 count, uint64 key_id, const char *key_name,
 		pge_audit_act(act, key_id, key_name, 0,
 					  pge_act_details("privilege", privilege, "grantee",
 									  grantee != NULL ? grantee :
-														psprintf("%u", role),
-									  NULL));
+														psprintf("%u", role)));
 	else
 		pge_act_none();
 }

@@ -149,7 +149,7 @@ tell(const char *act, const PgeChange *change, int version,
 				  canary_percent == PGE_NO_CANARY ?
 					  NULL :
 					  pge_act_details("canary_percent",
-									  psprintf("%d", canary_percent), NULL));
+									  psprintf("%d", canary_percent)));
 }
 
 Datum

@@ -27,8 +27,15 @@ enum
 {
 	KEY_ID = 1,
 	KEY_NAME,
-	KEY_REQUIRED_CONTEXT
+	KEY_REQUIRED_CONTEXT,
+	KEY_CREATED_AT,
+	KEY_CREATED_BY,
+	KEY_ROTATE_EVERY,
+	KEY_PURPOSE
 };
+
+#define PURPOSE_AUDIT "audit"
+
 enum
 {
 	VERSION_KEY_ID = 1,
@@ -221,6 +228,9 @@ copy_key(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	key->key_id = DatumGetInt64(heap_getattr(tuple, KEY_ID, descriptor,
 											 &isnull));
 	strlcpy(key->name, name, sizeof(key->name));
+	key->is_audit = strcmp(text_column(tuple, descriptor, KEY_PURPOSE,
+									   &isnull),
+						   PURPOSE_AUDIT) == 0;
 	read_grants(key, context);
 }
 
@@ -253,6 +263,32 @@ pge_row_key(uint64 key_id, const char *name, MemoryContext context,
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return found;
+}
+
+uint64
+pge_row_audit_key(void)
+{
+	Relation	table;
+	SysScanDesc scan;
+	ScanKeyData condition;
+	HeapTuple	tuple;
+	uint64		key_id = 0;
+	bool		isnull;
+
+	find_tables();
+	ScanKeyInit(&condition, KEY_PURPOSE, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(PURPOSE_AUDIT));
+	table = open_table(key_table, "key");
+	scan = systable_beginscan(table, pge_table("key_audit"), true, NULL, 1,
+							  &condition);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		key_id = DatumGetInt64(heap_getattr(tuple, KEY_ID,
+											RelationGetDescr(table),
+											&isnull));
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return key_id;
 }
 
 const char *

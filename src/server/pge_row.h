@@ -26,6 +26,9 @@ extern void pge_row_forget_tables(void);
 extern bool pge_row_key(uint64 key_id, const char *name,
 						MemoryContext context, PgeKey *key);
 
+/* The id of the key that chains the audit; 0: there is none. */
+extern uint64 pge_row_audit_key(void);
+
 /*
  * A version of a key, by number, or the one that is active or pre_active.
  * False: none.  The views in it point into it.

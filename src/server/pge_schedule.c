@@ -68,8 +68,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 					  pge_act_details("every",
 									  DatumGetCString(
 										  DirectFunctionCall1(interval_out,
-															  values[1])),
-									  NULL));
+															  values[1]))));
 	PG_RETURN_VOID();
 }
 

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "pge_activity.h"
+#include "pge_anchor.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_replay.h"
@@ -57,6 +58,7 @@ request_shared_memory(void)
 	RequestNamedLWLockTranche("pgenvelope", 1);
 	pge_activity_request();
 	pge_replay_request();
+	pge_anchor_request();
 }
 
 static void
@@ -119,6 +121,7 @@ attach_shared_memory(void)
 	}
 	pge_activity_attach();
 	pge_replay_attach();
+	pge_anchor_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 

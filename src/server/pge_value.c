@@ -39,6 +39,16 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 /* Sealing                                                          */
 /* ---------------------------------------------------------------- */
 
+/* An audit key's KEK chains, and does nothing else. */
+static bool
+seals_values(const PgeKey *key, PgeProblem *problem)
+{
+	return likely(!key->is_audit) ||
+		pge_problem(problem, PGE_KEY_NOT_ALLOWED,
+					"Create a key for values with env_create_key.",
+					"key \"%s\" is the audit's", key->name);
+}
+
 /* The version for a new value of a key, if the current user may make one. */
 static PgeKeyVersion *
 writing_version(PgeKey *key, PgeProblem *problem)
@@ -46,7 +56,8 @@ writing_version(PgeKey *key, PgeProblem *problem)
 	PgeKeyVersion *version;
 
 	pge_use_key(key);
-	if (!pge_require_privilege(key, PGE_ENCRYPT, problem))
+	if (!pge_require_privilege(key, PGE_ENCRYPT, problem) ||
+		!seals_values(key, problem))
 		return NULL;
 	version = pge_key_writer(key);
 	if (likely(version != NULL))
@@ -198,6 +209,8 @@ pge_version_of(const envl_envelope *envelope, uint32 privilege,
 	}
 	pge_use_key(key);
 	if (privilege != 0 && !pge_require_privilege(key, privilege, problem))
+		return NULL;
+	if (!seals_values(key, problem))
 		return NULL;
 	if (expected != NULL)
 	{

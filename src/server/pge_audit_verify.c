@@ -1,0 +1,421 @@
+/*
+ * pge_audit_verify.c
+ *	  env_audit_verify and env_audit_accept_restore: whether the audit's log
+ *	  is whole, and where it is not.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "pge_act.h"
+#include "pge_audit_log.h"
+#include "pge_compat.h"
+#include "pge_write.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_audit_verify);
+PG_FUNCTION_INFO_V1(pgenvelope_audit_accept_restore);
+
+#define ACCEPT "env_audit_accept_restore"
+
+/* Rows read at a time. */
+#define BATCH 500
+
+/* What is remembered of every entry, to find where a moved one was. */
+typedef struct Seen
+{
+	uint64		seq;
+	uint8		mac[ENVL_AUDIT_MAC_LEN];
+} Seen;
+
+/* A walk over the log. */
+typedef struct Walk
+{
+	FunctionCallInfo fcinfo;	/* takes the findings */
+	MemoryContext context;		/* outlives a batch */
+	PgeAnchor	anchor;			/* seq 0: none */
+	bool		trusted;		/* see pge_audit_anchor */
+	bool		anchor_met;
+	uint64		last_seq;
+	uint8		last_mac[ENVL_AUDIT_MAC_LEN];
+	Seen	   *seen;
+	uint64		seen_count;
+	uint64		seen_size;
+	List	   *accepted;		/* of Range */
+	List	   *missing;		/* of Range */
+	List	   *moved;			/* of PgeEntry that have another's MAC */
+} Walk;
+
+/* Entries that are missing. */
+typedef struct Range
+{
+	uint64		first;
+	uint64		last;
+} Range;
+
+static void
+tell(Walk *walk, uint64 seq, const char *finding, bool good,
+	 const char *detail)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) walk->fcinfo->resultinfo;
+	Datum		values[] = {Int64GetDatum((int64) seq),
+							CStringGetTextDatum(finding), BoolGetDatum(good),
+							CStringGetTextDatum(detail)};
+	bool		nulls[lengthof(values)] = {0};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static Range *
+new_range(Walk *walk, uint64 first, uint64 last)
+{
+	Range	   *range = MemoryContextAlloc(walk->context, sizeof(Range));
+
+	range->first = first;
+	range->last = last;
+	return range;
+}
+
+static List *
+add(Walk *walk, List *list, void *element)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
+
+	list = lappend(list, element);
+	MemoryContextSwitchTo(old_context);
+	return list;
+}
+
+/* ---------------------------------------------------------------- */
+/* One entry                                                        */
+/* ---------------------------------------------------------------- */
+
+static void
+remember(Walk *walk, const PgeEntry *entry)
+{
+	Seen	   *place;
+
+	if (walk->seen_count == walk->seen_size)
+	{
+		walk->seen_size = Max(1024, 2 * walk->seen_size);
+		walk->seen = walk->seen == NULL ?
+			MemoryContextAllocHuge(walk->context,
+								   walk->seen_size * sizeof(Seen)) :
+			repalloc_huge(walk->seen, walk->seen_size * sizeof(Seen));
+	}
+	place = &walk->seen[walk->seen_count++];
+	place->seq = pge_entry_seq(entry);
+	memcpy(place->mac, entry->mac, ENVL_AUDIT_MAC_LEN);
+}
+
+/* An entry that accepts a gap says which. */
+static void
+note_acceptance(Walk *walk, int row, const PgeEntry *entry)
+{
+	char	   *first = pge_row_text(row, PGE_ENTRY_FIELDS + 3);
+	char	   *last = pge_row_text(row, PGE_ENTRY_FIELDS + 4);
+
+	if (strcmp(entry->fields[PGE_ENTRY_ACT], ACCEPT) == 0 && first != NULL &&
+		last != NULL)
+		walk->accepted = add(walk, walk->accepted,
+							 new_range(walk, strtou64(first, NULL, 10),
+									   strtou64(last, NULL, 10)));
+}
+
+static PgeEntry *
+copy_entry(Walk *walk, const PgeEntry *entry)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
+	PgeEntry   *copy = palloc(sizeof(PgeEntry));
+
+	*copy = *entry;
+	for (int i = 0; i < PGE_ENTRY_FIELDS; i++)
+	{
+		if (entry->fields[i] != NULL)
+			copy->fields[i] = pstrdup(entry->fields[i]);
+	}
+	MemoryContextSwitchTo(old_context);
+	return copy;
+}
+
+/* Whether the entry follows the one before it. */
+static void
+check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
+{
+	if (seq != walk->last_seq + 1)
+		walk->missing = add(walk, walk->missing,
+							new_range(walk, walk->last_seq + 1, seq - 1));
+	else if (memcmp(entry->previous, walk->last_mac, ENVL_AUDIT_MAC_LEN) != 0)
+		tell(walk, seq, "broken", false,
+			 "It does not follow the entry before it, which is another than was there.");
+}
+
+static void
+check_entry(Walk *walk, int row, const PgeEntry *entry)
+{
+	uint64		seq = pge_entry_seq(entry);
+	uint8		mac[ENVL_AUDIT_MAC_LEN];
+	PgeProblem	problem;
+
+	check_place(walk, seq, entry);
+	if (!pge_entry_mac(entry, mac, &problem))
+		tell(walk, seq, "unverifiable", false, problem.message);
+	else if (envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN))
+		note_acceptance(walk, row, entry);
+	else
+		walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
+	if (seq == walk->anchor.seq)
+	{
+		walk->anchor_met = true;
+		if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
+			tell(walk, seq, "replaced", false,
+				 "It is not the entry that was anchored.");
+	}
+	remember(walk, entry);
+	walk->last_seq = seq;
+	memcpy(walk->last_mac, entry->mac, ENVL_AUDIT_MAC_LEN);
+}
+
+/* ---------------------------------------------------------------- */
+/* All entries                                                      */
+/* ---------------------------------------------------------------- */
+
+static void
+check_batch(Walk *walk)
+{
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		PgeEntry	entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (pge_entry_read((int) row, &entry))
+			check_entry(walk, (int) row, &entry);
+		else
+		{
+			tell(walk, pge_entry_seq(&entry), "altered", false,
+				 "It is no entry: its MACs are not of 32 bytes.");
+			walk->last_seq = pge_entry_seq(&entry);
+			memset(walk->last_mac, 0, ENVL_AUDIT_MAC_LEN);
+		}
+	}
+}
+
+/* Reads the whole log by the snapshot that is active. */
+static void
+check_all(Walk *walk)
+{
+	SPIPlanPtr	plan = SPI_prepare(
+		"SELECT " PGE_ENTRY_COLUMNS ","
+		" detail ->> 'missing_from', detail ->> 'missing_to'"
+		" FROM pgenvelope.audit_log ORDER BY seq",
+		0, NULL);
+	Portal		portal;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed");
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, BATCH);
+		if (SPI_processed == 0)
+			break;
+		check_batch(walk);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+}
+
+/* Where an entry that is at another place was, or 0. */
+static uint64
+former_place(Walk *walk, PgeEntry *entry)
+{
+	uint8		mac[ENVL_AUDIT_MAC_LEN];
+	PgeProblem	problem;
+
+	for (uint64 i = 0; i < walk->seen_count; i++)
+	{
+		const char *seq = entry->fields[PGE_ENTRY_SEQ];
+		bool		fits;
+
+		if (memcmp(walk->seen[i].mac, entry->previous,
+				   ENVL_AUDIT_MAC_LEN) != 0)
+			continue;
+		entry->fields[PGE_ENTRY_SEQ] = psprintf(UINT64_FORMAT,
+												walk->seen[i].seq + 1);
+		fits = pge_entry_mac(entry, mac, &problem) &&
+			memcmp(mac, entry->mac, ENVL_AUDIT_MAC_LEN) == 0;
+		entry->fields[PGE_ENTRY_SEQ] = seq;
+		if (fits)
+			return walk->seen[i].seq + 1;
+	}
+	return 0;
+}
+
+static void
+tell_altered(Walk *walk)
+{
+	ListCell   *cell;
+
+	foreach(cell, walk->moved)
+	{
+		PgeEntry   *entry = lfirst(cell);
+		uint64		place = former_place(walk, entry);
+
+		if (place != 0 && place != pge_entry_seq(entry))
+			tell(walk, pge_entry_seq(entry), "reordered", false,
+				 psprintf("It was entry " UINT64_FORMAT ".", place));
+		else
+			tell(walk, pge_entry_seq(entry), "altered", false,
+				 "It was edited, or forged: it does not have its MAC.");
+	}
+}
+
+static bool
+is_accepted(const Walk *walk, const Range *range)
+{
+	ListCell   *cell;
+
+	foreach(cell, walk->accepted)
+	{
+		const Range *accepted = lfirst(cell);
+
+		if (accepted->first == range->first && accepted->last == range->last)
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_missing(Walk *walk)
+{
+	ListCell   *cell;
+
+	foreach(cell, walk->missing)
+	{
+		const Range *range = lfirst(cell);
+		bool		accepted = is_accepted(walk, range);
+
+		tell(walk, range->first, accepted ? "accepted" : "missing", accepted,
+			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
+					  range->first, range->last,
+					  accepted ? " were lost by a restore, which was accepted." :
+								 " are missing."));
+	}
+}
+
+static void
+tell_anchor(Walk *walk)
+{
+	if (!walk->trusted)
+		tell(walk, walk->anchor.seq, "anchor", false,
+			 "The anchor's file is damaged or forged, or of an audit key that this database does not have.");
+	if (walk->anchor.seq == 0)
+		tell(walk, 0, "no_anchor", true,
+			 "This server has no anchor yet: the next act makes one.");
+	else if (walk->last_seq < walk->anchor.seq)
+		tell(walk, walk->anchor.seq, "behind", false,
+			 psprintf("The log ends with entry " UINT64_FORMAT
+					  ", and entry " UINT64_FORMAT " was anchored.",
+					  walk->last_seq, walk->anchor.seq));
+	else if (!walk->anchor_met && walk->trusted)
+		tell(walk, walk->anchor.seq, "missing", false,
+			 "The entry that was anchored is missing.");
+}
+
+/* ---------------------------------------------------------------- */
+/* What SQL calls                                                   */
+/* ---------------------------------------------------------------- */
+
+/* Who reads the log may verify it. */
+static void
+require_auditor(void)
+{
+	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to verify the audit's log"),
+			 errhint("Members of pg_monitor may.")));
+}
+
+Datum
+pgenvelope_audit_verify(PG_FUNCTION_ARGS)
+{
+	Walk		walk = {.fcinfo = fcinfo, .context = CurrentMemoryContext};
+	PgeWriter	writer;
+
+	pge_require_preload();
+	require_auditor();
+	pge_init_materialized(fcinfo);
+	pge_catalog_begin();
+
+	/* First the anchor: what is anchored was visible before. */
+	if (!pge_audit_anchor(&walk.anchor, &walk.trusted))
+		walk.anchor.seq = 0;
+	writer = pge_write_begin();
+	PushActiveSnapshot(GetLatestSnapshot());
+	check_all(&walk);
+	PopActiveSnapshot();
+	tell_altered(&walk);
+	tell_missing(&walk);
+	tell_anchor(&walk);
+	tell(&walk, walk.last_seq, "checked", true,
+		 psprintf("%llu entries were checked.",
+				  (unsigned long long) walk.seen_count));
+	pge_write_end(&writer);
+	return (Datum) 0;
+}
+
+/* The number of the last entry that the table has. */
+static uint64
+last_in_table(void)
+{
+	PgeWriter	writer = pge_write_begin();
+	uint64		last;
+
+	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
+				  NULL, NULL, NULL);
+	last = (uint64) pge_row_int(0, 1);
+	pge_write_end(&writer);
+	return last;
+}
+
+Datum
+pgenvelope_audit_accept_restore(PG_FUNCTION_ARGS)
+{
+	PgeAnchor	anchor;
+	bool		trusted;
+	uint64		last;
+
+	pge_require_writable(ACCEPT "()");
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to accept that entries of the audit are lost")));
+	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
+	last = last_in_table();
+	if (!pge_audit_anchor(&anchor, &trusted) || last >= anchor.seq)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the audit's log is not behind its anchor"),
+				 errhint("env_audit_verify tells what is missing.")));
+	pge_audit_act(ACCEPT, 0, NULL, 0,
+				  pge_act_details("reason",
+								  text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  "missing_from",
+								  psprintf(UINT64_FORMAT, last + 1),
+								  "missing_to",
+								  psprintf(UINT64_FORMAT, anchor.seq)));
+	PG_RETURN_INT64((int64) (anchor.seq - last));
+}

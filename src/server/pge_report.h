@@ -37,6 +37,7 @@ typedef enum PgeOutcome
 	PGE_DUPLICATE,				/* 42710 */
 	PGE_NOT_SUPPORTED,			/* 0A000 */
 	PGE_LIMIT,					/* 54000 */
+	PGE_TOKEN,					/* 28000: a session's token is refused */
 	PGE_NOT_READY,				/* 55000: the library is not preloaded */
 	PGE_ROW_REFUSED,			/* 23000: a table would not take a row */
 	PGE_INTERRUPTED,			/* 57014: an error of PostgreSQL's own, such as

@@ -45,6 +45,8 @@
 #include "pge_report.h"
 #include "pge_secret.h"
 #include "pge_shared.h"
+#include "pge_subject.h"
+#include "pge_use.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_bind_session);
 PG_FUNCTION_INFO_V1(pgenvelope_unbind_session);
@@ -73,6 +75,7 @@ static void refuse_keys(const char *reason,
 static void
 refuse_unknown(const char *reason)
 {
+	pge_use_end(PGE_TOKEN);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 errmsg("token is not accepted"),
@@ -85,6 +88,7 @@ refuse_unknown(const char *reason)
 static void
 refuse_signed(const char *reason)
 {
+	pge_use_end(PGE_TOKEN);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 errmsg("%s", reason),
@@ -284,19 +288,25 @@ check_replay(const envl_jws *jws, const envl_claims *claims, int64 now)
 	}
 }
 
-/* The setting's value: canonical JSON in the database's encoding. */
+/*
+ * The setting's value: canonical JSON in the database's encoding.  The audit
+ * is told what it shows of it.
+ */
 static char *
 context_text(envl_claims *claims)
 {
+	char	   *subject = palloc(PGE_SUBJECT_MAX);
+	size_t		count = claims->member_count;
 	uint8	   *canonical = palloc(ENVL_CONTEXT_MAX);
 	envl_spelled spelled[ENVL_CLAIMS_MEMBERS_MAX];
 	envl_view	text = {canonical, 0};
 	PgeProblem	problem;
 
-	if (envl_context_encode(claims->members, claims->member_count, canonical,
-							&text.len, spelled) != ENVL_OK ||
+	if (envl_context_encode(claims->members, count, canonical, &text.len,
+							spelled) != ENVL_OK ||
 		!pge_from_utf8(text, &text, &problem))
 		refuse_signed("token's claims are not as they should be");
+	pge_use_subject(subject, pge_subject_write(spelled, count, subject));
 	return pnstrdup((const char *) text.data, text.len);
 }
 
@@ -380,7 +390,6 @@ parse_scope(text *scope)
 static void
 require_bindable(void)
 {
-	pge_require_preload();
 	if (InSecurityRestrictedOperation())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -396,24 +405,34 @@ require_bindable(void)
 				 errhidecontext(true)));
 }
 
-static Datum
-bind_session(PG_FUNCTION_ARGS)
+/* The token, which is looked at before it is fetched from where it may lie. */
+static envl_view
+token_argument(FunctionCallInfo fcinfo)
 {
-	bool		for_session;
-	envl_view	token;
 	text	   *argument;
-	envl_jws   *jws = palloc(sizeof(envl_jws));
-	envl_claims *claims;
-	int64		now = timestamptz_to_time_t(GetCurrentTimestamp());
 
-	for_session = parse_scope(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
 	if (PG_ARGISNULL(0))
 		refuse_unknown("It is null.");
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > ENVL_JWS_MAX)
 		refuse_unknown("It is too long.");
 	argument = PG_GETARG_TEXT_PP(0);
-	token = (envl_view) {(const uint8 *) VARDATA_ANY(argument),
-						VARSIZE_ANY_EXHDR(argument)};
+	return (envl_view) {(const uint8 *) VARDATA_ANY(argument),
+					   VARSIZE_ANY_EXHDR(argument)};
+}
+
+static Datum
+bind_session(PG_FUNCTION_ARGS)
+{
+	bool		for_session;
+	envl_view	token;
+	envl_jws   *jws = palloc(sizeof(envl_jws));
+	envl_claims *claims;
+	int64		now = timestamptz_to_time_t(GetCurrentTimestamp());
+
+	pge_require_preload();
+	for_session = parse_scope(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
+	pge_use_begin(PGE_USE_BIND);
+	token = token_argument(fcinfo);
 	hide_from_activity(token);
 	require_bindable();
 
@@ -427,6 +446,7 @@ bind_session(PG_FUNCTION_ARGS)
 
 	set_context(context_text(claims), for_session);
 	note_bound();
+	pge_use_end(PGE_OK);
 	if (!for_session && !IsInTransactionBlock(true))
 		ereport(WARNING,
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),

@@ -41,6 +41,7 @@ static const char *const operation_names[] = {
 	[PGE_USE_REWRAP] = "rewrap",
 	[PGE_USE_REENCRYPT] = "reencrypt",
 	[PGE_USE_REBIND] = "rebind",
+	[PGE_USE_BIND] = "bind",
 };
 
 PgeUse		pge_use;
@@ -73,7 +74,8 @@ pge_operation_name(PgeOperation operation)
 bool
 pge_operation_opens(PgeOperation operation)
 {
-	return operation != PGE_USE_ENCRYPT && operation != PGE_USE_REWRAP;
+	return operation != PGE_USE_ENCRYPT && operation != PGE_USE_REWRAP &&
+		operation != PGE_USE_BIND;
 }
 
 /* ---------------------------------------------------------------- */

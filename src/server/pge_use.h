@@ -34,7 +34,8 @@ typedef enum PgeOperation
 	PGE_USE_VERIFY,
 	PGE_USE_REWRAP,
 	PGE_USE_REENCRYPT,			/* the opening half; the other encrypts */
-	PGE_USE_REBIND				/* so, too */
+	PGE_USE_REBIND,				/* so, too */
+	PGE_USE_BIND				/* of a session, by a token: no key is used */
 } PgeOperation;
 
 /* Uses that are alike. */

@@ -234,6 +234,25 @@ is_deeply([ outcomes(token($first), token($second)) ],
 		'another signature');
 }
 
+# The audit has it, too
+{
+	$session->run("SET pgenvelope.audit = 'all'");
+	my $log = logged(
+		sub {
+			bind_to(token($second, ctx => { tenant => 'globex', id => 77 }));
+			bind_to(token($first));
+			$session->run("RESET pgenvelope.audit");
+		});
+
+	like(
+		$log,
+		qr/"operation":"bind","outcome":"ok".*"context":\{"tenant":"globex"\}/,
+		'a binding is audited');
+	like($log, qr/"operation":"bind","outcome":"token_refused"/,
+		'and a token that is refused');
+	unlike($log, qr/77/, 'without what is not to be shown');
+}
+
 # Careless files
 sub is_refused
 {

@@ -103,7 +103,7 @@ $(BUILD)/fuzz/fuzz_pkcs11_%: $(BUILD)/fuzz/test/fuzz/fuzz_pkcs11_%.o \
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: help test test-asan test-providers unit fuzz-replay fuzz fuzzers soak bench \
+.PHONY: help test test-asan test-providers test-all unit fuzz-replay fuzz fuzzers soak bench \
 	bench-beside bench-bloat bench-rewrap lint format coverage quickstart quickstart-stop quickstart-remove
 
 help:
@@ -117,6 +117,7 @@ help:
 	@echo 'make test SUITES="unit regress"  runs some of the suites'
 	@echo 'make test-asan      the regression tests under ASan and UBSan'
 	@echo 'make test-providers the providers against real key services, which it installs'
+	@echo 'make test-all       make test and make test-providers, with one count'
 	@echo 'make installcheck   the tests that need a running server, as PGXS does'
 	@echo 'make unit           the unit tests of core and providers'
 	@echo 'make fuzz           fuzzes each parser for FUZZ_SECONDS (60)'
@@ -142,6 +143,10 @@ test-asan:
 test-providers:
 	@test/setup/packages.sh build helpers server test providers
 	@test/setup/run_tests.py providers
+
+test-all:
+	@test/setup/packages.sh build helpers server test lint providers
+	@test/setup/run_tests.py all providers
 
 unit fuzz-replay lint:
 	@test/setup/run_tests.py $@

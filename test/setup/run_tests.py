@@ -3,15 +3,16 @@
 
     run_tests.py [SUITE...]
 
-Without suites, runs all of them but the optional ones.  Servers run as
-postgres when this is run as root, else as the caller, in a copy of the tree
-with a short path; nothing of it is left when this ends.
+Without suites, or for "all", runs all of them but the optional ones.  Servers
+run as postgres when this is run as root, else as the caller, in a copy of the
+tree with a short path; nothing of it is left when this ends.
 
 Every test program reports in the Test Anything Protocol.  A test that lacks
 a tool skips with the reason "needs TOOL"; PGENVELOPE_TEST_REQUIRE="all", or
-a list of tools, makes such a skip a failure.
+a list of tools, makes such a skip a failure, but not for "-TOOL".
 
-Logs are in build/log.  The last line is "N passed, N failed, N skipped".
+Logs are in build/log, with how long each program took in "durations".  The
+last line is "N passed, N failed, N skipped".
 """
 
 import base64
@@ -70,7 +71,8 @@ class Outcome:
         needs = re.match(r"needs (\S+)", reason or "")
         required = os.environ.get("PGENVELOPE_TEST_REQUIRE", "")
         required = re.split(r"[\s,]+", required)
-        if needs and ("all" in required or needs.group(1) in required):
+        if needs and (needs.group(1) in required or "all" in required
+                      and "-" + needs.group(1) not in required):
             self.failed.append(f"{text}, which is required")
         else:
             self.skipped.append(text)
@@ -134,10 +136,12 @@ class Programs:
         self.running = set()
         self.lock = threading.Lock()
         self.stopping = False
+        self.durations = []     # (seconds, log)
 
     def run(self, command, log, timeout, env=None, cwd=None):
         """Returns (exit code or None after a timeout, output)."""
         os.makedirs(os.path.dirname(log), exist_ok=True)
+        started = time.monotonic()
         with open(log, "w+", encoding="utf-8", errors="replace") as file:
             with self.lock:
                 if self.stopping:
@@ -156,6 +160,7 @@ class Programs:
             finally:
                 with self.lock:
                     self.running.discard(process)
+                    self.durations.append((time.monotonic() - started, log))
             file.seek(0)
             return code, file.read()
 
@@ -469,6 +474,7 @@ def providers():
                PGENVELOPE_KMS=f"{GROUND.dir}/pgenvelope-kms",
                PGENVELOPE_PKCS11=f"{GROUND.dir}/pgenvelope-pkcs11")
     wanted = os.environ.get("PROVIDER_TESTS", "").split()
+    timeout = int(os.environ.get("PGENVELOPE_TEST_TIMEOUT", "600"))
     out = Outcome()
     for path in sorted(wanted or glob.glob("test/providers/*")):
         with open(path, "rb") as file:
@@ -481,8 +487,7 @@ def providers():
             else GROUND.as_user(["perl", path])
         if path.endswith(".pl"):
             install_servers(path, env)
-        out.add(tap(name, command, log, 600, env,
-                    None if path.endswith(".py") else GROUND.dir),
+        out.add(tap(name, command, log, timeout, env, GROUND.dir),
                 f"{name}: ")
         with open(log, encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -676,7 +681,9 @@ def interrupt(_number, _frame):
 
 
 def main():
-    names = sys.argv[1:] or list(SUITES)
+    names = []
+    for name in sys.argv[1:] or ["all"]:
+        names += list(SUITES) if name == "all" else [name]
     for name in names:
         if name not in SUITES and name not in OPTIONAL_SUITES:
             sys.exit(f"there is no suite \"{name}\"; the suites are: "
@@ -706,6 +713,9 @@ def main():
         print(f"FAILED: {name}")
     print(f"{time.monotonic() - started:.0f} seconds; logs in {LOG}")
     os.makedirs(LOG, exist_ok=True)
+    with open(f"{LOG}/durations", "w", encoding="utf-8") as file:
+        for seconds, log in sorted(PROGRAMS.durations, reverse=True):
+            print(f"{seconds:7.1f}  {os.path.basename(log)}", file=file)
     with open(f"{LOG}/summary", "w", encoding="utf-8") as file:
         print(total.line(), file=file)
     print(total.line(), flush=True)

@@ -37,7 +37,7 @@ OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 # is what they share; what a program needs of the library's own objects is
 # linked from there.
 SERVE_OBJS = $(addprefix src/providers/, \
-	prov_by_hand.o prov_serve.o)
+	prov_by_hand.o prov_line.o prov_serve.o)
 KMS_OBJS = $(addprefix src/providers/, \
 	kms_main.o prov_aws.o prov_aws_call.o prov_aws_credentials.o \
 	prov_aws_metadata.o prov_aws_sts.o prov_azure.o prov_azure_call.o \

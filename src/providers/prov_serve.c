@@ -18,24 +18,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "prov_by_hand.h"
+#include "prov_line.h"
 
-/* As in prov_helper.h, of which a helper shares nothing else. */
-#define LINE_MAX_LEN 8192
 #define TEXT_MAX 240
-
 #define IDLE_MAX_MS 3600000
-
-/* Twelve digits.  A service may say anything; the protocol knows no more. */
-#define EXPIRES_MAX INT64_C(999999999999)
-
-/* Base64 of the longest sealed KEK, the longest name, and the rest. */
-#define REPLY_MAX LINE_MAX_LEN
 
 typedef struct server
 {
@@ -45,47 +38,30 @@ typedef struct server
 	void	   *state;
 } server;
 
-/* A request, as views into its line. */
-typedef struct request
-{
-	envl_view	verb;
-	envl_view	id;
-	envl_view	root;
-	char		key[24];		/* "" for a check */
-	envl_view	payload;		/* base64 */
-} request;
-
 /* What has come; the first line of it is being worked on. */
 typedef struct input
 {
 	size_t		len;
 	size_t		line_len;		/* without its newline */
-	uint8_t		bytes[LINE_MAX_LEN];
+	uint8_t		bytes[PROV_LINE_MAX];
 } input;
 
 static int	serve(server *self);
 static bool read_line(server *self, input *in, bool *good);
 static void await_input(server *self);
-static bool parse_request(envl_view line, request *out, bool *known);
-static bool is_id(envl_view id);
-static bool is_key(envl_view key);
-static void answer(server *self, const request *asked, char *reply);
-static prov_category do_seal(server *self, const request *asked, char *reply,
-							 prov_failure *failure);
-static prov_category do_unseal(server *self, const request *asked,
+static void answer(server *self, const prov_line_request *asked, char *reply);
+static prov_category do_seal(server *self, const prov_line_request *asked,
+							 char *reply, prov_failure *failure);
+static prov_category do_unseal(server *self, const prov_line_request *asked,
 							   char *reply, prov_failure *failure);
-static prov_category do_check(server *self, const request *asked,
+static prov_category do_check(server *self, const prov_line_request *asked,
 							  char *reply, prov_failure *failure);
 static prov_category open_service(server *self, prov_failure *failure);
 static void close_service(server *self);
-static void begin_reply(const char *word, envl_view id, char *reply);
-static void add_field(char *reply, envl_view bytes);
-static void add_root_key(char *reply, const char *root_key);
-static void add_check(char *reply, const prov_check *check);
 static bool write_all(const char *bytes, size_t len);
 static int	check_by_hand(server *self);
 static int	usage(const char *program, const prov_service *const *services);
-static void forbid_core_dumps(void);
+static void guard_memory(void);
 
 int
 prov_serve_main(int argc, char **argv, const prov_service *const *services)
@@ -95,7 +71,7 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 
 	/* Of connections too: libcurl is told to leave signals alone. */
 	signal(SIGPIPE, SIG_IGN);
-	forbid_core_dumps();
+	guard_memory();
 	if (argc == 2 && argv[1][0] != '-')
 	{
 		self.text = argv[1];
@@ -112,14 +88,22 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 	return code;
 }
 
-/* Keys and tokens are in this process: nobody reads its memory but root. */
+/*
+ * Keys and tokens are in this process: nobody reads its memory but root, and
+ * none of it is swapped out, if it may lock all that it will ever have.  With
+ * a limit, what is beyond could not be had at all.
+ */
 static void
-forbid_core_dumps(void)
+guard_memory(void)
 {
 	const struct rlimit nothing = {0, 0};
+	struct rlimit lockable;
 
 	(void) setrlimit(RLIMIT_CORE, &nothing);
 	(void) prctl(PR_SET_DUMPABLE, 0);
+	if (getrlimit(RLIMIT_MEMLOCK, &lockable) == 0 &&
+		lockable.rlim_cur == RLIM_INFINITY)
+		(void) mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
 /* Answers line by line.  Ends with standard input, or where it is no use. */
@@ -127,22 +111,22 @@ static int
 serve(server *self)
 {
 	input		in = {0};
-	char		reply[REPLY_MAX];
-	request		asked;
+	char		reply[PROV_LINE_MAX];
+	prov_line_request asked;
 	bool		known;
 	bool		good = true;
 
 	while (good && read_line(self, &in, &good))
 	{
-		good = parse_request((envl_view) {in.bytes, in.line_len}, &asked,
-							 &known);
+		good = prov_line_parse((envl_view) {in.bytes, in.line_len}, &asked,
+							   &known);
 		if (!good)
 			break;
 		if (known)
 			answer(self, &asked, reply);
 		else
 		{
-			begin_reply("error", asked.id, reply);
+			prov_line_begin("error", asked.id, reply);
 			strcat(reply, " misconfigured The request is not known.");
 		}
 		strcat(reply, "\n");
@@ -211,71 +195,9 @@ await_input(server *self)
 	}
 }
 
-/*
- * VERB ID ROOT [KEY BASE64].  False if there is no id to answer to; *known
- * is whether it is a request that the protocol has.
- */
-static bool
-parse_request(envl_view line, request *out, bool *known)
-{
-	envl_view	key;
-	bool		check;
-
-	*known = false;
-	memset(out, 0, sizeof(*out));
-	if (memchr(line.data, '\0', line.len) != NULL ||
-		!prov_uri_next_part(&line, ' ', &out->verb) ||
-		!prov_uri_next_part(&line, ' ', &out->id) || !is_id(out->id))
-		return false;
-
-	check = envl_view_equal(out->verb, ENVL_LITERAL("check"));
-	if ((!check && !envl_view_equal(out->verb, ENVL_LITERAL("seal")) &&
-		 !envl_view_equal(out->verb, ENVL_LITERAL("unseal"))) ||
-		!prov_uri_next_part(&line, ' ', &out->root) || out->root.len == 0)
-		return true;
-	if (!check)
-	{
-		if (!prov_uri_next_part(&line, ' ', &key) || !is_key(key) ||
-			!prov_uri_next_part(&line, ' ', &out->payload) ||
-			out->payload.len == 0)
-			return true;
-		memcpy(out->key, key.data, key.len);
-	}
-	*known = line.data == NULL;
-	return true;
-}
-
-static bool
-is_id(envl_view id)
-{
-	for (size_t i = 0; i < id.len; i++)
-	{
-		if (id.data[i] < (i == 0 ? '1' : '0') || id.data[i] > '9')
-			return false;
-	}
-	return id.len > 0 && id.len <= 20;
-}
-
-/* 12 hexadecimal digits, "/", 1 to 5 digits: it goes into other systems. */
-static bool
-is_key(envl_view key)
-{
-	if (key.len < 14 || key.len > 18 || key.data[12] != '/')
-		return false;
-	for (size_t i = 0; i < key.len; i++)
-	{
-		uint8_t		c = key.data[i];
-		bool		digit = c >= '0' && c <= '9';
-
-		if (i != 12 && !digit && !(i < 12 && c >= 'a' && c <= 'f'))
-			return false;
-	}
-	return true;
-}
-
 /* Does what is asked and writes the reply, without its newline. */
 static void
-answer(server *self, const request *asked, char *reply)
+answer(server *self, const prov_line_request *asked, char *reply)
 {
 	prov_failure failure = {0};
 	prov_category category;
@@ -284,7 +206,7 @@ answer(server *self, const request *asked, char *reply)
 	category = open_service(self, &failure);
 	if (category == PROV_OK)
 	{
-		begin_reply("ok", asked->id, reply);
+		prov_line_begin("ok", asked->id, reply);
 		if (asked->verb.data[0] == 's')
 			category = do_seal(self, asked, reply, &failure);
 		else if (asked->verb.data[0] == 'u')
@@ -295,8 +217,8 @@ answer(server *self, const request *asked, char *reply)
 	if (category == PROV_OK)
 		return;
 
-	envl_wipe(reply, REPLY_MAX);
-	begin_reply("error", asked->id, reply);
+	envl_wipe(reply, PROV_LINE_MAX);
+	prov_line_begin("error", asked->id, reply);
 	strcat(reply, " ");
 	strcat(reply, prov_category_name(category));
 	prov_describe(&failure, text, sizeof(text));
@@ -308,7 +230,7 @@ answer(server *self, const request *asked, char *reply)
 }
 
 static prov_category
-do_seal(server *self, const request *asked, char *reply,
+do_seal(server *self, const prov_line_request *asked, char *reply,
 		prov_failure *failure)
 {
 	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN + 3];
@@ -334,16 +256,16 @@ do_seal(server *self, const request *asked, char *reply,
 	envl_wipe(plaintext, sizeof(plaintext));
 	if (category != PROV_OK)
 		return category;
-	add_field(reply, (envl_view) {sealed.bytes, sealed.len});
-	add_root_key(reply, sealed.root_key);
+	prov_line_add(reply, (envl_view) {sealed.bytes, sealed.len});
+	prov_line_add_root_key(reply, sealed.root_key);
 	return PROV_OK;
 }
 
 static prov_category
-do_unseal(server *self, const request *asked, char *reply,
+do_unseal(server *self, const prov_line_request *asked, char *reply,
 		  prov_failure *failure)
 {
-	uint8_t		sealed[LINE_MAX_LEN];
+	uint8_t		sealed[PROV_LINE_MAX];
 	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN];
 	size_t		len = 0;
 	prov_category category;
@@ -357,13 +279,13 @@ do_unseal(server *self, const request *asked, char *reply,
 									 (envl_view) {sealed, len}, plaintext,
 									 failure);
 	if (category == PROV_OK)
-		add_field(reply, (envl_view) {plaintext, sizeof(plaintext)});
+		prov_line_add(reply, (envl_view) {plaintext, sizeof(plaintext)});
 	envl_wipe(plaintext, sizeof(plaintext));
 	return category;
 }
 
 static prov_category
-do_check(server *self, const request *asked, char *reply,
+do_check(server *self, const prov_line_request *asked, char *reply,
 		 prov_failure *failure)
 {
 	prov_check	check = {0};
@@ -372,7 +294,7 @@ do_check(server *self, const request *asked, char *reply,
 	(void) asked;
 	category = self->service->check(self->state, &check, failure);
 	if (category == PROV_OK)
-		add_check(reply, &check);
+		prov_line_add_check(reply, &check);
 	return category;
 }
 
@@ -408,50 +330,6 @@ close_service(server *self)
 	if (self->service != NULL)
 		self->service->close(self->state);
 	self->service = NULL;
-}
-
-static void
-begin_reply(const char *word, envl_view id, char *reply)
-{
-	snprintf(reply, REPLY_MAX, "%s %.*s", word, (int) id.len,
-			 (const char *) id.data);
-}
-
-/* A space and base64: 4096 bytes and a name fit into a reply. */
-static void
-add_field(char *reply, envl_view bytes)
-{
-	size_t		len = strlen(reply);
-	size_t		more = envl_base64_encoded_len(ENVL_BASE64_STANDARD,
-											   bytes.len);
-
-	if (len + 1 + more + 2 > REPLY_MAX)
-		return;
-	reply[len] = ' ';
-	envl_base64_encode(ENVL_BASE64_STANDARD, bytes, reply + len + 1);
-	reply[len + 1 + more] = '\0';
-}
-
-static void
-add_root_key(char *reply, const char *root_key)
-{
-	envl_view	name = {(const uint8_t *) root_key, strlen(root_key)};
-
-	if (name.len > 0)
-		add_field(reply, name);
-}
-
-/* A root key without a name is "-" where something follows. */
-static void
-add_check(char *reply, const prov_check *check)
-{
-	add_root_key(reply, check->root_key);
-	if (check->expires <= 0 || check->expires > EXPIRES_MAX)
-		return;
-	if (check->root_key[0] == '\0')
-		strcat(reply, " -");
-	snprintf(reply + strlen(reply), REPLY_MAX - strlen(reply), " %lld",
-			 (long long) check->expires);
 }
 
 static bool

@@ -15,10 +15,9 @@
 
 static bool version_of(const prov_azure *azure, const char *kid,
 					   char *version);
-static prov_category call_once(prov_azure *azure, const char *version,
-							   const char *verb, envl_view body,
-							   prov_http_reply *reply,
-							   prov_failure *failure);
+static prov_category ask(prov_azure *azure, const char *version,
+						 const char *verb, envl_view body,
+						 prov_http_reply *reply, prov_failure *failure);
 static prov_category get_token(void *state, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
@@ -39,10 +38,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/*
- * Calls, and takes the answer apart; a token that is refused is replaced,
- * once.  After PROV_OK: prov_azure_end.
- */
+/* Calls, and takes the answer apart.  After PROV_OK: prov_azure_end. */
 prov_category
 prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 				envl_view body, prov_azure_answer *answer,
@@ -54,12 +50,7 @@ prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 
 	answer->json = NULL;
 	answer->version[0] = '\0';
-	category = call_once(azure, version, verb, body, reply, failure);
-	if (category == PROV_OK && reply->status == 401)
-	{
-		envl_wipe(&azure->token, sizeof(azure->token));
-		category = call_once(azure, version, verb, body, reply, failure);
-	}
+	category = ask(azure, version, verb, body, reply, failure);
 	if (category != PROV_OK)
 		return category;
 	if (reply->status != 200)
@@ -101,17 +92,15 @@ version_of(const prov_azure *azure, const char *kid, char *version)
 
 /* Without a body it is GET. */
 static prov_category
-call_once(prov_azure *azure, const char *version, const char *verb,
-		  envl_view body, prov_http_reply *reply, prov_failure *failure)
+ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
+	prov_http_reply *reply, prov_failure *failure)
 {
-	char		url[PROV_HTTP_URL_MAX];
-	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
-	const char *const headers[] = {
-		authorization,
+	static const char *const headers[] = {
 		"Content-Type: application/json",
 		"Accept: application/json",
 		NULL,
 	};
+	char		url[PROV_HTTP_URL_MAX];
 	prov_http_request request = {
 		.method = body.len > 0 ? "POST" : "GET",
 		.url = url,
@@ -120,21 +109,12 @@ call_once(prov_azure *azure, const char *version, const char *verb,
 		.wanted = wanted_headers,
 		.classify = classify,
 	};
-	prov_category category;
+	prov_oauth_client client = {azure->http, &azure->token, get_token, azure};
 
-	category = prov_oauth_keep_fresh(&azure->token, azure->http, get_token,
-									 azure, failure);
-	if (category != PROV_OK)
-		return category;
 	snprintf(url, sizeof(url), "%s/keys/%s%s%s%s?api-version=" API_VERSION,
 			 azure->origin, azure->name, version[0] != '\0' ? "/" : "",
 			 version, verb);
-	category = prov_oauth_header(&azure->token, authorization,
-								 sizeof(authorization)) ?
-		prov_http_call(azure->http, &request, reply, failure) :
-		prov_cloud_too_long(failure);
-	envl_wipe(authorization, sizeof(authorization));
-	return category;
+	return prov_oauth_call(&client, &request, reply, failure);
 }
 
 void

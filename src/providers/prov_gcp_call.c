@@ -12,9 +12,6 @@
 #include "prov_gcp.h"
 #include "prov_json.h"
 
-static prov_category call_once(prov_gcp *gcp, const char *verb,
-							   envl_view body, prov_http_reply *reply,
-							   prov_failure *failure);
 static prov_category get_token(void *state, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);
 static void error_status(const prov_http_reply *reply, char *status,
@@ -39,36 +36,16 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* A token that is refused is replaced, once. */
+/* Without a body it is GET. */
 prov_category
 prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
 			  prov_http_reply *reply, prov_failure *failure)
 {
-	prov_category category;
-
-	category = call_once(gcp, verb, body, reply, failure);
-	if (category == PROV_OK && reply->status == 401)
-	{
-		envl_wipe(&gcp->token, sizeof(gcp->token));
-		category = call_once(gcp, verb, body, reply, failure);
-	}
-	if (category != PROV_OK || reply->status == 200)
-		return category;
-	return fail_reply(failure, verb, reply);
-}
-
-/* Without a body it is GET. */
-static prov_category
-call_once(prov_gcp *gcp, const char *verb, envl_view body,
-		  prov_http_reply *reply, prov_failure *failure)
-{
 	char		url[PROV_HTTP_URL_MAX];
-	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
 	char		project[sizeof(gcp->quota_project) + 32];
-	const char *headers[] = {
-		authorization,
+	const char *const headers[] = {
 		"Content-Type: application/json",
-		NULL,
+		gcp->quota_project[0] != '\0' ? project : NULL,
 		NULL,
 	};
 	prov_http_request request = {
@@ -78,25 +55,16 @@ call_once(prov_gcp *gcp, const char *verb, envl_view body,
 		.body = body,
 		.classify = classify,
 	};
+	prov_oauth_client client = {gcp->http, &gcp->token, get_token, gcp};
 	prov_category category;
 
-	category = prov_oauth_keep_fresh(&gcp->token, gcp->http, get_token, gcp,
-									 failure);
-	if (category != PROV_OK)
-		return category;
 	snprintf(url, sizeof(url), "%s/v1/%s%s", gcp->endpoint, gcp->name, verb);
-	if (gcp->quota_project[0] != '\0')
-	{
-		snprintf(project, sizeof(project), "x-goog-user-project: %s",
-				 gcp->quota_project);
-		headers[2] = project;
-	}
-	category = prov_oauth_header(&gcp->token, authorization,
-								 sizeof(authorization)) ?
-		prov_http_call(gcp->http, &request, reply, failure) :
-		prov_cloud_too_long(failure);
-	envl_wipe(authorization, sizeof(authorization));
-	return category;
+	snprintf(project, sizeof(project), "x-goog-user-project: %s",
+			 gcp->quota_project);
+	category = prov_oauth_call(&client, &request, reply, failure);
+	if (category != PROV_OK || reply->status == 200)
+		return category;
+	return fail_reply(failure, verb, reply);
 }
 
 static prov_category

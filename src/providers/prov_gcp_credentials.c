@@ -295,12 +295,7 @@ exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
 static prov_category
 impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
 {
-	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
-	const char *const headers[] = {
-		"Content-Type: application/json",
-		authorization,
-		NULL,
-	};
+	const char *const headers[] = {"Content-Type: application/json", NULL};
 	prov_http_request request = {
 		.method = "POST",
 		.url = url,
@@ -313,11 +308,8 @@ impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
 	time_t		expires = 0;
 	prov_category category;
 
-	category = prov_oauth_header(&gcp->token, authorization,
-								 sizeof(authorization)) ?
-		prov_http_call(gcp->http, &request, &reply, failure) :
-		prov_cloud_too_long(failure);
-	envl_wipe(authorization, sizeof(authorization));
+	category = prov_oauth_call_with(gcp->http, &gcp->token, &request, &reply,
+									failure);
 	envl_wipe(&gcp->token, sizeof(gcp->token));
 	if (category != PROV_OK)
 		return category;

@@ -24,6 +24,8 @@
 /* Longer than any lasts: what is beyond is rubbish. */
 #define LONGEST_S (2 * 86400)
 
+static prov_category keep_fresh(const prov_oauth_client *client,
+								prov_failure *failure);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category classify(const prov_http_reply *reply);
 static int64_t within(int64_t seconds, int64_t longest);
@@ -46,32 +48,65 @@ static const prov_cloud_code error_codes[] = {
 };
 
 prov_category
-prov_oauth_keep_fresh(prov_oauth_token *token, prov_http *http,
-					  prov_oauth_getter getter, void *state,
-					  prov_failure *failure)
+prov_oauth_call(const prov_oauth_client *client,
+				const prov_http_request *request, prov_http_reply *reply,
+				prov_failure *failure)
 {
+	for (int tries = 1;; tries++)
+	{
+		prov_category category = keep_fresh(client, failure);
+
+		if (category == PROV_OK)
+			category = prov_oauth_call_with(client->http, client->token,
+											request, reply, failure);
+		if (category != PROV_OK || reply->status != 401 || tries > 1)
+			return category;
+		envl_wipe(client->token, sizeof(*client->token));
+	}
+}
+
+static prov_category
+keep_fresh(const prov_oauth_client *client, prov_failure *failure)
+{
+	prov_oauth_token *token = client->token;
 	int64_t		left = token->expires - prov_clock_seconds();
 	bool		usable = token->text[0] != '\0' && left > UNUSABLE_S;
-	prov_oauth_token kept = *token;
+	prov_oauth_token kept;
 	prov_cloud_part part;
 	prov_category category;
 
-	if (usable && left > REFRESH_AHEAD_S)
-		category = PROV_OK;
-	else
-	{
-		if (usable)
-			prov_cloud_begin_part(http, &part);
-		category = getter(state, failure);
-		if (usable)
-			prov_cloud_end_part(http, &part);
-		if (category != PROV_OK && usable)
-		{
-			*token = kept;
-			category = PROV_OK;
-		}
-	}
+	if (!usable)
+		return client->get_token(client->state, failure);
+	if (left > REFRESH_AHEAD_S)
+		return PROV_OK;
+	kept = *token;
+	prov_cloud_begin_part(client->http, &part);
+	category = client->get_token(client->state, failure);
+	prov_cloud_end_part(client->http, &part);
+	if (category != PROV_OK)
+		*token = kept;
 	envl_wipe(&kept, sizeof(kept));
+	return PROV_OK;
+}
+
+prov_category
+prov_oauth_call_with(prov_http *http, const prov_oauth_token *token,
+					 const prov_http_request *request,
+					 prov_http_reply *reply, prov_failure *failure)
+{
+	char		authorization[PROV_OAUTH_TOKEN_SIZE + 32];
+	const char *headers[PROV_OAUTH_HEADERS_MAX + 2] = {authorization};
+	prov_http_request asked = *request;
+	prov_category category;
+
+	for (int i = 0; i < PROV_OAUTH_HEADERS_MAX && request->headers[i] != NULL;
+		 i++)
+		headers[i + 1] = request->headers[i];
+	asked.headers = headers;
+	snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s",
+			 token->text);
+	category = prov_http_call(http, &asked, reply, failure);
+	envl_wipe(authorization, sizeof(authorization));
 	return category;
 }
 
@@ -175,13 +210,4 @@ within(int64_t seconds, int64_t longest)
 	if (seconds < 0)
 		return 0;
 	return seconds < longest ? seconds : longest;
-}
-
-bool
-prov_oauth_header(const prov_oauth_token *token, char *out, size_t size)
-{
-	int			len = snprintf(out, size, "Authorization: Bearer %s",
-							   token->text);
-
-	return len > 0 && (size_t) len < size;
 }

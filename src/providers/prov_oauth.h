@@ -20,20 +20,35 @@ typedef struct prov_oauth_token
 	char		kind[96];		/* how it was come by: "service account" */
 } prov_oauth_token;
 
-/* Gets another token into the one that the state has. */
-typedef prov_category (*prov_oauth_getter)(void *state,
-										   prov_failure *failure);
+/* Who has a token, and how it comes by another one. */
+typedef struct prov_oauth_client
+{
+	prov_http  *http;
+	prov_oauth_token *token;
+	prov_category (*get_token)(void *state, prov_failure *failure);
+	void	   *state;
+} prov_oauth_client;
+
+/* Of a request's own headers. */
+#define PROV_OAUTH_HEADERS_MAX 4
 
 /*
- * Has the token replaced if it is about to end, or is none.  If no other is to
- * be had just then, in a part of the time that there is, the old one serves to
- * its end.
+ * prov_http_call, with the token.  One that is about to end is replaced
+ * before, and one that is refused (401) is, once.  If no other is to be had
+ * just then, in a part of the time that there is, the old one serves to its
+ * end.
  */
-extern prov_category prov_oauth_keep_fresh(prov_oauth_token *token,
-										   prov_http *http,
-										   prov_oauth_getter getter,
-										   void *state,
-										   prov_failure *failure);
+extern prov_category prov_oauth_call(const prov_oauth_client *client,
+									 const prov_http_request *request,
+									 prov_http_reply *reply,
+									 prov_failure *failure);
+
+/* The same, with a token that is neither looked at nor replaced. */
+extern prov_category prov_oauth_call_with(prov_http *http,
+										  const prov_oauth_token *token,
+										  const prov_http_request *request,
+										  prov_http_reply *reply,
+										  prov_failure *failure);
 
 /*
  * Asks a token service; of the reply access_token and expires_in or
@@ -45,9 +60,5 @@ extern prov_category prov_oauth_ask(prov_http *http,
 									const char *what,
 									prov_oauth_token *token,
 									prov_failure *failure);
-
-/* Writes the header; false if it does not fit. */
-extern bool prov_oauth_header(const prov_oauth_token *token, char *out,
-							  size_t size) ENVL_MUST_CHECK;
 
 #endif							/* PROV_OAUTH_H */

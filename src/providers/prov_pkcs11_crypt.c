@@ -29,6 +29,8 @@ typedef struct short_gcm_params
 	CK_ULONG	tag_bits;
 } short_gcm_params;
 
+#define SESSION_KEY_ATTRIBUTES 5
+
 /* A mechanism, and what it points to. */
 typedef struct parameters
 {
@@ -46,6 +48,7 @@ static void set_gcm(const prov_pkcs11_token *token, const char *key,
 					const prov_pkcs11_blob *blob, parameters *out);
 static void set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf,
 					 parameters *out);
+static void set_session_key(CK_ATTRIBUTE *template);
 static prov_category encrypt(prov_pkcs11_token *token,
 							 const prov_pkcs11_key *root,
 							 parameters *params, const uint8_t *plaintext,
@@ -136,6 +139,26 @@ set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf, parameters *out)
 	out->mechanism.ulParameterLen = sizeof(out->oaep);
 }
 
+/* Of what a KEK is in the token for a moment. */
+static void
+set_session_key(CK_ATTRIBUTE *template)
+{
+	/* Modules take them as not const, and do not write them. */
+	static CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+	static CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+	static CK_BBOOL yes = CK_TRUE;
+	static CK_BBOOL no = CK_FALSE;
+	const CK_ATTRIBUTE attributes[SESSION_KEY_ATTRIBUTES] = {
+		{CKA_CLASS, &class, sizeof(class)},
+		{CKA_KEY_TYPE, &type, sizeof(type)},
+		{CKA_TOKEN, &no, sizeof(no)},
+		{CKA_SENSITIVE, &no, sizeof(no)},
+		{CKA_EXTRACTABLE, &yes, sizeof(yes)},
+	};
+
+	memcpy(template, attributes, sizeof(attributes));
+}
+
 /* ---------------------------------------------------------------- */
 /* Sealing                                                          */
 /* ---------------------------------------------------------------- */
@@ -214,25 +237,17 @@ wrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	 parameters *params, const uint8_t *plaintext, prov_pkcs11_blob *blob,
 	 prov_failure *failure)
 {
-	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
-	CK_BBOOL	yes = CK_TRUE;
-	CK_BBOOL	no = CK_FALSE;
-	CK_ATTRIBUTE template[] = {
-		{CKA_CLASS, &class, sizeof(class)},
-		{CKA_KEY_TYPE, &type, sizeof(type)},
-		{CKA_TOKEN, &no, sizeof(no)},
-		{CKA_SENSITIVE, &no, sizeof(no)},
-		{CKA_EXTRACTABLE, &yes, sizeof(yes)},
-		{CKA_VALUE, (void *) plaintext, ENVL_SEALED_PLAINTEXT_LEN},
-	};
+	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES + 1];
 	CK_OBJECT_HANDLE handle;
 	CK_ULONG	len = sizeof(blob->ciphertext);
 	CK_RV		error;
 
-	error = token->functions->C_CreateObject(
-		token->session, template, sizeof(template) / sizeof(template[0]),
-		&handle);
+	set_session_key(template);
+	template[SESSION_KEY_ATTRIBUTES] = (CK_ATTRIBUTE) {
+		CKA_VALUE, (void *) plaintext, ENVL_SEALED_PLAINTEXT_LEN};
+	error = token->functions->C_CreateObject(token->session, template,
+											 SESSION_KEY_ATTRIBUTES + 1,
+											 &handle);
 	if (error != CKR_OK)
 		return prov_pkcs11_token_fail(token, failure, "C_CreateObject", error);
 	error = token->functions->C_WrapKey(token->session, &params->mechanism,
@@ -352,26 +367,17 @@ unwrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	   parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
 	   prov_failure *failure)
 {
-	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
-	CK_BBOOL	yes = CK_TRUE;
-	CK_BBOOL	no = CK_FALSE;
-	CK_ATTRIBUTE template[] = {
-		{CKA_CLASS, &class, sizeof(class)},
-		{CKA_KEY_TYPE, &type, sizeof(type)},
-		{CKA_TOKEN, &no, sizeof(no)},
-		{CKA_SENSITIVE, &no, sizeof(no)},
-		{CKA_EXTRACTABLE, &yes, sizeof(yes)},
-	};
+	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES];
 	CK_OBJECT_HANDLE handle;
 	size_t		len;
 	CK_RV		error;
 	prov_category category = PROV_OK;
 
+	set_session_key(template);
 	error = token->functions->C_UnwrapKey(
 		token->session, &params->mechanism, root->handle,
 		(CK_BYTE *) blob->ciphertext, blob->ciphertext_len, template,
-		sizeof(template) / sizeof(template[0]), &handle);
+		SESSION_KEY_ATTRIBUTES, &handle);
 	if (error != CKR_OK)
 		return prov_pkcs11_token_fail(token, failure, "C_UnwrapKey", error);
 	if (!prov_pkcs11_key_attribute(token, handle, CKA_VALUE, plaintext,

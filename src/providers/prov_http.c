@@ -19,13 +19,13 @@
 #include "prov_memory.h"
 #include "prov_serve.h"
 
-/*
- * Below the keeper's own deadline (pgenvelope.provider_timeout, 5 s), which
- * ends the process and with it what it knows.
- */
+/* Run by hand, and without the setting. */
 #define TIMEOUT_MS 4000
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 600000
+
+/* The keeper's own deadline, in milliseconds (pge_call.c). */
+#define CALLER_TIMEOUT "PGENVELOPE_PROVIDER_TIMEOUT"
 
 /* Waits are random between 0 and a limit that doubles: full jitter. */
 #define TRIES_MAX 6
@@ -49,6 +49,7 @@ static bool take_file(const prov_uri *uri, const char *word,
 					  const char *otherwise, char *out, size_t size);
 static prov_category take_timeout(const prov_uri *uri, int64_t *timeout_ms,
 								  prov_failure *failure);
+static bool parse_ms(const char *text, int64_t *ms);
 static int64_t next_wait_ms(int tries, int64_t retry_after_ms);
 static void wait_ms(int64_t ms);
 static void copy_code(const char *code, char *out, size_t size);
@@ -112,26 +113,42 @@ take_file(const prov_uri *uri, const char *word, const char *otherwise,
 	return snprintf(out, size, "%s", value) < (int) size;
 }
 
+/*
+ * At most four fifths of what the keeper waits, since its deadline ends the
+ * process and with it all that it knows.
+ */
 static prov_category
 take_timeout(const prov_uri *uri, int64_t *timeout_ms, prov_failure *failure)
 {
 	const char *value = prov_uri_word(uri, "timeout");
-	char	   *end;
-	long		parsed;
+	const char *caller = getenv(CALLER_TIMEOUT);
+	int64_t		longest;
+	bool		limited = caller != NULL && parse_ms(caller, &longest);
 
 	*timeout_ms = TIMEOUT_MS;
-	if (value == NULL)
-		return PROV_OK;
-	errno = 0;
-	parsed = strtol(value, &end, 10);
-	if (errno != 0 || *end != '\0' || parsed < TIMEOUT_MIN_MS ||
-		parsed > TIMEOUT_MAX_MS)
+	if (value != NULL && !parse_ms(value, timeout_ms))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The setting \"timeout\" must be 100 to 600000 "
 						 "milliseconds.",
 						 NULL);
-	*timeout_ms = parsed;
+	if (limited && (value == NULL || *timeout_ms > longest * 4 / 5))
+		*timeout_ms = longest * 4 / 5;
 	return PROV_OK;
+}
+
+static bool
+parse_ms(const char *text, int64_t *ms)
+{
+	char	   *end;
+	long		parsed;
+
+	errno = 0;
+	parsed = strtol(text, &end, 10);
+	if (errno != 0 || *end != '\0' || parsed < TIMEOUT_MIN_MS ||
+		parsed > TIMEOUT_MAX_MS)
+		return false;
+	*ms = parsed;
+	return true;
 }
 
 void

@@ -32,7 +32,8 @@
  *	  ca-file	PEM certificates to trust in place of the system's
  *	  cert-file, key-file	client certificate and its key, PEM
  *	  timeout	of one request of the caller with all its calls, in
- *				milliseconds: 100 to 600000, by default 4000
+ *				milliseconds, 100 to 600000; by default, and at most, four
+ *				fifths of the keeper's deadline
  */
 extern const char *const prov_http_words[];
 

@@ -340,6 +340,19 @@ run_local(PgeProvider *provider, const uint8 *plaintext)
 	envl_wipe(opened, sizeof(opened));
 }
 
+/* It is told how long it has, so that it gives up in time by itself. */
+static prov_category
+start_helper(PgeProvider *provider, const prov_root *root,
+			 prov_failure *failure)
+{
+	char		timeout[12];
+
+	provider->told_timeout = pge_provider_timeout;
+	snprintf(timeout, sizeof(timeout), "%d", pge_provider_timeout);
+	(void) setenv("PGENVELOPE_PROVIDER_TIMEOUT", timeout, 1);
+	return prov_helper_start(&provider->helper, root, pkglib_path, failure);
+}
+
 /*
  * Sends a request.  A helper may exit when it has nothing to do, which may
  * not have been noticed yet: then a new one is asked.
@@ -360,6 +373,8 @@ send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
 	/* From a copy: the provider's memory is empty in a forked child. */
 	prov_root	root = provider->root;
 
+	if (provider->told_timeout != pge_provider_timeout)
+		prov_helper_stop(&provider->helper);
 	if (provider->helper.pid != 0)
 	{
 		category = prov_helper_send(&provider->helper, verb, &root,
@@ -368,8 +383,7 @@ send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
 			return category;
 		prov_helper_stop(&provider->helper);
 	}
-	category = prov_helper_start(&provider->helper, &root, pkglib_path,
-								 failure);
+	category = start_helper(provider, &root, failure);
 	if (category == PROV_OK)
 		category = prov_helper_send(&provider->helper, verb, &root,
 									&call->kek, bytes, failure);

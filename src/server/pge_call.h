@@ -51,6 +51,7 @@ typedef struct PgeProvider
 	prov_root	root;
 	bool		listed;			/* still in pgenvelope.providers */
 	prov_helper helper;			/* if it is one */
+	int			told_timeout;	/* to the helper, at its start */
 	PgeCall		call;
 	bool		had_turn;		/* in this sweep, and it took long */
 	int			failures;		/* in a row, of the kind worth a pause */

@@ -219,6 +219,24 @@ for (
 	opens($mode);
 }
 
+sub helper_pid
+{
+	my @pids = grep { $_ ne '' } split /\n/, qx(pgrep -P $keeper -f pgenvelope-kms);
+
+	return $pids[0];
+}
+# It gives up by itself, before it would be killed, whatever the deadline is.
+set_setting($node, 'pgenvelope.provider_timeout', '500ms');
+opens('another deadline');
+my $told = helper_pid();
+$bao->behave('hang');
+fails('another deadline', 'unavailable', 'PE002',
+	'The service did not answer in time');
+is(helper_pid(), $told, 'another deadline: the program lives on');
+set_setting($node, 'pgenvelope.provider_timeout', '5s');
+opens('the usual deadline');
+isnt(helper_pid(), $told, 'the usual deadline: of which another is told');
+
 # ---------------------------------------------------------------------------
 # It says no
 # ---------------------------------------------------------------------------
@@ -263,12 +281,6 @@ advance_clock($node, 60);
 is($tester->value("SELECT opened('v')"), 'plain of v', 'up: open again');
 
 # The program may be killed at any time.
-sub helper_pid
-{
-	my @pids = grep { $_ ne '' } split /\n/, qx(pgrep -P $keeper -f pgenvelope-kms);
-
-	return $pids[0];
-}
 my $helper = helper_pid();
 ok($helper, 'the keeper runs pgenvelope-kms');
 my $arguments = slurp_file("/proc/$helper/cmdline");

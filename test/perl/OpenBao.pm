@@ -1,5 +1,8 @@
-# OpenBao.pm: an OpenBao server in memory, and a proxy before it that
-# misbehaves on demand (test/providers/fault_proxy.py).
+# OpenBao.pm: an OpenBao server, and a proxy before it that misbehaves on
+# demand (test/providers/fault_proxy.py).
+#
+# It keeps its data in memory, or with "storage" in files, and can then be
+# stopped and started again.
 #
 # SPDX-License-Identifier: PostgreSQL
 # Copyright (c) 2026, pgenvelope contributors
@@ -30,7 +33,7 @@ sub installed
 # Starts both; skips the whole test without OpenBao.
 sub new
 {
-	my ($class, $name) = @_;
+	my ($class, $name, %options) = @_;
 	my ($version, $program) = installed();
 
 	plan(skip_all => 'needs openbao') unless defined $program;
@@ -38,6 +41,8 @@ sub new
 	my $directory = new_directory("openbao_$name");
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $self = bless {
+		program => $program,
+		directory => $directory,
 		port => $port,
 		token => 'root-token-of-the-test',
 		control => "$directory/control",
@@ -45,17 +50,16 @@ sub new
 	}, $class;
 
 	push @running, $self;
-	local $ENV{HOME} = $directory;
-	$self->{server} = IPC::Run::start(
-		[
-			$program, 'server', '-dev', '-dev-no-store-token',
-			"-dev-root-token-id=$self->{token}",
-			"-dev-listen-address=127.0.0.1:$port"
-		],
-		'<', '/dev/null', '>', "$directory/log", '2>&1');
-	wait_until(
-		sub { ($self->call('GET', 'sys/health'))[0] == 200 },
-		'OpenBao is ready');
+	$self->{arguments} =
+	  $options{storage}
+	  ? ["-config=${\ $self->_configuration }"]
+	  : [
+		'-dev', '-dev-no-store-token',
+		"-dev-root-token-id=$self->{token}",
+		"-dev-listen-address=127.0.0.1:$port"
+	  ];
+	$self->_initialize if $options{storage};
+	$self->start;
 
 	my ($in, $out) = ('', '');
 	$self->{proxy} = IPC::Run::start(
@@ -68,6 +72,81 @@ sub new
 	$self->{proxy}->pump until $out =~ /^(\d+)\n/;
 	($self->{proxy_port}) = $out =~ /^(\d+)/;
 	return $self;
+}
+
+# With files, on plain HTTP.
+sub _configuration
+{
+	my ($self) = @_;
+	my $cluster = PostgreSQL::Test::Cluster::get_free_port();
+
+	mkdir "$self->{directory}/data" or die $!;
+	return write_file("$self->{directory}/config.hcl", <<"END");
+storage "raft" {
+  path = "$self->{directory}/data"
+  node_id = "node"
+}
+cluster_addr = "http://127.0.0.1:$cluster"
+api_addr = "http://127.0.0.1:$self->{port}"
+listener "tcp" {
+  address = "127.0.0.1:$self->{port}"
+  tls_disable = true
+}
+ui = false
+END
+}
+
+# Makes its root key and token, at the first start.
+sub _initialize
+{
+	my ($self) = @_;
+
+	$self->_run;
+	my $made = $self->do('PUT', 'sys/init',
+		{ secret_shares => 1, secret_threshold => 1 });
+	$self->{unseal_key} = $made->{keys}[0];
+	$self->{token} = $made->{root_token};
+	$self->halt;
+	return;
+}
+
+# Runs it until it answers, if only that it is sealed.
+sub _run
+{
+	my ($self) = @_;
+
+	local $ENV{HOME} = $self->{directory};
+	$self->{server} = IPC::Run::start(
+		[ $self->{program}, 'server', @{ $self->{arguments} } ],
+		'<', '/dev/null', '>>', "$self->{directory}/log", '2>&1');
+	wait_until(
+		sub { ($self->call('GET', 'sys/health'))[0] =~ /^(?:200|50[13])$/ },
+		'OpenBao answers');
+	return;
+}
+
+# Starts it, ready for use.
+sub start
+{
+	my ($self) = @_;
+
+	$self->_run;
+	$self->do('PUT', 'sys/unseal', { key => $self->{unseal_key} })
+	  if $self->{unseal_key};
+	wait_until(
+		sub { ($self->call('GET', 'sys/health'))[0] == 200 },
+		'OpenBao is ready');
+	return;
+}
+
+# Ends the server, and not the proxy; "start" starts it again.
+sub halt
+{
+	my ($self) = @_;
+
+	$self->{server}->kill_kill(grace => 2);
+	delete $self->{server};
+	return;
 }
 
 # (status, decoded reply)

@@ -193,11 +193,12 @@ sub all_wiped
 	return;
 }
 
-# Polls until the code returns true.
+# Polls until the code returns true, for the usual time or so many seconds.
 sub wait_until
 {
-	my ($code, $what) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my ($code, $what, $seconds) = @_;
+	my $deadline =
+	  time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 
 	until ($code->())
 	{

@@ -1,13 +1,13 @@
 """clouds_serve.py: all the clouds at once, for a test in another language.
 
 moto (AWS, signatures and policies verified) and the doubles of Google Cloud
-and Azure.  Prints one line of JSON: the environment and the URIs for a server,
-and what must be in no log.  Then it takes commands, one a line, answers each
-with a line of JSON, and ends with its standard input:
+and Azure, each behind a proxy of fault_proxy.py.  Prints one line of JSON: the
+environment and the URIs for a server, and what must be in no log.  Then it
+takes commands, one a line, answers each with a line of JSON, and ends with its
+standard input:
 
-    aws hang|pass
-    gcp deny|pass|disable|enable|rotate
-    azure deny|pass|disable|enable|rotate
+    aws|gcp|azure MODE      what its proxy does: "pass" undoes it, and "deny"
+    gcp|azure deny|disable|enable|rotate
     secrets                 tokens that were given since
     calls                   how many calls of keys there were, by cloud
 
@@ -16,13 +16,12 @@ Copyright (c) 2026, pgenvelope contributors
 """
 
 import json
-import os
-import signal
 import sys
 
 import clouds
 from azure_double import CLIENT, SECRET, TENANT, VAULT, Azure
 from azure_double import Refused as AzureRefused
+from fault_proxy import Proxy
 from gcp_double import NAME, Gcp
 
 REGION = "eu-central-1"
@@ -55,31 +54,24 @@ class Aws:
                         "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"]}]}))
         self.key = iam.create_access_key(UserName="database")["AccessKey"]
 
-    def command(self, word):
-        os.killpg(self.server.process.pid, {
-            "hang": signal.SIGSTOP, "pass": signal.SIGCONT}[word])
-
 
 def gcp_command(gcp, word):
+    """What the double does; the rest is the proxy's."""
+    gcp.mistakes[:] = ["PERMISSION_DENIED"] * 1000 if word == "deny" else []
     if word == "rotate":
         gcp.rotate(NAME)
     elif word in ("disable", "enable"):
         for number in range(1, len(gcp.keys[NAME]["versions"]) + 1):
             gcp.state(NAME, number, word.upper() + "D")
-    else:
-        gcp.mistakes[:] = ["PERMISSION_DENIED"] * 1000 if word == "deny" \
-            else []
 
 
 def azure_command(azure, word):
+    azure.mistakes[:] = [AzureRefused(
+        403, "Forbidden", "ForbiddenByRbac")] * 1000 if word == "deny" else []
     if word == "rotate":
         azure.rotate("app")
     elif word in ("disable", "enable"):
         azure.keys["app"]["attributes"]["enabled"] = word == "enable"
-    else:
-        azure.mistakes[:] = [AzureRefused(
-            403, "Forbidden", "ForbiddenByRbac")] * 1000 \
-            if word == "deny" else []
 
 
 def main():
@@ -91,6 +83,8 @@ def main():
     ca, *certificate = clouds.make_certificates()
     azure = Azure(certificate)
     azure.add_key("app")
+    proxies = {"aws": Proxy(aws.server.port), "gcp": Proxy(gcp.double.port),
+               "azure": Proxy(azure.vault.port)}
     secret_file = clouds.write("client-secret", SECRET + "\n")
     # In files: at its lowest level the server logs its whole environment.
     profiles = clouds.write(
@@ -101,14 +95,16 @@ def main():
         "servers": f"moto {moto.__version__}, doubles of Google Cloud KMS "
         "and Azure Key Vault",
         "environment": {
-            "AWS_ENDPOINT_URL": aws.url,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxies['aws'].port}",
             "GCE_METADATA_HOST": gcp.host,
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS": gcp.url,
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS":
+            f"http://127.0.0.1:{proxies['gcp'].port}",
             "AZURE_AUTHORITY_HOST": azure.url},
         "uris": {
             "aws": f"awskms:{aws.arn}?profile=app"
             f"&credentials-file={profiles}", "gcp": f"gcpkms://{NAME}",
-            "azure": f"azurekv://{azure.host}/keys/app?ca-file={ca}"
+            "azure": f"azurekv://localhost:{proxies['azure'].port}"
+            f"/keys/app?ca-file={ca}"
             f"&tenant-id={TENANT}&client-id={CLIENT}&resource={VAULT}"
             f"&client-secret-file={secret_file}"},
         "secrets": [aws.key["SecretAccessKey"], aws.key["AccessKeyId"],
@@ -116,20 +112,22 @@ def main():
     for line in sys.stdin:
         name, _, word = line.strip().partition(" ")
         answer = []
-        if name == "aws":
-            aws.command(word)
-        elif name == "gcp":
-            gcp_command(gcp, word)
-        elif name == "azure":
-            azure_command(azure, word)
-        elif name == "secrets":
+        if name == "secrets":
             answer = [*gcp.tokens, *azure.issued]
         elif name == "calls":
             answer = {
+                "aws": len(proxies["aws"].forwarded),
                 "gcp": gcp.calls.count(":encrypt")
                 + gcp.calls.count(":decrypt"),
                 "azure": azure.calls.count("wrapkey")
                 + azure.calls.count("unwrapkey")}
+        else:
+            if name == "gcp":
+                gcp_command(gcp, word)
+            elif name == "azure":
+                azure_command(azure, word)
+            if word not in ("deny", "disable", "enable", "rotate"):
+                proxies[name].mode(word)
         print(json.dumps(answer), flush=True)
 
 

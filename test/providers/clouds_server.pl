@@ -16,8 +16,8 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use IPC::Run ();
-use JSON::PP ();
+use Clouds;
+use Load;
 use PgEnvelope;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -25,45 +25,12 @@ use Test::More;
 
 $PgEnvelope::rewrap_workers = 0;
 
-# The clouds, in one process that takes commands.
-my ($to_clouds, $from_clouds, $clouds_log) = ('', '', '');
-my $clouds = IPC::Run::start(
-	[
-		'/usr/bin/python3',
-		source_directory() . '/test/providers/clouds_serve.py'
-	],
-	'<', \$to_clouds, '>', \$from_clouds, '2>', \$clouds_log);
-
-# What they answer next, decoded.
-sub answer
-{
-	$clouds->pump until $from_clouds =~ /\n/ || !$clouds->pumpable;
-	while ($from_clouds =~ s/^([^\n]*)\n//)
-	{
-		my $line = $1;
-
-		return JSON::PP::decode_json($line) if $line =~ /^[[{]/;
-	}
-	die "the clouds are gone: $clouds_log";
-}
-
-sub told
-{
-	my ($command) = @_;
-
-	$to_clouds .= "$command\n";
-	return answer();
-}
-
-my $set_up = answer();
-plan(skip_all => "needs $set_up->{missing}") if $set_up->{missing};
-note("servers: $set_up->{servers}");
-
-my %uri = (%{ $set_up->{uris} }, file => 'file://' . new_key_file());
+my $clouds = Clouds->new;
+my %uri = ($clouds->uris, file => 'file://' . new_key_file());
 my @names = qw(file aws gcp azure);
 my $node;
 {
-	local %ENV = (%ENV, %{ $set_up->{environment} });
+	local %ENV = (%ENV, $clouds->environment);
 	$node = new_node(
 		'main',
 		providers => join(', ', map { "$_=$uri{$_}" } @names),
@@ -136,7 +103,7 @@ like(root_key('azure'), qr{^app/[0-9a-f]{32}$},
 
 # Rotated inside the clouds.
 my $before = root_key('azure');
-told("$_ rotate") for qw(gcp azure);
+$clouds->told("$_ rotate") for qw(gcp azure);
 opens($_, "$_: opens after a rotation") for qw(gcp azure);
 is($tester->value('SELECT env_reseal_keys()'),
 	'2', 'what an older root key has sealed is sealed anew');
@@ -157,14 +124,14 @@ for (
 {
 	my ($key, $do, $undo, $category, $said) = @$_;
 
-	told("$key $do");
+	$clouds->told("$key $do");
 	fails($key, $category, 'PE006', $said, "$key, $do");
-	told("$key $undo");
+	$clouds->told("$key $undo");
 	advance_clock($node, 60);
 	opens($key, "$key, $undo: opens again");
 }
 
-told('aws hang');
+$clouds->told('aws hang');
 fails('aws', 'unavailable', 'PE002', 'in time', 'aws, hang');
 my $patient = session($node);
 $patient->value("SET statement_timeout = '200ms'");
@@ -173,7 +140,7 @@ is($patient->sqlstate("SELECT opened('aws')"),
 	'57014', 'aws, hang: statement_timeout');
 cmp_ok($patient->seconds, '<', 1.2, 'aws, hang: within a second of it');
 $patient->quit;
-told('aws pass');
+$clouds->told('aws pass');
 advance_clock($node, 60);
 opens('aws', 'aws, pass: opens again');
 
@@ -181,17 +148,13 @@ opens('aws', 'aws, pass: opens again');
 # From each to each, under load
 # ---------------------------------------------------------------------------
 
-my $script = write_file(new_directory('pgbench') . '/script', <<'END');
+my $load = Load->new(
+	$node,
+	clients => 4,
+	scripts => { <<'END' => 1 });
 SELECT opened('aws'), opened('gcp'), opened('azure'), opened('file');
 SELECT env_encrypt('x', '{"tenant": "acme"}', 'aws');
 END
-my ($said, $done) = ('', 0);
-my $load = IPC::Run::start(
-	[
-		$node->config_data('--bindir') . '/pgbench', '-n', '-c', 4, '-T',
-		600, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres'
-	],
-	'>', \$said, '2>&1');
 for my $to (qw(aws gcp azure file aws azure gcp file))
 {
 	my $moved = $tester->value("SELECT env_reseal_keys('$to')");
@@ -209,9 +172,9 @@ for my $to (qw(aws gcp azure file aws azure gcp file))
 is( $tester->value(
 		'SELECT count(*) FROM pgenvelope.key_seal'),
 	'0', 'nothing is left where they were');
-$load->signal('INT');
-$load->finish;
-unlike($said, qr/ERROR|aborted/, 'pgbench did not notice');
+my ($transactions, $failed, $said) = $load->stop;
+is($failed, 0, 'pgbench did not notice') or diag($said);
+note("$transactions transactions");
 
 # ---------------------------------------------------------------------------
 # What never shows
@@ -219,8 +182,8 @@ unlike($said, qr/ERROR|aborted/, 'pgbench did not notice');
 
 my $log = slurp_file($node->logfile);
 my %secret = (
-	'a credential' => $set_up->{secrets},
-	'a token' => told('secrets'));
+	'a credential' => [ $clouds->secrets ],
+	'a token' => $clouds->told('secrets'));
 for my $what (sort keys %secret)
 {
 	my @shown = grep { index($log, $_) >= 0 } @{ $secret{$what} };
@@ -236,6 +199,6 @@ all_wiped($node, 'at the end');
 $tester->quit;
 $node->stop;
 
-$clouds->finish;
+$clouds->stop;
 
 done_testing();

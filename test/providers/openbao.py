@@ -27,7 +27,7 @@ VERSION = None
 ROOT = "root-token-of-the-test"
 
 
-def install():
+def install(*wanted):
     """As the clouds' prepare; skips the test without OpenBao."""
     global BAO, VERSION
     done = subprocess.run([TOP + "/test/setup/openbao.sh"], check=False,
@@ -37,9 +37,10 @@ def install():
         print("# " + done.stdout.decode(errors="replace")[-500:]
               .replace("\n", "\n# "))
         clouds.skip_all("needs openbao")
-    clouds.prepare()
+    missing = clouds.prepare(*wanted)
     _name, VERSION, BAO = done.stdout.decode().split()[-3:]
     TAP.note(f"servers: OpenBao {VERSION}")
+    return missing
 
 
 class Api:

@@ -21,7 +21,7 @@ import openbao
 from clouds import KEY, PLAINTEXT, SCRATCH, TAP, Program, fails, works, write
 from fault_proxy import Proxy
 
-openbao.install()
+missing = openbao.install("python")
 from cryptography.hazmat.primitives import serialization    # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import rsa   # noqa: E402
 
@@ -74,6 +74,23 @@ opened = openbao.run_documented(
     .replace("vault:v1:...", blob.decode()), API, DOCUMENTED)
 TAP.equal(opened, (True, base64.b64encode(PLAINTEXT).decode()),
           "OpenBao's own client opens it as documented")
+
+# Vault's client library of Python, which knows the API and nothing of ours.
+if missing:
+    TAP.skip("hvac", "needs hvac")
+else:
+    import hvac
+    client = hvac.Client(url=API.url, token=token, verify=CA[0])
+    bound = {"context": base64.b64encode(KEY.encode()).decode(),
+             "associated_data": base64.b64encode(KEY.encode()).decode()}
+    opened = client.secrets.transit.decrypt_data(NAME, blob.decode(), **bound)
+    TAP.equal(base64.b64decode(opened["data"]["plaintext"]), PLAINTEXT,
+              "hvac opens what the program has sealed")
+    made = client.secrets.transit.encrypt_data(
+        NAME, base64.b64encode(PLAINTEXT).decode(), **bound)
+    with Program(uri(), {"VAULT_TOKEN": token}) as program:
+        TAP.equal(program.unseal(made["data"]["ciphertext"].encode()).bytes,
+                  PLAINTEXT, "and the reverse")
 
 # ---------------------------------------------------------------------------
 # Sealing and what is bound

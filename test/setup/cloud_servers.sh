@@ -24,6 +24,7 @@ python_packages=(
     'requests'
     'azure-keyvault-keys==4.11.3'
     'azure-identity==1.27.0'
+    'hvac==2.4.0'
     'cryptography'
 )
 local_kms=github.com/nsmithuk/local-kms@v0.0.0-20231025161602-e4d9425700fe
@@ -54,7 +55,7 @@ install_python() {
     "$where/bin/python" -c 'import importlib.metadata as m
 print("python", *(f"{p}={m.version(p)}" for p in ("moto", "botocore",
     "google-cloud-kms", "google-auth", "azure-keyvault-keys",
-    "azure-identity")))'
+    "azure-identity", "hvac")))'
 }
 
 install_go() {

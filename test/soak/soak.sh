@@ -3,7 +3,7 @@
 #
 #   soak.sh            SOAK_SECONDS=600 a part
 #   soak.sh PART...    some: fuzz kills connections rewrap-kills rewrap-reads
-#                      rewrap-concurrent create-kills subscriber
+#                      rewrap-concurrent create-kills subscriber outage
 #
 # fuzz         every parser, under ASan and UBSan
 # kills        sessions encrypt, decrypt, rotate and roll back while the
@@ -13,7 +13,7 @@
 # connections  many sessions want one key at once, right after a restart:
 #              one provider call
 #
-# The others are tests of test/t at length:
+# The others are tests of test/t and test/providers at length:
 #
 # rewrap-kills       017_worker_crash.pl, 20 kills of each process in a job, and
 #                    20 at each point, by each method; and 022_inplace_job.pl,
@@ -22,6 +22,7 @@
 # rewrap-concurrent  020_concurrent.pl, 120 s of writes and DDL by each method
 # create-kills       014_life.pl, 50 kills while keys are made
 # subscriber         021_subscriber.pl, 120 s of changes
+# outage             test/providers/outage_server.pl, 300 s
 #
 # The parts are called by a name that is put together.
 # shellcheck disable=SC2317
@@ -277,8 +278,19 @@ part_subscriber() {
         "120 s of changes reach a subscriber"
 }
 
+# Its notes are the figures.
+part_outage() {
+    local code=0
+    test/setup/packages.sh build helpers server test providers
+    PROVIDER_TESTS=test/providers/outage_server.pl PGENVELOPE_SOAK=300 \
+        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run_tests.py providers |
+        sed 's/^ *#* */# /' || code=1
+    grep '^# .*: ' build/log/outage_server.pl.log || code=1
+    tap $code "every provider down for 300 s"
+}
+
 [ $# -gt 0 ] || set -- fuzz kills connections rewrap-kills rewrap-reads \
-    rewrap-concurrent create-kills subscriber
+    rewrap-concurrent create-kills subscriber outage
 for part in "$@"; do
     "part_${part//-/_}"
 done

@@ -131,6 +131,17 @@ for (
 	opens($key, "$key, $undo: opens again");
 }
 
+# moto says no in words that are not known beforehand.
+my $refusal = '{"__type": "AccessDeniedException", "message": "MARKER"}';
+$clouds->told('aws text HTTP/1.1 400 Bad Request\r\nConnection: close\r\n'
+	  . 'Content-Length: '
+	  . length($refusal)
+	  . "\\r\\n\\r\\n$refusal");
+fails('aws', 'denied', 'PE006', 'AccessDeniedException', 'aws, denied');
+$clouds->told('aws pass');
+advance_clock($node, 60);
+opens('aws', 'aws, allowed: opens again');
+
 $clouds->told('aws hang');
 fails('aws', 'unavailable', 'PE002', 'in time', 'aws, hang');
 my $patient = session($node);

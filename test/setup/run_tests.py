@@ -494,6 +494,12 @@ def providers():
                 if line.startswith("# servers: "):
                     print(f"  {name} ran against {line[11:].strip()}",
                           flush=True)
+    if wanted or out.skipped:
+        out.skipped.append("the table of docs/providers.md (not all was run)")
+    else:
+        out.add(tap("table.py",
+                    [PYTHON, "test/providers/table.py", "--check"],
+                    f"{LOG}/table.py.log"), "table.py: ")
     keep_logs("providers")
     return out
 

@@ -296,8 +296,8 @@ isnt(helper_pid(), $helper, 'by another process');
 my $log = slurp_file($node->logfile);
 for (
 	[ 'the token', $token ], [ 'another token', $powerless ],
-	[ 'the root token', $bao->{token} ], [ 'an answer', 'error occurred' ], [ 'a plaintext', 'plain of v' ],
-	[ 'a sealed key', 'vault:v[0-9]:' ])
+	[ 'the root token', $bao->{token} ], [ 'an answer', 'error occurred' ],
+	[ 'a plaintext', 'plain of v' ], [ 'a sealed key', 'vault:v[0-9]:' ])
 {
 	my ($what, $secret) = @$_;
 

@@ -47,6 +47,9 @@
 #define PGE_SHMEM_REQUEST_HOOK 0
 #endif
 
+/* 15 lets superusers grant that a parameter is set. */
+#define PGE_PARAMETER_ACL (PG_VERSION_NUM >= 150000)
+
 /* 15 gave custom settings a reserved prefix. */
 #if PG_VERSION_NUM >= 150000
 #define pge_reserve_prefix(prefix) MarkGUCPrefixReserved(prefix)

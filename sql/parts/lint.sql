@@ -414,6 +414,13 @@ RETURNS SETOF record
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT 'warning', 'no_audit_key', 'pgenvelope.audit_log',
+        'There is no audit key: what is done to keys and rights is not '
+        'recorded in this database.',
+        'SELECT env_create_audit_key();'
+    WHERE EXISTS (SELECT FROM pgenvelope.key)
+      AND NOT EXISTS (SELECT FROM pgenvelope.key WHERE purpose = 'audit')
+    UNION ALL
     SELECT 'warning', 'no_row_member', format('key %s', k.name),
         CASE WHEN k.required_context = '{}'
              THEN 'It takes any context, an empty one too: values can be '
@@ -423,7 +430,8 @@ AS $$
         END,
         'Require a member with the row''s key, such as "id": null.'
     FROM pgenvelope.key k
-    WHERE NOT EXISTS (
+    WHERE k.purpose = 'data'
+      AND NOT EXISTS (
         SELECT FROM jsonb_each(k.required_context) m
         WHERE m.value = 'null' AND m.key NOT IN ('tenant', 'type'))
     UNION ALL

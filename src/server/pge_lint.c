@@ -104,23 +104,30 @@ setting(const char *name)
 	return value != NULL ? value : "";
 }
 
+static bool
+is_in_data_directory(const char *path)
+{
+	char		resolved[PATH_MAX];
+	char		data[PATH_MAX];
+	size_t		len;
+
+	if (!is_absolute_path(path))
+		return true;
+	if (realpath(path, resolved) == NULL || realpath(DataDir, data) == NULL)
+		return false;
+	len = strlen(data);
+	return strncmp(resolved, data, len) == 0 &&
+		(resolved[len] == '/' || resolved[len] == '\0');
+}
+
 /* The anchor of the audit has to outlive what happens to the data. */
 static void
 check_anchor(FunctionCallInfo fcinfo)
 {
 	const char *name = "pgenvelope.audit_anchor_directory";
-	const char *directory = setting(name);
-	char		resolved[PATH_MAX];
-	char		data[PATH_MAX];
-	size_t		len;
 
-	if (directory[0] == '\0' || realpath(directory, resolved) == NULL ||
-		realpath(DataDir, data) == NULL)
-		return;
-	len = strlen(data);
-	if (strncmp(resolved, data, len) == 0 &&
-		(resolved[len] == '/' || resolved[len] == '\0'))
-		report(fcinfo, "error", "anchor_in_data_directory", name,
+	if (is_in_data_directory(setting(name)))
+		report(fcinfo, "warning", "anchor_in_data_directory", name,
 			   "The audit's anchor is inside the data directory, and is rolled back with it.",
 			   "Put it elsewhere, best on another machine.");
 }

@@ -160,6 +160,20 @@ SELECT severity, "check", object,
 FROM pg_temp.new WHERE "check" NOT IN ('no_escrow', 'superuser_grant');
 ROLLBACK;
 
+-- The audit
+BEGIN;
+DELETE FROM pgenvelope.key_escrow;
+DELETE FROM pgenvelope.key_proof;
+DELETE FROM pgenvelope.key_version v USING pgenvelope.key k
+WHERE k.key_id = v.key_id AND k.purpose = 'audit';
+DELETE FROM pgenvelope.key_grant g USING pgenvelope.key k
+WHERE k.key_id = g.key_id AND k.purpose = 'audit';
+DELETE FROM pgenvelope.key WHERE purpose = 'audit';
+SELECT severity, "check", object FROM env_lint() WHERE "check" ~ 'audit';
+SELECT env_create_audit_key() > 0 AS created;
+SELECT severity, "check", object FROM env_lint() WHERE "check" ~ 'audit';
+ROLLBACK;
+
 -- Who may ask
 SET ROLE lint_role;
 SELECT count(*) FROM env_lint();

@@ -9,6 +9,7 @@ columns in, trailing comments at column 33.
     format.py FILE...            rewrites them
 """
 
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -148,27 +149,33 @@ def formatted(text, name):
     return place_comments(text)
 
 
+def look_at(name, check):
+    """Rewrites or checks one file; returns what is wrong with it."""
+    wrong = []
+    with open(name, encoding="utf-8") as source:
+        before = source.read()
+    after = formatted(before, name)
+    if not check and after != before:
+        with open(name, "w", encoding="utf-8") as source:
+            source.write(after)
+    elif after != before:
+        pairs = zip(before.split("\n"), after.split("\n"))
+        number = next((i for i, (a, b) in enumerate(pairs, 1) if a != b), 1)
+        wrong.append(f"{name}:{number}: not as make format would have it")
+    for number, line in enumerate(after.split("\n"), 1):
+        if width(line) > LINE_MAX and not LONG_MESSAGE.search(line):
+            wrong.append(f"{name}:{number}: longer than {LINE_MAX} columns")
+    return wrong
+
+
 def main():
     check = sys.argv[1:2] == ["--check"]
-    bad = 0
-    for name in sys.argv[1 + check:]:
-        with open(name, encoding="utf-8") as source:
-            before = source.read()
-        after = formatted(before, name)
-        if not check and after != before:
-            with open(name, "w", encoding="utf-8") as source:
-                source.write(after)
-        elif after != before:
-            pairs = zip(before.split("\n"), after.split("\n"))
-            number = next((i for i, (a, b) in enumerate(pairs, 1) if a != b),
-                          1)
-            print(f"{name}:{number}: not as make format would have it")
-            bad += 1
-        for number, line in enumerate(after.split("\n"), 1):
-            if width(line) > LINE_MAX and not LONG_MESSAGE.search(line):
-                print(f"{name}:{number}: longer than {LINE_MAX} columns")
-                bad += 1
-    return 1 if bad else 0
+    names = sys.argv[1 + check:]
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        found = list(pool.map(look_at, names, [check] * len(names)))
+    for line in sum(found, []):
+        print(line)
+    return 1 if any(found) else 0
 
 
 if __name__ == "__main__":

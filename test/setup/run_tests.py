@@ -330,29 +330,36 @@ GROUND = Ground()
 
 # The suites.  Each returns an outcome.
 
+def run_each(names, command_of, log_of, env=None):
+    """Runs programs, some at a time; their outcomes are in order."""
+    out = Outcome()
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for name, done in zip(names, list(pool.map(
+                lambda name: tap(name, command_of(name), log_of(name),
+                                 env=env), names))):
+            out.add(done, f"{name}: ")
+    return out
+
+
 def run_programs(flavor, env=None):
     """The unit programs of one flavor."""
-    out = Outcome()
     step(f"build unit {flavor}", make(f"-j{JOBS}", f"unit-{flavor}"))
-    for name in made("UNIT_TESTS").split():
-        out.add(tap(name, [f"build/{flavor}/{name}"],
-                    f"{LOG}/{flavor}-{name}.log", env=env), f"{name}: ")
-    return out
+    return run_each(made("UNIT_TESTS").split(),
+                    lambda name: [f"build/{flavor}/{name}"],
+                    lambda name: f"{LOG}/{flavor}-{name}.log", env)
 
 
 def replay(flavor, env=None):
     """Runs every fuzz target over its corpus and the crashes found so far."""
-    out = Outcome()
     step(f"build replay {flavor}", make(f"-j{JOBS}", f"replay-{flavor}"))
-    for name in made("FUZZERS").split():
-        name = name.replace("fuzz_", "", 1)
-        inputs = [path for path in (f"test/fuzz/corpus/{name}",
-                                    "test/fuzz/crashes")
-                  if os.path.isdir(path)]
-        out.add(tap(name, [f"build/{flavor}/replay_{name}", *inputs],
-                    f"{LOG}/{flavor}-replay-{name}.log", env=env),
-                f"{name}: ")
-    return out
+
+    def command_of(name):
+        return [f"build/{flavor}/replay_{name}", *filter(
+            os.path.isdir, (f"test/fuzz/corpus/{name}", "test/fuzz/crashes"))]
+
+    return run_each([name.replace("fuzz_", "", 1)
+                     for name in made("FUZZERS").split()], command_of,
+                    lambda name: f"{LOG}/{flavor}-replay-{name}.log", env)
 
 
 def unit():

@@ -85,10 +85,12 @@ AS $$
       AND current_setting('log_statement') IN ('mod', 'all')
     UNION ALL
     SELECT 'info', 'names_not_learned', 'pgenvelope.rewrap_workers',
-        'There are no workers, so after a start the log does not know which '
-        'functions, views and tables lead to pgenvelope until they are used.',
-        'Set it to 1 or more.'
+        'There are no workers here, so after a start the log does not know '
+        'which functions, views and tables lead to pgenvelope until they are '
+        'used.',
+        'Set it to 1 or more; on a standby, have no statements logged.'
     WHERE current_setting('pgenvelope.rewrap_workers') = '0'
+       OR pg_is_in_recovery()
     UNION ALL
     SELECT 'warning', 'hook_after_ours', 'shared_preload_libraries',
         'Modules are loaded after pgenvelope: if one has a log hook, that '

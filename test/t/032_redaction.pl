@@ -71,6 +71,11 @@ END $$;
 CREATE FUNCTION atomic(plain text) RETURNS envelope LANGUAGE sql
 RETURN env_encrypt(plain, '{}');
 CREATE VIEW readable AS SELECT id, env_decrypt(v, '{}') AS opened FROM customers;
+CREATE VIEW first_ones AS SELECT id, plain FROM customers WHERE id < 100;
+CREATE FUNCTION add(plain text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO customers (id, plain) VALUES ((random() * 1e8)::integer, plain);
+END $$;
 CREATE TABLE bystander (t text UNIQUE);
 END
 
@@ -339,6 +344,8 @@ wait_until(
 try('after a restart: COPY',
 	"COPY customers (id, plain, n) FROM STDIN;\n8\tMARKER\tMARKER\n\\.\n", '22P02');
 try('after a restart: a function that calls ours', "SELECT wrapped('MARKER')");
+try('after a restart: a function that writes to the table', "SELECT add('MARKER')");
+try('after a restart: a view of the table', "INSERT INTO first_ones VALUES (90, 'MARKER')");
 
 # ---------------------------------------------------------------------------
 # The log

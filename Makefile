@@ -23,7 +23,7 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_catalog.o pge_census.o pge_context.o pge_databases.o pge_destroy.o \
 	pge_encoding.o pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
-	pge_launcher.o pge_line.o pge_lint.o pge_look.o pge_member.o pge_mention.o pge_pace.o pge_page.o \
+	pge_launcher.o pge_learn.o pge_line.o pge_lint.o pge_look.o pge_member.o pge_mention.o pge_pace.o pge_page.o \
 	pge_places.o pge_privilege.o pge_proof.o pge_redact.o pge_reencrypt.o pge_replace.o \
 	pge_report.o pge_reseal.o pge_retire.o pge_rewrap.o pge_rewrap_sql.o \
 	pge_rewrap_table.o pge_rights.o pge_rotate.o pge_row.o pge_schedule.o \

@@ -92,7 +92,7 @@ AS $$
     WHERE current_setting('pgenvelope.rewrap_workers') = '0'
        OR pg_is_in_recovery()
     UNION ALL
-    SELECT 'warning', 'hook_after_ours', 'shared_preload_libraries',
+    SELECT 'info', 'hook_after_ours', 'shared_preload_libraries',
         'Modules are loaded after pgenvelope: if one has a log hook, that '
         'sees messages before they are redacted.',
         'Put pgenvelope last.'

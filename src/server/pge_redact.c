@@ -21,16 +21,13 @@
 
 #include <ctype.h>
 
-#include "commands/extension.h"
 #include "tcop/tcopprot.h"
-#include "tcop/utility.h"
 #include "utils/backend_status.h"
 
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_mention.h"
 #include "pge_redact.h"
-#include "pge_write.h"
 
 #define HIDDEN "<hidden by pgenvelope.redact_statements>"
 
@@ -43,7 +40,6 @@
 TimestampTz pge_called_at = DT_NOBEGIN;
 
 static emit_log_hook_type previous_log_hook;
-static ProcessUtility_hook_type previous_utility_hook;
 
 /* The altered message that the hook is having written. */
 static const ErrorData *writing = NULL;
@@ -148,30 +144,55 @@ redact_audit(const char *message)
 	return HIDDEN;
 }
 
-/* Lines about statements: up to the statement, in whatever language. */
+static bool
+begins_with(const char *text, const char *beginning)
+{
+	return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/*
+ * What PostgreSQL logs of a session whatever its statement is, with names and
+ * numbers: waits for locks, temporary files, connections.
+ */
+static bool
+is_about_session(const char *pattern)
+{
+	return strcmp(pattern, "duration: %s ms") == 0 ||
+		begins_with(pattern, "process %d ") ||
+		begins_with(pattern, "temporary file: ") ||
+		begins_with(pattern, "connection ") ||
+		begins_with(pattern, "disconnection: ") ||
+		begins_with(pattern, "could not receive data from client") ||
+		begins_with(pattern, "could not send data to client");
+}
+
+/* Lines of the kind LOG: up to the statement, in whatever language. */
 static const char *
 redact_log_line(const ErrorData *error)
 {
 	const char *message = error->message;
+	const char *pattern = error->message_id;
 	size_t		len = strlen(message);
 	size_t		statement_len;
 
-	if (debug_query_string != NULL)
+	if (pattern == NULL)
+		return pattern_of(error);
+	if (is_about_session(pattern))
+		return message;
+	if (begins_with(pattern, "duration: %.3f ms  plan:\n"))
+		return keep_prefix(message, strcspn(message, "\n") + 1);
+	if (begins_with(pattern, "statement: %s") ||
+		begins_with(pattern, "duration: %s ms  ") ||
+		strcmp(pattern, "%s %s%s%s: %s") == 0)
 	{
+		if (debug_query_string == NULL)
+			return pattern_of(error);
 		statement_len = strlen(debug_query_string);
 		if (statement_len > 0 && statement_len <= len &&
 			strcmp(message + len - statement_len, debug_query_string) == 0)
 			return keep_prefix(message, len - statement_len);
 	}
-	if (error->message_id != NULL &&
-		strcmp(error->message_id, "duration: %.3f ms  plan:\n%s") == 0)
-		return keep_prefix(message, strcspn(message, "\n") + 1);
-	if (error->message_id == NULL ||
-		strncmp(error->message_id, "duration: %s ms  ", 17) == 0 ||
-		strncmp(error->message_id, "statement: ", 11) == 0 ||
-		says_nothing(error->message_id))
-		return pattern_of(error);
-	return message;
+	return pattern_of(error);
 }
 
 /* SQLSTATEs of which PostgreSQL's messages hold names and numbers only. */
@@ -200,7 +221,7 @@ redact_message(const ErrorData *error)
 	if (error->message == NULL || is_crash_report(error) ||
 		(pattern != NULL && strchr(pattern, '%') == NULL))
 		return error->message;
-	if (pattern != NULL && strncmp(pattern, "AUDIT: ", 7) == 0)
+	if (pattern != NULL && begins_with(pattern, "AUDIT: "))
 		return redact_audit(error->message);
 	if (error->elevel == LOG || error->elevel == LOG_SERVER_ONLY)
 		return redact_log_line(error);
@@ -212,7 +233,8 @@ redact_message(const ErrorData *error)
 
 /*
  * Leaves out of a message what may hold plaintext.  The deadlock detector has
- * a DETAIL for clients, of numbers, and one with the statements for the log.
+ * a DETAIL for clients, of numbers, and one with the statements for the log;
+ * a wait for a lock has one of numbers.
  */
 static void
 redact(ErrorData *error)
@@ -222,6 +244,9 @@ redact(ErrorData *error)
 
 	if (is_whole && error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
 		error->detail_log = NULL;
+	else if (error->message_id != NULL &&
+			 begins_with(error->message_id, "process %d "))
+		/* it stays */;
 	else if (error->detail != NULL || error->detail_log != NULL)
 	{
 		error->detail = unconstify(char *, (const char *) HIDDEN);
@@ -289,7 +314,7 @@ redact_log(ErrorData *error)
 }
 
 /* ---------------------------------------------------------------- */
-/* What leads to us                                                 */
+/* For others                                                       */
 /* ---------------------------------------------------------------- */
 
 void
@@ -299,130 +324,9 @@ pge_redact_first_call(void)
 	pge_mention_learn_statement(debug_query_string);
 }
 
-static const char *
-last_name(List *names)
-{
-	return strVal(llast(names));
-}
-
-/* Whether the text of one statement, of perhaps several, mentions us. */
-static bool
-statement_mentions(const PlannedStmt *statement, const char *text)
-{
-	char	   *copy;
-	bool		result;
-
-	if (statement->stmt_location >= 0)
-		text += statement->stmt_location;
-	if (statement->stmt_len <= 0)
-		return pge_mentions(text);
-	copy = pnstrdup(text, statement->stmt_len);
-	result = pge_mentions(copy);
-	pfree(copy);
-	return result;
-}
-
-/* Learns the name of what is about to be made, if that leads to us. */
-static void
-learn_from(const PlannedStmt *statement, const char *text)
-{
-	Node	   *node = statement->utilityStmt;
-
-	if (IsA(node, CreateTrigStmt))
-	{
-		CreateTrigStmt *trigger = (CreateTrigStmt *) node;
-
-		if (strcmp(last_name(trigger->funcname), "env_encrypt_column") == 0)
-			pge_mention_learn_table(trigger->relation->relname);
-	}
-	else if (IsA(node, CreateFunctionStmt))
-	{
-		if (!creating_extension && statement_mentions(statement, text))
-			pge_mention_learn(
-				last_name(((CreateFunctionStmt *) node)->funcname));
-	}
-	else if (IsA(node, ViewStmt))
-	{
-		if (!creating_extension && statement_mentions(statement, text))
-			pge_mention_learn(((ViewStmt *) node)->view->relname);
-	}
-}
-
-static void
-learn_from_utility(PlannedStmt *statement, const char *text,
-				   bool is_read_only_tree, ProcessUtilityContext context,
-				   ParamListInfo params, QueryEnvironment *environment,
-				   DestReceiver *receiver, QueryCompletion *completion)
-{
-	learn_from(statement, text);
-	if (previous_utility_hook)
-		previous_utility_hook(statement, text, is_read_only_tree, context,
-							  params, environment, receiver, completion);
-	else
-		standard_ProcessUtility(statement, text, is_read_only_tree, context,
-								params, environment, receiver, completion);
-}
-
-static const char leading_to_us[] =
-	"WITH ours AS (SELECT p.oid, p.prosrc FROM pg_catalog.pg_depend d"
-	" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-	" AND e.extname = 'pgenvelope'"
-	" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
-	" WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'"
-	" AND d.refclassid = 'pg_extension'::regclass"
-	" AND p.proname ~ '^" PGE_MENTIONED "$'),"
-	" sealed AS (SELECT tgrelid FROM pg_trigger"
-	" WHERE tgfoid IN (SELECT oid FROM ours)),"
-	" written AS (SELECT oid, relname FROM pg_class"
-	" WHERE oid IN (SELECT tgrelid FROM sealed)"
-	" UNION SELECT c.oid, c.relname FROM pg_depend d"
-	" JOIN pg_rewrite r ON r.oid = d.objid"
-	" JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v'"
-	" WHERE d.classid = 'pg_rewrite'::regclass"
-	" AND d.refclassid = 'pg_class'::regclass"
-	" AND d.refobjid IN (SELECT tgrelid FROM sealed))"
-	" SELECT relname::text, 1::bigint FROM written"
-	" UNION SELECT p.proname::text, 0 FROM pg_proc p, written w"
-	" WHERE p.oid >= 16384 AND p.prosrc ~* '\\m(insert|update|merge|copy)\\M'"
-	" AND position(lower(w.relname) IN lower(p.prosrc)) > 0"
-	" UNION SELECT p.proname::text, 0 FROM pg_proc p"
-	" WHERE p.prosrc ~* '\\m" PGE_MENTIONED "\\M'"
-	" AND p.oid NOT IN (SELECT oid FROM ours)"
-	" UNION SELECT p.proname::text, 0 FROM pg_depend d"
-	" JOIN pg_proc p ON p.oid = d.objid"
-	" WHERE d.classid = 'pg_proc'::regclass"
-	" AND d.refclassid = 'pg_proc'::regclass"
-	" AND d.refobjid IN (SELECT oid FROM ours)"
-	" UNION SELECT c.relname::text, 0 FROM pg_depend d"
-	" JOIN pg_rewrite r ON r.oid = d.objid"
-	" JOIN pg_class c ON c.oid = r.ev_class"
-	" WHERE d.classid = 'pg_rewrite'::regclass"
-	" AND d.refclassid = 'pg_proc'::regclass"
-	" AND d.refobjid IN (SELECT oid FROM ours)";
-
-void
-pge_redact_learn_database(void)
-{
-	PgeWriter	writer = pge_write_begin();
-	uint64		count = pge_write_run(leading_to_us, 0, NULL, NULL, NULL);
-
-	for (uint64 i = 0; i < count; i++)
-	{
-		const char *name = pge_row_text((int) i, 1);
-
-		if (pge_row_int((int) i, 2) == 1)
-			pge_mention_learn_table(name);
-		else
-			pge_mention_learn(name);
-	}
-	pge_write_end(&writer);
-}
-
 void
 pge_redact_init(void)
 {
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = redact_log;
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = learn_from_utility;
 }

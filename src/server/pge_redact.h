@@ -32,12 +32,6 @@ pge_redact_note_call(void)
 		pge_redact_first_call();
 }
 
-/*
- * Has the server know the functions, views and tables of this database that
- * lead to us, from its catalogs; in a transaction of its own.
- */
-extern void pge_redact_learn_database(void);
-
 /* Called from _PG_init. */
 extern void pge_redact_init(void);
 

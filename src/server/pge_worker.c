@@ -27,8 +27,8 @@
 #include "pge_compat.h"
 #include "pge_job.h"
 #include "pge_launcher.h"
+#include "pge_learn.h"
 #include "pge_pace.h"
-#include "pge_redact.h"
 #include "pge_reseal.h"
 #include "pge_shared.h"
 #include "pge_work.h"
@@ -223,7 +223,7 @@ run_read_back(PgeWork *work)
 static void
 run_learn(PgeWork *work)
 {
-	pge_redact_learn_database();
+	pge_learn_database();
 }
 
 static void

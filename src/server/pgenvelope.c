@@ -21,6 +21,7 @@
 #include "pge_guc.h"
 #include "pge_keeper.h"
 #include "pge_launcher.h"
+#include "pge_learn.h"
 #include "pge_mention.h"
 #include "pge_redact.h"
 #include "pge_retire.h"
@@ -51,4 +52,5 @@ _PG_init(void)
 	pge_catalog_init();
 	pge_destroy_init();
 	pge_redact_init();
+	pge_learn_init();
 }

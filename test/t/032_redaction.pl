@@ -298,6 +298,8 @@ bench('an error after the call', 'extended',
 	$_->quit for $one, $two;
 	like(logged(), qr/DETAIL:  Process \d+ waits for .*\n.*Process \d+ waits/,
 		'a deadlock: the processes are named');
+	like(logged(), qr/process \d+ (?:still|detected deadlock while) waiting for .*\n.*DETAIL:  Process(?:es)? holding the lock: \d+/,
+		'and waits for locks are logged whole');
 }
 
 # The postmaster quotes the statement of a process that has crashed.

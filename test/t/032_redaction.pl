@@ -25,7 +25,8 @@ my $hidden = '<hidden by pgenvelope.redact_statements>';
 
 my $has_pgaudit =
   -e qx(pg_config --pkglibdir) =~ s/\s+$//r . '/pgaudit.so';
-my $preload = 'pgenvelope, auto_explain' . ($has_pgaudit ? ', pgaudit' : '');
+my $preload =
+  'pgenvelope, auto_explain, pg_stat_statements' . ($has_pgaudit ? ', pgaudit' : '');
 
 my $node = new_node('main', conf => <<"END");
 shared_preload_libraries = '$preload'
@@ -461,5 +462,64 @@ like(
 	qr/Limit3x/,
 	'documented limit: pg_stat_activity');
 $limit->quit;
+like(
+	in_log("SET application_name = 'Limit4x'; SELECT env_encrypt('x', '{}')"),
+	qr/Limit4x LOG: .*\Q$hidden\E/,
+	'documented limit: the name of the application');
+$node->safe_psql('postgres', <<'END');
+CREATE EXTENSION pg_stat_statements;
+DO 'BEGIN PERFORM env_encrypt(''Limit5x'', ''{}''); END';
+SELECT env_encrypt('Limit6x', '{}');
+END
+like(
+	$node->safe_psql('postgres', 'SELECT query FROM pg_stat_statements'),
+	qr/Limit5x/,
+	'documented limit: pg_stat_statements, of utility statements');
+unlike(
+	$node->safe_psql('postgres', 'SELECT query FROM pg_stat_statements'),
+	qr/Limit6x/,
+	'but not of others');
+
+# ---------------------------------------------------------------------------
+# What env_lint says of such a server; the rest is in test/sql/lint.sql
+# ---------------------------------------------------------------------------
+
+sub found
+{
+	my ($check, $before) = @_;
+
+	return $node->safe_psql('postgres',
+		($before // '') . "SELECT severity, object FROM env_lint() WHERE \"check\" = '$check'");
+}
+
+my $providers = $node->safe_psql('postgres', 'SHOW pgenvelope.providers');
+my ($key_file) = $providers =~ m{file://(\S+)};
+
+is(found('hook_after_ours'), 'info|shared_preload_libraries',
+	'env_lint: modules after ours');
+is(found('log_first_statement'), 'info|log_statement',
+	'env_lint: statements are logged before they run');
+is(found('statements_kept'), 'warning|pg_stat_statements.track_utility',
+	'env_lint: pg_stat_statements keeps utility statements');
+is(found('statements_kept', 'SET pg_stat_statements.track_utility = off; '),
+	'', 'and not where that is off');
+is(found('file_mode'), '', 'env_lint: the file of a root key');
+chmod 0644, $key_file or die "$key_file: $!";
+is(found('file_mode'), 'error|provider main', 'that others may read');
+rename $key_file, "$key_file.gone" or die "$key_file: $!";
+is(found('file_missing'), 'error|provider main', 'that is gone');
+rename "$key_file.gone", $key_file or die "$key_file: $!";
+chmod 0600, $key_file or die "$key_file: $!";
+is(found('file_mode') . found('file_missing'), '', 'that is right again');
+is( found('anchor_in_data_directory'),
+	'warning|pgenvelope.audit_anchor_directory',
+	'env_lint: the audit\'s anchor is with the data');
+set_setting($node, 'pgenvelope.audit_anchor_directory',
+	new_directory('anchor'));
+ok( $node->poll_query_until(
+		'postgres',
+		"SELECT count(*) = 0 FROM env_lint() WHERE \"check\" = 'anchor_in_data_directory'"
+	),
+	'and not elsewhere');
 
 done_testing();

@@ -689,6 +689,21 @@ for scheme, target in (("plain", server.port), ("TLS", TLS.port)):
                           f"{scheme}: {fault}: is tried again")
     proxy.stop()
 
+# It gives up before its caller does, whatever the URI says.
+proxy = Proxy(server.port)
+proxy.mode("hang")
+for caller, said, least in (("500", "30000", 0.35), ("500", None, 0.35),
+                            ("5000", "300", 0.25), ("rubbish", "300", 0.25)):
+    words = {**plain, **({"timeout": said} if said else {})}
+    with Program(uri(port=proxy.port, **words), {
+            **DEV_ENV, "PGENVELOPE_PROVIDER_TIMEOUT": caller}) as program:
+        started = time.monotonic()
+        answer = program.seal()
+        took = time.monotonic() - started
+    TAP.ok(answer.word == "unavailable" and least < took < 2,
+           f"{caller} ms of the caller's, {said} of the URI's: {took:.2f} s")
+proxy.stop()
+
 # Retry-After is heeded where there is time for it.
 asked = []
 

@@ -104,7 +104,10 @@ place_of(Kind kind, uint64 hash, int probe)
 static bool
 is_known(Kind kind, uint64 hash)
 {
-	for (int i = 0; known != NULL && i < PROBES; i++)
+	/* A text without a word has no hash. */
+	if (known == NULL || hash == 0)
+		return false;
+	for (int i = 0; i < PROBES; i++)
 	{
 		uint64		found = pg_atomic_read_u64(place_of(kind, hash, i));
 

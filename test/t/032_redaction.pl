@@ -400,6 +400,9 @@ sub in_log
 }
 
 like(in_log("SELECT 'Nothing1x'"), qr/Nothing1x/, 'calls: other statements are logged');
+like(in_log("DO ''"), qr/statement: DO ''/, 'calls: also short ones');
+like(in_log(q{DO $$BEGIN RAISE LOG '1: %', 'Nothing0x'; END$$}),
+	qr/LOG: .*1: Nothing0x/, 'calls: and messages without a word');
 like(
 	in_log("INSERT INTO bystander VALUES ('Nothing2x'), ('Nothing2x')"),
 	qr/Key \(t\)=\(Nothing2x\) already exists/,

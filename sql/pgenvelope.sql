@@ -672,20 +672,6 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_reseal_keys'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_health(
-    OUT component text,
-    OUT name text,
-    OUT status text,
-    OUT message text,
-    OUT latency_ms bigint,
-    OUT root_key text,
-    OUT credential_expires timestamptz,
-    OUT last_error text,
-    OUT last_error_at timestamptz)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pgenvelope_health'
-LANGUAGE C VOLATILE;
-
 CREATE FUNCTION @extschema@.env_evict(name text DEFAULT NULL)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_evict'
@@ -714,8 +700,6 @@ REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_health() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.env_health() TO pg_monitor;
 REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
@@ -744,8 +728,6 @@ COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
     'takes a privilege away; false if there was none';
 COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean) IS
     'has keys sealed anew, by another provider or under the next root key';
-COMMENT ON FUNCTION @extschema@.env_health() IS
-    'whether keys can be had: the keeper, and each provider, asked now';
 COMMENT ON FUNCTION @extschema@.env_evict(text) IS
     'wipes cached keys of this database now; returns how many';
 

@@ -19,6 +19,7 @@
 #include "pge_cache.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_slot.h"
 
 /* How long a KEK that fails its check is kept.  Seconds, as any failure. */
 #define MISMATCH_MS 2000
@@ -55,156 +56,6 @@ pge_cache_touch(int slot, int64 now)
 	pg_atomic_write_u64(&pge_shared->slots[slot].used_ms, now);
 }
 
-void
-pge_slot_clear(int slot)
-{
-	Assert(LWLockHeldByMeInMode(pge_shared->lock, LW_EXCLUSIVE));
-	envl_wipe(&pge_shared->keys[slot], sizeof(envl_key));
-	pge_shared->slots[slot].state = PGE_SLOT_FREE;
-	pge_shared->slots[slot].refreshing = false;
-}
-
-static uint64
-digest_tag(const uint8 *digest)
-{
-	uint64		tag;
-
-	memcpy(&tag, digest, sizeof(tag));
-	return tag;
-}
-
-int
-pge_slot_find(const uint8 *digest, Oid database)
-{
-	uint64		tag = digest_tag(digest);
-
-	for (int i = 0; i < pge_shared->slot_count; i++)
-	{
-		PgeSlot    *slot = &pge_shared->slots[i];
-
-		if (pge_shared->tags[i] == tag && slot->state != PGE_SLOT_FREE &&
-			slot->database == database &&
-			memcmp(slot->digest, digest, ENVL_KEK_DIGEST_LEN) == 0)
-			return i;
-	}
-	return -1;
-}
-
-static void
-name_slot(int i, const uint8 *digest)
-{
-	memcpy(pge_shared->slots[i].digest, digest, ENVL_KEK_DIGEST_LEN);
-	pge_shared->tags[i] = digest_tag(digest);
-}
-
-/* ---------------------------------------------------------------- */
-/* Whose slot is taken                                              */
-/* ---------------------------------------------------------------- */
-
-/* Databases whose oids are equal modulo this have one share together. */
-#define SHARERS 64
-
-/* How the slots are shared out. */
-typedef struct Shares
-{
-	int			free;			/* a free slot, or -1 */
-	int			held[SHARERS];	/* slots of each */
-	int			busy;			/* of ours: being worked on */
-	int			fair;			/* slots for each, if all had as many */
-} Shares;
-
-static int
-sharer(Oid database)
-{
-	return database % SHARERS;
-}
-
-/* A result that nobody waits for any more, but a backend may use. */
-static bool
-is_settled(const PgeSlot *slot)
-{
-	return slot->state == PGE_SLOT_READY || slot->state == PGE_SLOT_FAILED;
-}
-
-static void
-count_shares(Shares *shares)
-{
-	int			sharers = 0;
-
-	memset(shares, 0, sizeof(*shares));
-	shares->free = -1;
-	for (int i = 0; i < pge_shared->slot_count; i++)
-	{
-		PgeSlot    *slot = &pge_shared->slots[i];
-
-		if (slot->state == PGE_SLOT_FREE)
-		{
-			shares->free = i;
-			continue;
-		}
-		sharers += shares->held[sharer(slot->database)]++ == 0;
-		shares->busy += slot->database == MyDatabaseId && !is_settled(slot);
-	}
-	sharers += shares->held[sharer(MyDatabaseId)] == 0;
-	shares->fair = pge_shared->slot_count / sharers;
-}
-
-/*
- * The slot to be evicted, or -1: of those of this database if it has its
- * share, else of those of databases that have more than theirs, the one that
- * was not used for longest.
- */
-static int
-find_victim(const Shares *shares)
-{
-	int			mine = sharer(MyDatabaseId);
-	bool		own = shares->held[mine] >= shares->fair;
-	int			oldest = -1;
-	uint64		oldest_used_ms = 0;
-
-	for (int i = 0; i < pge_shared->slot_count; i++)
-	{
-		PgeSlot    *slot = &pge_shared->slots[i];
-		int			whose = sharer(slot->database);
-		uint64		used_ms = pg_atomic_read_u64(&slot->used_ms);
-
-		if (!is_settled(slot) ||
-			(own ? whose != mine : shares->held[whose] <= shares->fair))
-			continue;
-		if (oldest < 0 || used_ms < oldest_used_ms)
-		{
-			oldest = i;
-			oldest_used_ms = used_ms;
-		}
-	}
-	return oldest;
-}
-
-/*
- * A free slot, made free if need be; -1 if there is none to be had now.  A
- * quarter of the slots is kept from any one database that only waits, or its
- * hanging provider would keep the others waiting as well.
- */
-static int
-take_slot(void)
-{
-	Shares		shares;
-	int			victim;
-
-	count_shares(&shares);
-	if (shares.busy >= pge_shared->slot_count - pge_shared->slot_count / 4)
-		return -1;
-	if (shares.free >= 0)
-		return shares.free;
-	victim = find_victim(&shares);
-	if (victim >= 0)
-	{
-		pge_slot_clear(victim);
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
-	}
-	return victim;
-}
-
 /* ---------------------------------------------------------------- */
 /* Asking, and being answered                                       */
 /* ---------------------------------------------------------------- */
@@ -217,7 +68,6 @@ typedef struct Request
 	const uint8 *source;		/* RESEAL */
 	PgeUnsealedKek *out;		/* UNSEAL; may be NULL */
 	PgeNewKek  *made;			/* NEW, RESEAL */
-	PgeProviderCheck *check;	/* CHECK */
 	PgeProblem *problem;
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* the slot's name */
 	int			slot;			/* where it was last found, or -1 */
@@ -232,26 +82,19 @@ fill_slot(int i, const Request *request, const char *database_name)
 	PgeSlot    *slot = &pge_shared->slots[i];
 	const PgeSealedKek *kek = request->kek;
 
-	slot->state = PGE_SLOT_WANTED;
-	slot->want = request->want;
-	slot->refreshing = false;
-	slot->database = MyDatabaseId;
-	name_slot(i, request->digest);
+	pge_slot_ask(i, request->want, request->digest, kek->provider,
+				 database_name);
 	if (request->source != NULL)
 		memcpy(slot->source, request->source, ENVL_KEK_DIGEST_LEN);
-	strlcpy(slot->database_name, database_name, NAMEDATALEN);
-	strlcpy(slot->provider, kek->provider, PROV_NAME_SIZE);
 	strlcpy(slot->key_name, kek->key_name, sizeof(slot->key_name));
 	slot->key_id = kek->key_id;
 	slot->version = kek->version;
 	slot->sealed.len = kek->sealed.len;
-	slot->sealed.root_key[0] = '\0';
 	if (kek->sealed.len > 0)
 	{
 		memcpy(slot->sealed.bytes, kek->sealed.data, kek->sealed.len);
 		strlcpy(slot->sealed.root_key, kek->root_key, PROV_ROOT_KEY_MAX);
 	}
-	pg_atomic_write_u64(&slot->used_ms, pge_clock_ms());
 }
 
 /* The failure in a slot, for the client.  Caller holds the lock. */
@@ -268,22 +111,6 @@ slot_problem(const PgeSlot *slot, PgeProblem *problem)
 				slot->key_name, slot->version, slot->provider,
 				prov_category_name(slot->category));
 	pge_problem_detail(problem, "%s", slot->reason);
-}
-
-/* The state of a slot, or FREE if what is in it counts no longer. */
-static PgeSlotState
-state_of(int i)
-{
-	int64		now = pge_clock_ms();
-	PgeSlot    *slot;
-
-	if (i < 0)
-		return PGE_SLOT_FREE;
-	slot = &pge_shared->slots[i];
-	if ((slot->state == PGE_SLOT_READY && now >= slot->hard_ms) ||
-		(slot->state == PGE_SLOT_FAILED && now >= slot->retry_ms))
-		return PGE_SLOT_FREE;
-	return slot->state;
 }
 
 /* Copies a KEK out.  Caller holds the lock. */
@@ -315,14 +142,6 @@ take_answer(Request *request)
 		return;
 	if (request->want == PGE_WANT_UNSEAL)
 		take_kek(request->slot, request->out);
-	else if (request->want == PGE_WANT_CHECK)
-	{
-		request->check->category = PROV_OK;
-		strlcpy(request->check->root_key, slot->sealed.root_key,
-				PROV_ROOT_KEY_MAX);
-		request->check->latency_ms = slot->latency_ms;
-		request->check->expires = slot->expires;
-	}
 	else if (request->made != NULL)
 	{
 		request->made->sealed = slot->sealed;
@@ -339,15 +158,8 @@ look(Request *request)
 	LWLockAcquire(pge_shared->lock, LW_SHARED);
 	request->keeper = pge_shared->keeper_pid != 0;
 	request->slot = pge_slot_find(request->digest, MyDatabaseId);
-	state = state_of(request->slot);
-	if (state == PGE_SLOT_FAILED && request->want == PGE_WANT_CHECK)
-	{
-		request->check->category = pge_shared->slots[request->slot].category;
-		strlcpy(request->check->reason,
-				pge_shared->slots[request->slot].reason,
-				sizeof(request->check->reason));
-	}
-	else if (state == PGE_SLOT_FAILED)
+	state = pge_slot_state(request->slot);
+	if (state == PGE_SLOT_FAILED)
 		slot_problem(&pge_shared->slots[request->slot], request->problem);
 	else if (state == PGE_SLOT_READY)
 		take_answer(request);
@@ -366,10 +178,10 @@ claim(Request *request, const char *database_name)
 
 	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
 	i = pge_slot_find(request->digest, MyDatabaseId);
-	if (i >= 0 && state_of(i) == PGE_SLOT_FREE)
+	if (i >= 0 && pge_slot_state(i) == PGE_SLOT_FREE)
 		pge_slot_clear(i);
 	else if (i < 0)
-		i = take_slot();
+		i = pge_slot_take();
 	if (i >= 0 && pge_shared->slots[i].state == PGE_SLOT_FREE)
 	{
 		fill_slot(i, request, database_name);
@@ -402,14 +214,13 @@ settle(const Request *request)
 		/* it has gone, or is asked for anew */;
 	else if (request->want == PGE_WANT_UNSEAL)
 		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
-	else if (request->want == PGE_WANT_PROOF ||
-			 request->want == PGE_WANT_CHECK || request->mismatch)
+	else if (request->want == PGE_WANT_PROOF || request->mismatch)
 		pge_slot_clear(i);
 	else
 	{
 		slot->want = PGE_WANT_UNSEAL;
 		slot->soft_ms = slot->hard_ms - (int64) pge_key_cache_grace * 1000;
-		name_slot(i, slot->new_digest);
+		pge_slot_name(i, slot->new_digest);
 	}
 	LWLockRelease(pge_shared->lock);
 }
@@ -588,26 +399,6 @@ pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem)
 	return wait_for(&request);
 }
 
-void
-pge_cache_check(const char *provider, PgeProviderCheck *check)
-{
-	PgeSealedKek wanted = {.provider = provider, .key_name = ""};
-	PgeProblem	problem;
-	Request		request = {
-		.want = PGE_WANT_CHECK, .kek = &wanted, .problem = &problem};
-
-	memset(check, 0, sizeof(*check));
-	request.check = check;
-	name_randomly(&request);
-	if (wait_for(&request) || check->category != PROV_OK)
-		return;
-	check->category = PROV_UNAVAILABLE;
-	strlcpy(check->reason,
-			request.keeper ? "The provider did not answer in time." :
-							 "The keeper is not running.",
-			sizeof(check->reason));
-}
-
 int
 pge_cache_evict(uint64 key_id)
 {
@@ -630,7 +421,8 @@ pge_cache_evict(uint64 key_id)
 			slot->database == MyDatabaseId &&
 			(key_id == 0 || slot->key_id == key_id))
 		{
-			evicted += slot->state == PGE_SLOT_READY;
+			evicted += slot->state == PGE_SLOT_READY &&
+				slot->want != PGE_WANT_CHECK;
 			pge_slot_clear(i);
 		}
 	}

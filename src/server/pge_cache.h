@@ -72,20 +72,6 @@ extern bool pge_cache_reseal(const PgeSealedKek *old, const char *provider,
  */
 extern bool pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem);
 
-/* What a check of a provider found. */
-typedef struct PgeProviderCheck
-{
-	prov_category category;		/* PROV_OK: its root key can be used */
-	char		reason[160];	/* if not: a sentence */
-	char		root_key[PROV_ROOT_KEY_MAX];	/* its newest version; or "" */
-	int64		latency_ms;
-	int64		expires;		/* its credential, in seconds since 1970; 0:
-								 * never, or unknown */
-} PgeProviderCheck;
-
-/* Has the keeper check a provider; waits as pge_cache_get does. */
-extern void pge_cache_check(const char *provider, PgeProviderCheck *check);
-
 /*
  * Forgets the KEKs of one key of this database, or of all (key_id 0), and
  * makes every backend drop what it derived from them.  Returns how many.
@@ -95,13 +81,5 @@ extern int	pge_cache_evict(uint64 key_id);
 /* Adds this backend's own counts to the shared ones. */
 extern void pge_cache_count_hit(void);
 extern void pge_cache_flush_counts(void);
-
-/*
- * The slot of that digest and database, or -1.  Caller holds the lock.
- */
-extern int	pge_slot_find(const uint8 *digest, Oid database);
-
-/* Frees the slot and wipes its KEK.  Caller holds the lock exclusively. */
-extern void pge_slot_clear(int slot);
 
 #endif							/* PGE_CACHE_H */

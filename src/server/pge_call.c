@@ -7,10 +7,10 @@
  */
 #include "postgres.h"
 
-#include "pge_cache.h"
 #include "pge_call.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_provider_stat.h"
 
 /* How long a failure is remembered.  Seconds, never more. */
 #define FAILURE_MEMORY_MS 2000
@@ -20,6 +20,9 @@
  * once; if it has given up, the slot is somebody else's.
  */
 #define UNCLAIMED_MS 10000
+
+/* How long what a check found is what other checks find. */
+#define CHECK_MEMORY_MS 5000
 
 /* Failures in a row that open the circuit, and for how long. */
 #define BREAKER_THRESHOLD 5
@@ -48,32 +51,20 @@ note_outcome(PgeProvider *provider, prov_category category)
 			Min(BREAKER_FIRST_MS << Min(excess, 5), BREAKER_LONGEST_MS);
 }
 
-/*
- * Notes the failure for env_health: in the provider's element, a free one, or
- * the oldest.
- */
+/* Counts the call that is over, for those who watch. */
 static void
-remember_failure(const PgeProvider *provider, const prov_failure *failure)
+count_call(const PgeProvider *provider, const prov_failure *failure)
 {
-	PgeLastFailure *all = pge_shared->last_failures;
-	PgeLastFailure *place = &all[0];
+	static const PgeCallKind kinds[] = {
+		[PGE_STEP_SEAL] = PGE_CALL_SEAL,
+		[PGE_STEP_PROVE] = PGE_CALL_UNSEAL,
+		[PGE_STEP_UNSEAL] = PGE_CALL_UNSEAL,
+		[PGE_STEP_CHECK] = PGE_CALL_CHECK,
+	};
+	const PgeCall *call = &provider->call;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < PGE_REMEMBERED_PROVIDERS; i++)
-	{
-		if (strcmp(all[i].provider, provider->root.name) == 0)
-		{
-			place = &all[i];
-			break;
-		}
-		if (all[i].at < place->at)
-			place = &all[i];
-	}
-	strlcpy(place->provider, provider->root.name, PROV_NAME_SIZE);
-	place->category = failure->category;
-	strlcpy(place->reason, failure->reason, sizeof(place->reason));
-	place->at = GetCurrentTimestamp();
-	LWLockRelease(pge_shared->lock);
+	pge_provider_stat_count(provider->root.name, kinds[call->step],
+							pge_clock_ms() - call->started_ms, failure);
 }
 
 /* The provider's own words belong in the server's log, and nowhere else. */
@@ -153,7 +144,7 @@ publish_check(const PgeCall *call, int64 now)
 	slot->sealed = call->sealed;
 	slot->latency_ms = now - call->started_ms;
 	slot->expires = call->expires;
-	slot->soft_ms = slot->hard_ms = now + UNCLAIMED_MS;
+	slot->soft_ms = slot->hard_ms = now + CHECK_MEMORY_MS;
 }
 
 /* Whether the provider has answered, and the answer is no. */
@@ -188,6 +179,8 @@ publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 	slot->category = failure->category;
 	strlcpy(slot->reason, failure->reason, sizeof(slot->reason));
 	slot->retry_ms = now + FAILURE_MEMORY_MS;
+	if (call->want == PGE_WANT_CHECK)
+		slot->retry_ms = now + CHECK_MEMORY_MS;
 }
 
 /* Whether the slot still waits for this call, not for another key. */
@@ -229,10 +222,8 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	}
 	note_outcome(provider, category);
 	if (category != PROV_OK)
-	{
 		log_failure(provider, call, failure);
-		remember_failure(provider, failure);
-	}
+	count_call(provider, category != PROV_OK ? failure : NULL);
 
 	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
 	if (still_wanted(call))
@@ -262,6 +253,7 @@ static void run_step(PgeProvider *provider);
 static void
 take_sealed(PgeProvider *provider, const prov_sealed *sealed)
 {
+	count_call(provider, NULL);
 	provider->call.sealed = *sealed;
 	provider->call.step = PGE_STEP_PROVE;
 	run_step(provider);
@@ -437,6 +429,7 @@ pge_call_start(PgeProvider *provider)
 {
 	PgeCall    *call = &provider->call;
 
+	call->started_ms = pge_clock_ms();
 	if (call->want == PGE_WANT_NEW &&
 		!pg_strong_random(call->key.bytes, ENVL_KEY_LEN))
 	{

@@ -29,12 +29,12 @@
 #include "utils/memutils.h"
 
 #include "pge_anchor.h"
-#include "pge_cache.h"
 #include "pge_call.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_keeper.h"
 #include "pge_secret.h"
+#include "pge_slot.h"
 
 /* Wake up at least this often: clocks and files change silently. */
 #define LONGEST_SLEEP_MS 60000
@@ -127,15 +127,23 @@ let_go(int i)
 	pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
 }
 
-/* A provider that is not to be asked any more is not to be relied on. */
+/*
+ * A provider that is not to be asked any more is not to be relied on, and what
+ * checks have found need not be so any more.
+ */
 static void
 let_go_of_unlisted(void)
 {
 	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < pge_shared->slot_count; i++)
 	{
-		if (pge_shared->slots[i].state == PGE_SLOT_READY &&
-			provider_of(&pge_shared->slots[i]) == NULL)
+		PgeSlot    *slot = &pge_shared->slots[i];
+
+		if (slot->state != PGE_SLOT_READY && slot->state != PGE_SLOT_FAILED)
+			continue;
+		if (slot->want == PGE_WANT_CHECK)
+			pge_slot_clear(i);
+		else if (slot->state == PGE_SLOT_READY && provider_of(slot) == NULL)
 			let_go(i);
 	}
 	LWLockRelease(pge_shared->lock);
@@ -302,6 +310,15 @@ examine_ready(int i, int64 now, PgeProvider **start)
 	PgeProvider *provider = provider_of(slot);
 	int64		idle_ms = now - (int64) pg_atomic_read_u64(&slot->used_ms);
 
+	if (slot->want == PGE_WANT_CHECK)
+	{
+		/* No KEK, and nobody to be told of its end. */
+		if (now >= slot->hard_ms)
+			pge_slot_clear(i);
+		else
+			due(slot->hard_ms);
+		return false;
+	}
 	if (now >= slot->hard_ms || provider == NULL)
 	{
 		/* Fail closed, in every backend. */

@@ -106,16 +106,42 @@ typedef enum PgePointAction
 	PGE_POINT_HANG				/* until the action changes */
 } PgePointAction;
 
-/* Providers of which the last failure is kept; under lock. */
-#define PGE_REMEMBERED_PROVIDERS 32
+/* What a provider is called for. */
+typedef enum PgeCallKind
+{
+	PGE_CALL_SEAL,
+	PGE_CALL_UNSEAL,
+	PGE_CALL_CHECK,
+	PGE_CALL_KINDS
+} PgeCallKind;
 
-typedef struct PgeLastFailure
+/* Calls are counted by how long they took; pge_provider_stat.c has bounds. */
+#define PGE_LATENCY_BUCKETS 12
+
+typedef struct PgeCallStat
+{
+	uint64		calls;			/* that are over */
+	uint64		failures[PROV_CATEGORIES];
+	uint64		total_ms;
+	uint64		longest_ms;
+	uint64		buckets[PGE_LATENCY_BUCKETS];	/* longer ones are in none */
+	TimestampTz last_success;	/* 0: never */
+	TimestampTz last_failure;
+} PgeCallStat;
+
+/* Providers that are kept count of; under lock. */
+#define PGE_COUNTED_PROVIDERS 32
+
+typedef struct PgeProviderStat
 {
 	char		provider[PROV_NAME_SIZE];	/* "": unused */
-	prov_category category;
+	PgeCallStat calls[PGE_CALL_KINDS];
+	int64		last_call_ms;	/* when the last one was over */
+	bool		is_failing;		/* it failed, and not because of one key */
+	TimestampTz failed_at;		/* the last failure; 0: none */
+	prov_category category;		/* why */
 	char		reason[160];	/* the sentence for clients */
-	TimestampTz at;
-} PgeLastFailure;
+} PgeProviderStat;
 
 /* All atomic. */
 typedef struct PgeCounters
@@ -149,7 +175,7 @@ typedef struct PgeShared
 	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by
 											 * tests only */
 	PgeCounters counters;
-	PgeLastFailure last_failures[PGE_REMEMBERED_PROVIDERS]; /* under lock */
+	PgeProviderStat provider_stats[PGE_COUNTED_PROVIDERS];	/* under lock */
 
 	/*
 	 * Set at start.  Both arrays have an element for each slot and lie at the

@@ -27,7 +27,8 @@ count_ready(pid_t *keeper_pid)
 	LWLockAcquire(pge_shared->lock, LW_SHARED);
 	*keeper_pid = pge_shared->keeper_pid;
 	for (int i = 0; i < pge_shared->slot_count; i++)
-		ready += pge_shared->slots[i].state == PGE_SLOT_READY;
+		ready += pge_shared->slots[i].state == PGE_SLOT_READY &&
+			pge_shared->slots[i].want != PGE_WANT_CHECK;
 	LWLockRelease(pge_shared->lock);
 	return ready;
 }

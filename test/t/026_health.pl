@@ -1,9 +1,15 @@
-# 026_health.pl: env_health, on a primary and a standby.
+# 026_health.pl: env_health and env_ready, on a primary and a standby.
 #
-# What it says of each provider is what is so at the moment: reachable or the
-# category of the failure, the root key, how long it took, when its credential
-# expires; the last error outlives its cause.  It costs no seal and no unseal,
-# and is for members of pg_monitor.
+# What env_health says of each provider is what is so at the moment, give or
+# take five seconds: reachable or the category of the failure, the root key,
+# how long it took, when its credential expires; the last error outlives its
+# cause.  Providers are asked at once, so that no two that hang are waited for
+# one after the other, and not again for who asks in a loop.  It costs no seal
+# and no unseal, and is for members of pg_monitor.  What it says of the cache,
+# jobs, rotations and second seals is looked up.
+#
+# env_ready is for everybody: no while keys cannot be had, yes where they are
+# cached, and yes again by itself.
 #
 # SPDX-License-Identifier: PostgreSQL
 # Copyright (c) 2026, pgenvelope contributors
@@ -37,8 +43,21 @@ sub health
 {
 	my ($columns, $on) = @_;
 
+	# What was found before counts no longer.
+	advance_clock($node, 6);
 	return ($on // $node)->safe_psql('postgres',
 		"SELECT $columns FROM env_health() WHERE component = 'provider'");
+}
+
+# What is said of a component that is no provider.
+sub state_of
+{
+	my ($component) = @_;
+
+	return $node->safe_psql('postgres', <<"END");
+SELECT concat_ws(': ', name, status, message) FROM env_health()
+WHERE component = '$component'
+END
 }
 
 $node->safe_psql('postgres', <<'END');
@@ -50,7 +69,7 @@ my $seals = counter($node, 'seal_calls + unseal_calls');
 is( $node->safe_psql('postgres', <<'END'),
 SELECT component, name, status, message FROM env_health()
 END
-	"keeper||ok|\nprovider|main|ok|\nprovider|kms|ok|\nprovider|typed|ok|",
+	"keeper||ok|\nlauncher||ok|pgenvelope.rewrap_workers is 0: jobs are done by hand.\ncache||ok|\nprovider|main|ok|\nprovider|kms|ok|\nprovider|typed|ok|",
 	'all is well; what is for another database is not listed');
 is( $node->safe_psql('postgres', <<'END'),
 SELECT count(*) FROM env_health() h JOIN pgenvelope.keys k
@@ -60,6 +79,7 @@ END
 is(counter($node, 'seal_calls + unseal_calls'), $seals, 'nothing is sealed');
 
 $double->behave('check fields - 1795600000');
+advance_clock($node, 6);
 is( $node->safe_psql('postgres', <<'END'),
 SELECT root_key IS NULL, credential_expires = to_timestamp(1795600000)
 FROM env_health() WHERE name = 'kms'
@@ -67,22 +87,27 @@ END
 	't|t', 'a credential that expires');
 
 $double->behave('check denied');
-is(health('name, status, message, latency_ms IS NULL'),
-	"main|ok||f\nkms|denied|The provider denied the request.|t\ntyped|ok||f",
+is( health('name, status, category, message, latency_ms IS NULL'),
+	"main|ok|||f\nkms|degraded|denied|The provider denied the request.|t\ntyped|ok|||f",
 	'one that is denied does not keep others from being told of');
 $double->behave('check hang');
 is(health('name, status, message'),
-	"main|ok|\nkms|unavailable|The provider did not answer in time.\ntyped|ok|",
-	'nor one that hangs');
+	"main|ok|\nkms|degraded|The provider did not answer in time.\ntyped|ok|",
+	'nor one that hangs; its key is cached');
 $double->behave('check rubbish');
-like(health('name, status'), qr/^kms\|unavailable$/m, 'nor one that is broken');
+$node->safe_psql('postgres', 'SELECT env_evict()');
+like(health('name, status'), qr/^kms\|unavailable$/m,
+	'nor one that is broken; no key of it is cached any more');
 $double->behave();
 
 my $bytes = slurp_file($root_key);
 unlink $root_key or die "$root_key: $!";
-like(health('name, status'), qr/^main\|not_found$/m, 'a file that is missing');
+like(
+	health('name, status, category'),
+	qr/^main\|unavailable\|not_found$/m,
+	'a file that is missing');
 write_file($root_key, "not a key\n");
-like(health('name, status'), qr/^main\|misconfigured$/m, 'or holds no key');
+like(health('name, category'), qr/^main\|misconfigured$/m, 'or holds no key');
 write_file($root_key, $bytes);
 like(
 	health('name, status, last_error, last_error_at <= now()'),
@@ -93,7 +118,7 @@ like(health('name, last_error IS NULL'), qr/^typed\|t$/m,
 
 set_providers($node, "main=file://$root_key");
 like(
-	health('name, status, message'),
+	health('name, category, message'),
 	qr/^kms\|misconfigured\|The setting pgenvelope\.providers lists no such provider for this database\.$/m,
 	'a provider that is needed and not listed');
 set_providers($node, $providers);
@@ -106,9 +131,115 @@ is( $node->safe_psql('postgres', <<'END'),
 SET ROLE monitor;
 SELECT count(*) FROM env_health() WHERE status = 'ok';
 END
-	'4', 'a member of pg_monitor may ask');
+	'6', 'a member of pg_monitor may ask');
 is_sqlstate($node, 'SET ROLE nobody; SELECT env_health()',
 	'42501', 'others may not');
+
+# All at once, and once for all who ask in a while
+my $other = new_double('other');
+set_providers($node, "$providers, other=" . $other->uri);
+$_->behave('check hang') for $double, $other;
+my $checks = $double->calls('check');
+my $took = elapsed(
+	sub {
+		is(health('name, category'),
+			"main|\nkms|unavailable\ntyped|\nother|unavailable",
+			'two that hang');
+	});
+cmp_ok($took, '<', 3.9, 'are waited for at once');
+$node->safe_psql('postgres', <<'END');
+DO $$
+BEGIN
+    FOR i IN 1 .. 50 LOOP
+        PERFORM FROM env_health();
+    END LOOP;
+END $$
+END
+is($double->calls('check'), $checks + 1, 'and not asked again at once');
+is( $node->safe_psql('postgres', <<'END'),
+SELECT operation, calls > 0, failed_unavailable > 0, longest_ms >= 2000,
+    counts[12] <= calls, last_failure IS NOT NULL
+FROM pgenvelope.stat_providers WHERE provider = 'kms' AND operation = 'check'
+END
+	'check|t|t|t|t|t', 'which is counted');
+$_->behave() for $double, $other;
+set_providers($node, $providers);
+
+# What is not asked but looked up
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE v AS
+SELECT env_encrypt('x', '{"tenant": "a", "type": "t"}', 'one') AS v;
+SELECT env_rotate_key('one');
+SELECT env_schedule_rotation('two', '90 days');
+END
+is(state_of('job'), 'one: ok: Job 1 is waiting.', 'a job');
+like(state_of('rotation'), qr/^two: ok: It is due at /, 'a rotation to come');
+$node->safe_psql('postgres', <<'END');
+UPDATE pgenvelope.rewrap_job SET created_at = created_at - interval '1 hour';
+UPDATE pgenvelope.key_version SET activated_at = now() - interval '91 days'
+WHERE key_id = (SELECT key_id FROM pgenvelope.key WHERE name = 'two');
+END
+is( state_of('job'),
+	'one: degraded: Job 1 has stood still for ten minutes.',
+	'one that nobody does');
+like(
+	state_of('rotation'),
+	qr/^two: degraded: It has been due since /,
+	'a rotation that is overdue');
+$node->safe_psql('postgres', 'SELECT env_rewrap_pause(1)');
+like(
+	state_of('job'),
+	qr/^one: degraded: Job 1 is paused\. \(paused by /,
+	'a job that is paused');
+$node->safe_psql('postgres',
+	q{SELECT env_rewrap_cancel(1); SELECT env_schedule_rotation('two', NULL)});
+is(state_of('job') . state_of('rotation'), '', 'nothing to say');
+
+set_setting($node, 'pgenvelope.escrow_provider', 'typed');
+$node->poll_query_until('postgres', 'SHOW pgenvelope.escrow_provider',
+	'typed');
+is( state_of('escrow'),
+	'typed: degraded: 3 key versions have no second seal; env_reseal_keys() makes it.',
+	'keys without a second seal');
+set_setting($node, 'pgenvelope.escrow_provider', '');
+
+# Whether the server is to be sent work, for a role that may do nothing
+my $nobody = 'SET ROLE nobody; SELECT env_ready()';
+my $encrypt =
+  q{SELECT env_encrypt('x', '{"tenant": "a", "type": "t"}', 'two')};
+
+$node->safe_psql('postgres', 'SELECT env_evict()');
+my $calls = counter($node, 'seal_calls + unseal_calls');
+$checks = $double->calls('check');
+is($node->safe_psql('postgres', $nobody), 't', 'ready, as far as is known');
+is(counter($node, 'seal_calls + unseal_calls'), $calls, 'nobody was asked');
+$double->behave('unseal hang', 'check hang');
+is_sqlstate($node, $encrypt, 'PE002', 'a key cannot be had');
+is($node->safe_psql('postgres', $nobody), 'f', 'not ready');
+is($double->calls('check'), $checks, 'nobody was asked for that');
+$double->behave();
+advance_clock($node, 16);
+$node->poll_query_until('postgres', 'SELECT env_ready()')
+  or die 'the server is not ready again';
+is($double->calls('check'), $checks + 1,
+	'a provider that is back is noticed');
+$node->safe_psql('postgres', $encrypt);
+$double->behave('check denied', 'unseal denied');
+like(health('name, status'), qr/^kms\|degraded$/m, 'a provider that fails');
+is($node->safe_psql('postgres', $nobody), 't', 'with all its keys cached');
+
+# A key that is in use and not refreshed when it should be
+advance_clock($node, 260);
+$node->safe_psql('postgres', $encrypt);
+advance_clock($node, 60);
+$node->poll_query_until('postgres',
+	q{SELECT status = 'degraded' FROM env_health() WHERE component = 'cache'})
+  or die 'the cache is not degraded';
+like(
+	state_of('cache'),
+	qr/^degraded: 1 keys could not be refreshed; the first can be used for \d+ s more\.$/,
+	'a key that the provider no longer gives');
+$double->behave();
 
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -29,10 +29,10 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_redact.o pge_reencrypt.o pge_replace.o pge_replay.o pge_report.o \
 	pge_reseal.o pge_retire.o pge_rewrap.o pge_rewrap_sql.o \
 	pge_rewrap_table.o pge_rights.o pge_rotate.o pge_row.o pge_schedule.o \
-	pge_secret.o pge_session.o pge_shared.o pge_slot.o pge_stat.o pge_step.o \
-	pge_subject.o pge_target.o pge_trigger.o pge_try.o pge_type.o \
-	pge_update.o pge_update_write.o pge_use.o pge_value.o pge_version.o \
-	pge_wake.o pge_work.o pge_worker.o pge_write.o)
+	pge_secret.o pge_session.o pge_shared.o pge_slot.o pge_stat.o \
+	pge_statistics.o pge_step.o pge_subject.o pge_target.o pge_trigger.o \
+	pge_try.o pge_type.o pge_update.o pge_update_write.o pge_use.o \
+	pge_value.o pge_version.o pge_wake.o pge_work.o pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS

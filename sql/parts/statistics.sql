@@ -66,3 +66,46 @@ COMMENT ON FUNCTION pgenvelope.stat_providers() IS
     'calls to each provider since the server started: how many, how long, how they failed';
 COMMENT ON VIEW pgenvelope.stat_providers IS
     'calls to each provider since the server started: how many, how long, how they failed';
+
+CREATE FUNCTION pgenvelope.stat_use(
+    OUT database oid,
+    OUT key_id bigint,
+    OUT role oid,
+    OUT operation text,
+    OUT outcome text,
+    OUT count bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgenvelope_stat_use'
+LANGUAGE C VOLATILE;
+
+CREATE VIEW pgenvelope.stat_use AS
+SELECT d.datname AS database,
+       COALESCE(k.name,
+                pg_catalog.lpad(pg_catalog.to_hex(s.key_id), 12, '0')) AS key,
+       COALESCE(r.rolname, s.role::pg_catalog.text) AS role,
+       s.operation,
+       s.outcome,
+       s.count
+FROM pgenvelope.stat_use() s
+LEFT JOIN pg_catalog.pg_database d ON d.oid = s.database
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.role
+LEFT JOIN pgenvelope.key k
+    ON k.key_id = s.key_id AND d.datname = pg_catalog.current_database()
+WHERE d.datname IS NOT NULL OR s.database IS NULL;
+
+CREATE FUNCTION pgenvelope.stat_reset()
+RETURNS void
+AS 'MODULE_PATHNAME', 'pgenvelope_stat_reset'
+LANGUAGE C VOLATILE;
+
+REVOKE ALL ON FUNCTION pgenvelope.stat_use() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.stat_reset() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.stat_use() TO pg_monitor;
+GRANT SELECT ON pgenvelope.stat_use TO pg_monitor;
+
+COMMENT ON FUNCTION pgenvelope.stat_use() IS
+    'values by database, key, role, operation and outcome, since the server started';
+COMMENT ON VIEW pgenvelope.stat_use IS
+    'values by database, key, role, operation and outcome, since the server started';
+COMMENT ON FUNCTION pgenvelope.stat_reset() IS
+    'sets the counts of stat_use and stat_providers to zero';

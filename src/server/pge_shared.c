@@ -20,6 +20,7 @@
 #include "pge_replay.h"
 #include "pge_secret.h"
 #include "pge_shared.h"
+#include "pge_statistics.h"
 
 PgeShared  *pge_shared;
 
@@ -57,6 +58,7 @@ request_shared_memory(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche("pgenvelope", 1);
 	pge_activity_request();
+	pge_statistics_request();
 	pge_replay_request();
 	pge_anchor_request();
 }
@@ -120,6 +122,7 @@ attach_shared_memory(void)
 		on_shmem_exit(wipe_keys, (Datum) 0);
 	}
 	pge_activity_attach();
+	pge_statistics_attach();
 	pge_replay_attach();
 	pge_anchor_attach();
 	LWLockRelease(AddinShmemInitLock);

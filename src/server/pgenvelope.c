@@ -26,6 +26,7 @@
 #include "pge_redact.h"
 #include "pge_retire.h"
 #include "pge_shared.h"
+#include "pge_statistics.h"
 #include "pge_use.h"
 
 PG_MODULE_MAGIC;
@@ -45,6 +46,7 @@ _PG_init(void)
 		pge_keeper_init();
 		pge_launcher_init();
 		pge_use_init();
+		pge_statistics_init();
 		pge_audit_init();
 		pge_act_init();
 		pge_mention_init();

@@ -15,7 +15,7 @@ packages_of() {
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 \
-            postgresql-15-pgaudit ;;
+            postgresql-15-pgaudit prometheus prometheus-postgres-exporter ;;
         providers) echo python3-venv openssl softhsm2 opensc opencryptoki ;;
         lint) echo clang-14 clang-format-14 cppcheck shellcheck binutils ;;
         quickstart) echo python3 python3-cryptography python3-jwcrypto ;;
@@ -70,12 +70,32 @@ install_missing() {
         echo "create_main_cluster = false" |
             "${as_root[@]}" tee "$no_main_cluster" || return
     fi
-    apt_get_install "${missing[@]}"
+    [[ " ${missing[*]} " != *" prometheus"* ]] || forbid_services || return
+    apt_get_install "${missing[@]}" || return
+    [[ " ${missing[*]} " != *" prometheus"* ]] || disable_services
+}
+
+# Prometheus and its exporter would run from now on; the tests start their own.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=
+forbid_services() {
+    [ ! -e "$policy" ] || return 0
+    policy_is_ours=yes
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" &&
+        "${as_root[@]}" chmod 755 "$policy"
+}
+disable_services() {
+    local service
+    for service in prometheus prometheus-postgres-exporter; do
+        [[ " ${missing[*]} " != *" $service "* ]] ||
+            "${as_root[@]}" systemctl disable "$service" || true
+    done
 }
 
 log=$(mktemp)
 finish() {
     rm -f "$log"
+    [ -z "$policy_is_ours" ] || "${as_root[@]}" rm -f "$policy"
     [ ! -e "$no_main_cluster" ] || "${as_root[@]}" rm -f "$no_main_cluster"
 }
 trap finish EXIT

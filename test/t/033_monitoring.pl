@@ -1,0 +1,194 @@
+# 033_monitoring.pl: what monitoring/ has, with the real exporter and promtool.
+#
+# Every metric that an alert or the dashboard names is in a scrape of a server
+# on which values were opened, denied and moved, as a member of pg_monitor; the
+# values are right; the names are good (promtool check metrics); rules and
+# the dashboard's expressions are understood, and the rules' own tests pass.
+#
+# SPDX-License-Identifier: PostgreSQL
+# Copyright (c) 2026, pgenvelope contributors
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use HTTP::Tiny;
+use IPC::Run ();
+use JSON::PP;
+use PgEnvelope;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+for my $tool (qw(promtool prometheus-postgres-exporter))
+{
+	plan(skip_all => "needs $tool")
+	  unless grep { -x "$_/$tool" } split /:/, $ENV{PATH};
+}
+
+my $monitoring = source_directory() . '/monitoring';
+
+# Runs promtool; returns what it says.
+sub promtool_is_content
+{
+	my ($test, $in, @arguments) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $out = '';
+
+	IPC::Run::run([ 'promtool', @arguments ], '<', \$in, '>&', \$out);
+	is($?, 0, $test) or diag($out);
+	return;
+}
+
+my $dashboard = decode_json(slurp_file("$monitoring/dashboard.json"));
+my @exprs = map { $_->{expr} } map { @{ $_->{targets} } }
+  @{ $dashboard->{panels} };
+my $alerts = slurp_file("$monitoring/alerts.yml");
+
+promtool_is_content('the alerts are understood',
+	'', qw(check rules), "$monitoring/alerts.yml");
+promtool_is_content('the tests of the alerts pass',
+	'', qw(test rules), "$monitoring/alerts_test.yml");
+promtool_is_content(
+	'the expressions of the dashboard are understood',
+	'',
+	qw(check rules),
+	write_file(
+		new_directory('rules') . '/dashboard.yml',
+		encode_json(
+			{
+				groups => [
+					{
+						name => 'dashboard',
+						rules => [
+							map { { record => "panel:$_", expr => $exprs[$_] } }
+							  0 .. $#exprs
+						]
+					}
+				]
+			})));
+
+my $node = new_node('main');
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
+CREATE ROLE app LOGIN;
+CREATE ROLE eve LOGIN;
+SELECT env_create_key('k', required_context => '{"tenant": null}');
+SELECT env_grant('k', 'encrypt', 'app'), env_grant('k', 'decrypt', 'app');
+CREATE TABLE v AS
+SELECT i, env_encrypt('x', '{"tenant": "a"}', 'k') AS v
+FROM generate_series(1, 100) i;
+GRANT SELECT ON v TO app, eve;
+SELECT env_schedule_rotation('k', '90 days');
+SELECT env_rotate_key('k');
+END
+wait_for_jobs($node, 'postgres');
+$node->safe_psql('postgres', <<'END');
+SET ROLE app;
+SELECT count(env_decrypt(v, '{"tenant": "a"}')) FROM v;
+SELECT count(*) FROM v WHERE env_verify(v, '{"tenant": "b"}') = 'ok';
+END
+is_sqlstate($node,
+	q{SET ROLE eve; SELECT env_decrypt(v, '{"tenant": "a"}') FROM v},
+	'42501', 'a role is denied');
+
+# A job that stays, so that it is seen.
+$node->safe_psql('postgres', <<'END');
+BEGIN;
+SELECT env_rewrap_start('k');
+SELECT env_rewrap_pause(max(job_id)) FROM pgenvelope.rewrap_job;
+COMMIT;
+END
+
+local $ENV{DATA_SOURCE_NAME} =
+  'user=exporter dbname=postgres sslmode=disable host='
+  . $node->host
+  . ' port='
+  . $node->port;
+my $log = "$PostgreSQL::Test::Utils::log_path/exporter.log";
+my $exporter = IPC::Run::start(
+	[
+		'prometheus-postgres-exporter',
+		"--web.listen-address=127.0.0.1:$port",
+		"--extend.query-path=$monitoring/postgres_exporter.yml"
+	],
+	'>&',
+	$log);
+my $scrape;
+
+# It needs a moment to listen.
+wait_until(
+	sub {
+		my $answer =
+		  HTTP::Tiny->new(timeout => 20)->get("http://127.0.0.1:$port/metrics");
+
+		$scrape = $answer->{content} if $answer->{success};
+		return $answer->{success};
+	},
+	'the exporter answers');
+$exporter->signal('TERM');
+$exporter->finish;
+
+# The value of a series, whatever its order of labels and constant ones.
+sub value_of
+{
+	my ($name, %labels) = @_;
+	my @found;
+
+	for my $line (grep { /^\Q$name\E[{ ]/ } split /\n/, $scrape)
+	{
+		push @found, $line =~ / (\S+)$/
+		  unless grep { $line !~ /[{,]\Q$_\E="\Q$labels{$_}\E"/ } keys %labels;
+	}
+	return join ' ', @found;
+}
+
+like($scrape, qr/^pg_exporter_last_scrape_error\S* 0$/m, 'no query fails')
+  or diag(slurp_file($log));
+my @ours = grep { /^# (?:HELP|TYPE) pgenvelope_|^pgenvelope_/ }
+  split /^/, $scrape;
+promtool_is_content('the names of the metrics are good',
+	join('', @ours), qw(check metrics));
+
+my %of = map { $_ => 1 } $scrape =~ /^(\w+)[{ ]/mg;
+my %wanted = map { $_ => 1 } join("\n", $alerts, @exprs) =~ /\b(pg(?:envelope)?_\w+)/g;
+is_deeply([ grep { !$of{$_} } sort keys %wanted ],
+	[], 'what alerts and dashboard name is there');
+cmp_ok(scalar keys %wanted, '>', 20, 'which is not little');
+
+my %k = (datname => 'postgres', key => 'k');
+is( value_of('pgenvelope_values_total',
+		%k, role => 'app', operation => 'decrypt', outcome => 'ok'),
+	100, 'decrypted values');
+is( value_of('pgenvelope_values_total',
+		%k, role => 'app', operation => 'verify',
+		outcome => 'authentication_failed'),
+	100, 'values that do not open');
+is( value_of('pgenvelope_values_total',
+		%k, role => 'eve', operation => 'decrypt', outcome => 'not_entitled'),
+	1, 'a value that was denied');
+is(value_of('pgenvelope_key_active_version', %k), 2, 'the version');
+cmp_ok(value_of('pgenvelope_key_rotation_due_timestamp_seconds', %k),
+	'>', time, 'the next rotation');
+is(value_of('pgenvelope_rewrap_values_total'), 100, 'values moved');
+is(value_of('pgenvelope_rewrap_job_paused', %k), 1, 'a job that is paused');
+is(value_of('pgenvelope_health_status', component => 'keeper'), 0, 'health');
+is(value_of('pgenvelope_health_status', component => 'job'), 1, 'and illness');
+is(value_of('pgenvelope_database_ready'), 1, 'readiness');
+cmp_ok(
+	value_of('pgenvelope_provider_call_duration_seconds_count',
+		provider => 'main', operation => 'seal'),
+	'>=', 2, 'calls to the provider');
+
+# Begun anew, by nobody but superusers
+is_sqlstate($node, 'SET ROLE exporter; SELECT pgenvelope.stat_reset()',
+	'42501', 'who watches does not reset');
+is_sqlstate($node, 'SET ROLE eve; SELECT * FROM pgenvelope.stat_use',
+	'42501', 'nor do others watch');
+is( $node->safe_psql('postgres',
+		'SELECT pgenvelope.stat_reset(); SELECT count(*) FROM pgenvelope.stat_use'),
+	"\n0", 'counts begin anew');
+
+done_testing();

@@ -30,7 +30,7 @@ REVOKE ALL ON FUNCTION @extschema@.env_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.env_health() TO pg_monitor;
 
 COMMENT ON FUNCTION @extschema@.env_health() IS
-    'what works and what does not: the keeper, the launcher, the cache, jobs, rotations, and each provider, asked now';
+    'what works and what does not: the keeper, the launcher, the cache, jobs, rotations, the audit, and each provider, asked now';
 COMMENT ON FUNCTION @extschema@.env_ready() IS
     'whether this server can be sent work: the keeper runs, and keys can be had as far as is known';
 

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -19,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "pge_activity.h"
+#include "pge_anchor.h"
 #include "pge_check.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
@@ -285,6 +287,41 @@ report_catalog(FunctionCallInfo fcinfo)
 	pge_write_end(&writer);
 }
 
+/* Whether the audit's log has the entry that it is anchored at. */
+static void
+report_audit(FunctionCallInfo fcinfo)
+{
+	PgeAnchor	head;
+	PgeAnchor	written;
+	PgeAnchorFile file = pge_anchor_read(&written);
+	bool		is_anchored = pge_anchor_recall(&head);
+	PgeWriter	writer;
+	int64		last;
+
+	if (!is_anchored && file == PGE_ANCHOR_READ)
+		head = written;
+	is_anchored |= file == PGE_ANCHOR_READ;
+	writer = pge_write_begin();
+	(void) pge_write_run("SELECT max(seq) FROM pgenvelope.audit_log", 0, NULL,
+						 NULL, NULL);
+	last = pge_row_int(0, 1);
+	pge_write_end(&writer);
+
+	if (last == 0 && !is_anchored && file == PGE_ANCHOR_ABSENT)
+		return;					/* there is no audit key */
+	if (file == PGE_ANCHOR_DAMAGED)
+		report(fcinfo, "audit", NULL, DEGRADED,
+			   "The anchor's file is damaged; see env_audit_verify().");
+	else if (!is_anchored)
+		report(fcinfo, "audit", NULL, DEGRADED,
+			   "The log has no anchor; see env_audit_verify().");
+	else if (head.seq > (uint64) last && !IsolationUsesXactSnapshot())
+		report(fcinfo, "audit", NULL, DEGRADED,
+			   "The log ends before its anchor; see env_audit_verify().");
+	else
+		report(fcinfo, "audit", NULL, OK, NULL);
+}
+
 /* ---------------------------------------------------------------- */
 /* Providers                                                        */
 /* ---------------------------------------------------------------- */
@@ -411,6 +448,10 @@ pgenvelope_health(PG_FUNCTION_ARGS)
 	report_launcher(fcinfo);
 	report_cache(fcinfo);
 	report_catalog(fcinfo);
+
+	/* A standby has no anchor. */
+	if (!RecoveryInProgress())
+		report_audit(fcinfo);
 	report_providers(fcinfo);
 	PG_RETURN_NULL();
 }

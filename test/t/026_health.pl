@@ -203,6 +203,19 @@ is( state_of('escrow'),
 	'keys without a second seal');
 set_setting($node, 'pgenvelope.escrow_provider', '');
 
+is(state_of('audit'), '', 'no audit key, no anchor');
+$node->safe_psql('postgres', 'SELECT env_create_audit_key()');
+$node->poll_query_until('postgres', <<'END') or die 'no anchor';
+SELECT status = 'ok' FROM env_health() WHERE component = 'audit'
+END
+$node->safe_psql('postgres', <<'END');
+DELETE FROM pgenvelope.audit_log
+WHERE seq = (SELECT max(seq) FROM pgenvelope.audit_log)
+END
+is( state_of('audit'),
+	'degraded: The log ends before its anchor; see env_audit_verify().',
+	'a log that was cut off');
+
 # Whether the server is to be sent work, for a role that may do nothing
 my $nobody = 'SET ROLE nobody; SELECT env_ready()';
 my $encrypt =

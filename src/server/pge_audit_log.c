@@ -186,7 +186,7 @@ catch_up(PgeAnchor *head)
 	while (pge_write_run("SELECT " PGE_ENTRY_COLUMNS
 						 " FROM pgenvelope.audit_log"
 						 " WHERE seq > $1 AND seq < $2"
-						 " ORDER BY seq DESC LIMIT 1",
+						 " ORDER BY audit_log.seq DESC LIMIT 1",
 						 lengthof(types), types, values, NULL) > 0)
 	{
 		bool		whole = pge_entry_read(0, &entry);

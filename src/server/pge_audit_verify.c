@@ -218,7 +218,7 @@ check_all(Walk *walk)
 	SPIPlanPtr	plan = SPI_prepare(
 		"SELECT " PGE_ENTRY_COLUMNS ","
 		" detail ->> 'missing_from', detail ->> 'missing_to'"
-		" FROM pgenvelope.audit_log ORDER BY seq",
+		" FROM pgenvelope.audit_log ORDER BY audit_log.seq",
 		0, NULL);
 	Portal		portal;
 

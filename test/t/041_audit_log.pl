@@ -1,0 +1,337 @@
+# 041_audit_log.pl: the audit's log, as chained and anchored.
+#
+# Whoever has all rights on the table, and disables its triggers, edits,
+# deletes, moves, cuts off and forges entries: each time env_audit_verify finds
+# something, and nothing before and after.  A crash between commit and anchor,
+# a dump and a restore are no findings; an older backup is.
+#
+# PGENVELOPE_SOAK has 10,000 entries instead of 300; the tamperings are 100.
+#
+# SPDX-License-Identifier: PostgreSQL
+# Copyright (c) 2026, pgenvelope contributors
+
+use strict;
+use warnings FATAL => 'all';
+
+use File::Copy ();
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PgEnvelope;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::RecursiveCopy;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $entries = $ENV{PGENVELOPE_SOAK} ? 10_000 : 300;
+my $tamperings = 100;
+my $anchors = new_directory('anchors');
+my $node = new_node('main', conf => <<"END");
+pgenvelope.audit_anchor_directory = '$anchors'
+pgenvelope.audit = off
+END
+
+# What is wrong, as "finding seq", and how many entries there are.
+sub verify
+{
+	my ($database) = @_;
+
+	return $node->safe_psql($database // 'postgres', <<'END');
+SELECT string_agg(concat_ws(' ', finding, seq), ', ' ORDER BY finding, seq)
+FROM env_audit_verify()
+END
+}
+
+# Does n acts, each in a transaction of its own.
+sub act
+{
+	my ($n, $database) = @_;
+
+	$node->safe_psql($database // 'postgres', <<"END");
+DO \$\$ BEGIN
+    FOR i IN 1..$n LOOP
+        PERFORM env_schedule_rotation('app', make_interval(days => i));
+        COMMIT;
+    END LOOP;
+END \$\$
+END
+	return;
+}
+
+sub anchored
+{
+	my ($seq) = @_;
+
+	return wait_until(
+		sub {
+			for my $file (glob "$anchors/*.anchor")
+			{
+				return 1 if slurp_file($file) =~ /^entry $seq$/m;
+			}
+			return 0;
+		},
+		"entry $seq is anchored");
+}
+
+# The key
+is_sqlstate($node, "SELECT env_create_audit_key(name => 'x\ny')",
+	'22023', 'no name of a key');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pgenvelope.audit_log"),
+	'0', 'without an audit key no act is chained');
+$node->safe_psql('postgres', <<'END');
+SELECT env_create_key('app');
+SELECT env_create_audit_key();
+SELECT env_grant('audit', 'encrypt', current_user::regrole);
+END
+is_sqlstate($node, 'SELECT env_create_audit_key(name => $$b$$)',
+	'42710', 'a second audit key');
+is_sqlstate($node, q(SELECT env_encrypt('x', '{}', 'audit')),
+	'PE003', 'it encrypts nothing');
+is(verify(), 'checked 2', 'the first entries');
+is_sqlstate($node, <<'END', '0A000', 'no act is prepared');
+BEGIN;
+SELECT env_schedule_rotation('app', '1 day');
+PREPARE TRANSACTION 'p';
+END
+$node->safe_psql('postgres', <<'END');
+BEGIN;
+SELECT env_schedule_rotation('app', '1 day');
+SAVEPOINT s;
+SELECT env_schedule_rotation('app', '2 days');
+ROLLBACK TO s;
+SELECT env_rotate_key('audit', rewrap => false);
+ROLLBACK;
+END
+is(verify(), 'checked 2', 'what is rolled back is no entry');
+$node->safe_psql('postgres', <<'END');
+BEGIN;
+SELECT env_schedule_rotation('app', '1 day');
+SAVEPOINT s;
+SELECT env_schedule_rotation('app', '2 days');
+ROLLBACK TO s;
+SELECT env_rotate_key('audit', rewrap => false);
+COMMIT;
+END
+is(verify(), 'checked 4', 'but for a savepoint, and by a rotated audit key');
+$node->safe_psql('postgres', 'CREATE ROLE writer IN ROLE pg_write_all_data');
+for my $sql (
+	'DELETE FROM pgenvelope.audit_log',
+	'TRUNCATE pgenvelope.audit_log',
+	q(UPDATE pgenvelope.audit_log SET role = 'x'))
+{
+	is_sqlstate($node, "SET ROLE writer; $sql", '42501', "refused: $sql");
+}
+is_sqlstate($node, 'SET ROLE writer; SELECT * FROM env_audit_verify()',
+	'42501', 'nor may it verify');
+
+# Tampering with all rights, each undone; and what was found
+act($entries - 4);
+is(verify(), "checked $entries", "$entries entries");
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE tampered (kind text, found text);
+CREATE FUNCTION some_entry() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+SELECT 1 + floor(random() * (SELECT max(seq) FROM pgenvelope.audit_log))::bigint
+$$;
+CREATE FUNCTION edit(n bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    columns text[] := ARRAY[
+        $q$at = at + '1 us'$q$, $q$act = act || '_'$q$,
+        'key_id = coalesce(key_id, 0) + 1', $q$key = coalesce(key, '') || 'x'$q$,
+        'version = coalesce(version, 0) + 1',
+        $q$detail = detail || '{"grantee": "nobody"}'$q$,
+        $q$role = 'nobody'$q$, $q$session_role = 'nobody'$q$,
+        $q$authenticated_role = 'nobody'$q$, $q$client = '10.0.0.1'$q$,
+        $q$trace_id = 'x'$q$, 'audit_key_id = audit_key_id + 1',
+        'audit_version = 3 - audit_version',
+        'previous = set_byte(previous, 5, 255 - get_byte(previous, 5))',
+        'mac = set_byte(mac, 31, 255 - get_byte(mac, 31))', $q$mac = ''$q$];
+BEGIN
+    EXECUTE format('UPDATE pgenvelope.audit_log SET %s WHERE seq = %s',
+        columns[1 + floor(random() * cardinality(columns))::int], n);
+END $$;
+CREATE FUNCTION swap(a bigint, b bigint) RETURNS void LANGUAGE sql AS $$
+UPDATE pgenvelope.audit_log SET seq = 1000000 WHERE seq = a;
+UPDATE pgenvelope.audit_log SET seq = a WHERE seq = b;
+UPDATE pgenvelope.audit_log SET seq = b WHERE seq = 1000000;
+$$;
+CREATE FUNCTION tamper(kind text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    n bigint := some_entry();
+    m bigint := 1 + n % (SELECT max(seq) FROM pgenvelope.audit_log);
+    last bigint := max(seq) FROM pgenvelope.audit_log;
+BEGIN
+    CASE kind
+    WHEN 'edit' THEN PERFORM edit(n);
+    WHEN 'delete' THEN DELETE FROM pgenvelope.audit_log WHERE seq = n;
+    WHEN 'delete many' THEN
+        DELETE FROM pgenvelope.audit_log WHERE random() < 0.1 OR seq = n;
+    WHEN 'swap' THEN PERFORM swap(n, m);
+    WHEN 'truncate' THEN DELETE FROM pgenvelope.audit_log WHERE seq >= n;
+    WHEN 'empty' THEN DELETE FROM pgenvelope.audit_log;
+    WHEN 'close the gap' THEN
+        DELETE FROM pgenvelope.audit_log WHERE seq = n;
+        UPDATE pgenvelope.audit_log a SET previous =
+            coalesce((SELECT mac FROM pgenvelope.audit_log b
+                WHERE b.seq < a.seq ORDER BY b.seq DESC LIMIT 1),
+                decode(repeat('00', 32), 'hex'))
+        WHERE a.seq = (SELECT min(seq) FROM pgenvelope.audit_log
+            WHERE seq > n);
+        UPDATE pgenvelope.audit_log SET seq = n WHERE seq = last;
+    WHEN 'forge at the end' THEN
+        INSERT INTO pgenvelope.audit_log
+        SELECT last + 1, now(), act, key_id, key, version, detail, role,
+            session_role, authenticated_role, client, trace_id, audit_key_id,
+            audit_version, mac, sha256(mac)
+        FROM pgenvelope.audit_log WHERE seq = last;
+    WHEN 'copy to the end' THEN
+        INSERT INTO pgenvelope.audit_log
+        SELECT last + 1, at, act, key_id, key, version, detail, role,
+            session_role, authenticated_role, client, trace_id, audit_key_id,
+            audit_version, previous, mac
+        FROM pgenvelope.audit_log WHERE seq = n;
+    WHEN 'forge in place' THEN
+        UPDATE pgenvelope.audit_log SET detail = '{"privilege": "encrypt"}',
+            mac = sha256(mac) WHERE seq = n;
+    WHEN 'replace the tail' THEN
+        DELETE FROM pgenvelope.audit_log WHERE seq > n;
+        INSERT INTO pgenvelope.audit_log
+        SELECT s, now(), 'env_evict', NULL, NULL, NULL, '{}', role,
+            session_role, authenticated_role, client, trace_id, audit_key_id,
+            audit_version, mac, sha256(mac)
+        FROM pgenvelope.audit_log, generate_series(n + 1, last + 1) AS s
+        WHERE seq = n;
+    END CASE;
+END $$;
+CREATE PROCEDURE tamper_and_verify(rounds int) LANGUAGE plpgsql AS $$
+DECLARE
+    kinds text[] := ARRAY['edit', 'delete', 'swap', 'truncate', 'edit',
+        'forge at the end', 'delete many', 'copy to the end', 'edit',
+        'forge in place', 'replace the tail', 'close the gap', 'empty'];
+    kind text;
+    what text;
+BEGIN
+    FOR i IN 1..rounds LOOP
+        kind := kinds[1 + i % cardinality(kinds)];
+        BEGIN
+            SET LOCAL session_replication_role = replica;
+            ALTER TABLE pgenvelope.audit_log DISABLE TRIGGER ALL;
+            PERFORM tamper(kind);
+            SELECT string_agg(DISTINCT finding, ', ') INTO what
+            FROM env_audit_verify() WHERE NOT ok;
+            RAISE EXCEPTION 'undo' USING ERRCODE = 'PE999';
+        EXCEPTION WHEN SQLSTATE 'PE999' THEN NULL;
+        END;
+        INSERT INTO tampered VALUES (kind, what);
+    END LOOP;
+END $$;
+END
+my $seconds = elapsed(
+	sub {
+		$node->safe_psql('postgres', "CALL tamper_and_verify($tamperings)");
+	});
+note(sprintf '%d tamperings with %d entries: %.1f s',
+	$tamperings, $entries, $seconds);
+note($node->safe_psql('postgres', <<'END'));
+SELECT kind, found, count(*) FROM tampered GROUP BY 1, 2 ORDER BY 1, 2
+END
+is( $node->safe_psql('postgres', 'SELECT count(found) FROM tampered'),
+	"$tamperings", 'each is found');
+is( $node->safe_psql('postgres', <<'END'), '', 'and for what it is');
+SELECT kind, found FROM tampered WHERE found !~ CASE kind
+    WHEN 'edit' THEN 'altered|unverifiable' WHEN 'delete' THEN 'missing|behind'
+    WHEN 'swap' THEN 'reordered' WHEN 'truncate' THEN 'behind'
+    WHEN 'empty' THEN 'behind' WHEN 'delete many' THEN 'missing'
+    ELSE 'altered|reordered' END
+END
+is(verify(), "checked $entries", 'and nothing is found once it is undone');
+
+# A tail that is deleted, and covered by further acts
+$node->safe_psql('postgres', "DELETE FROM pgenvelope.audit_log WHERE seq > 9");
+is( verify(),
+	"behind $entries, checked 9",
+	'a tail that is cut off');
+act(1);
+is( verify(),
+	'checked ' . ($entries + 1) . ', missing 10',
+	'shows after further acts, too');
+is_sqlstate($node, q(SELECT env_audit_accept_restore('x')), '55000',
+	'which is no restore');
+
+# The database that the rest is about
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', <<'END');
+CREATE EXTENSION pgenvelope;
+SELECT env_create_audit_key(); SELECT env_create_key('app');
+END
+act(8, 'other');
+anchored(10);
+
+# Killed between commit and anchor
+my $keeper = keeper_pid($node);
+kill('STOP', $keeper);
+act(3, 'other');
+my $pid = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/ && $1;
+$node->kill9;
+kill_process($keeper);
+start_killed_server($node, $pid);
+is(verify('other'), 'checked 13', 'a crash before the anchor is written');
+ok((grep { slurp_file($_) =~ /^entry 10$/m } glob "$anchors/*.anchor"),
+	'which lags');
+act(1, 'other');
+is(verify('other'), 'checked 14', 'the chain goes on');
+anchored(14);
+
+# A dump and a restore
+my $dump = "$anchors/dump.sql";
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('other') ], 'dump');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok(
+	[ 'psql', '-qXv', 'ON_ERROR_STOP=1', '-f', $dump,
+		$node->connstr('restored') ],
+	'restore');
+is(verify('restored'), 'checked 14, no_anchor 0',
+	'a dump that is restored is whole');
+act(1, 'restored');
+is(verify('restored'), 'checked 15', 'and has an anchor by the next act');
+
+# The data directory of before, where the anchors are elsewhere
+$node->stop;
+my $backup = $node->basedir . '/earlier';
+PostgreSQL::Test::RecursiveCopy::copypath($node->data_dir, $backup);
+$node->start;
+act(5, 'other');
+anchored(19);
+$node->stop;
+File::Path::rmtree($node->data_dir);
+PostgreSQL::Test::RecursiveCopy::copypath($backup, $node->data_dir);
+chmod 0700, $node->data_dir;
+$node->start;
+is(verify('other'), 'behind 19, checked 14',
+	'a server that was set back is behind its anchor');
+act(1, 'other');
+is(verify('other'), 'checked 20, missing 15', 'after further acts, too');
+$node->stop;
+File::Path::rmtree($node->data_dir);
+PostgreSQL::Test::RecursiveCopy::copypath($backup, $node->data_dir);
+chmod 0700, $node->data_dir;
+$node->start;
+is( $node->safe_psql('other',
+		"SELECT env_audit_accept_restore('disk lost')"),
+	'6', 'the restore is accepted');
+is(verify('other'), 'accepted 15, checked 21', 'and said to be');
+act(1, 'other');
+is(verify('other'), 'accepted 15, checked 22', 'for good');
+anchored(22);
+
+# Anchors that are forged
+my ($anchor) = grep { slurp_file($_) =~ /^entry 22$/m } glob "$anchors/*.anchor";
+my $text = slurp_file($anchor);
+$node->safe_psql('other', 'DELETE FROM pgenvelope.audit_log WHERE seq = 22');
+for my $forged ($text =~ s/entry 22/entry 21/r, 'nonsense', '')
+{
+	$node->stop;
+	write_file($anchor, $forged);
+	$node->start;
+	like(verify('other'), qr/^accepted 15, anchor \d+/, 'a forged anchor');
+}
+
+done_testing();

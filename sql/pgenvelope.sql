@@ -326,11 +326,17 @@ COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
     'places that it passed over: with any, it is not enough to retire';
 
 CREATE TABLE pgenvelope.key_grant (
+    grant_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key_id     bigint NOT NULL REFERENCES pgenvelope.key,
     privilege  text NOT NULL
-               CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'admin')),
+               CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'rotate',
+                                    'retire', 'grant', 'audit', 'admin')),
     grantee    regrole NOT NULL,
-    context    jsonb,
+    context    jsonb
+               CHECK (context IS NULL
+                      OR (privilege IN ('encrypt', 'decrypt')
+                          AND jsonb_typeof(context) = 'object')),
+    definer    boolean NOT NULL DEFAULT true,
     granted_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
     granted_by text NOT NULL DEFAULT CURRENT_USER
 );
@@ -341,12 +347,16 @@ CREATE UNIQUE INDEX key_grant_once
 
 COMMENT ON TABLE pgenvelope.key_grant IS
     'who may do what with a key; written by env_grant and env_revoke';
+COMMENT ON COLUMN pgenvelope.key_grant.grant_id IS 'number of the grant';
+COMMENT ON SEQUENCE pgenvelope.key_grant_grant_id_seq IS 'numbers of grants';
 COMMENT ON COLUMN pgenvelope.key_grant.key_id IS 'the key';
 COMMENT ON COLUMN pgenvelope.key_grant.privilege IS
-    'encrypt, decrypt, rewrap or admin';
+    'encrypt, decrypt, rewrap, rotate, retire, grant, audit or admin';
 COMMENT ON COLUMN pgenvelope.key_grant.grantee IS 'the role';
 COMMENT ON COLUMN pgenvelope.key_grant.context IS
-    'reserved: the contexts that the grant is limited to';
+    'the contexts that the grant is limited to; null: every context';
+COMMENT ON COLUMN pgenvelope.key_grant.definer IS
+    'whether SECURITY DEFINER functions may use it for callers who lack it';
 COMMENT ON COLUMN pgenvelope.key_grant.granted_at IS 'when it was granted';
 COMMENT ON COLUMN pgenvelope.key_grant.granted_by IS
     'the role that granted it';
@@ -450,6 +460,8 @@ SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_escrow', '');
 -- be somebody else's.
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_grant',
     'WHERE grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
+SELECT pg_catalog.pg_extension_config_dump(
+    'pgenvelope.key_grant_grant_id_seq', '');
 
 
 -- ---------------------------------------------------------------------------
@@ -585,9 +597,9 @@ COMMENT ON FUNCTION @extschema@.env_from_jwe(jsonb) IS
 
 
 -- ---------------------------------------------------------------------------
--- Keys and rights.  Nobody may call these until the administrator says so;
--- but for creating and evicting, the caller needs the key's admin privilege
--- as well.
+-- Keys.  Nobody may call these until the administrator says so; but for
+-- creating and evicting, the caller needs a privilege on the key as well:
+-- rotate, retire or, for env_reseal_keys, admin, which implies the others.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.env_create_key(name text,
@@ -652,19 +664,6 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_rotate_due'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_grant(key text, privilege text,
-                                      role regrole,
-                                      context jsonb DEFAULT NULL)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_grant'
-LANGUAGE C VOLATILE;
-
-CREATE FUNCTION @extschema@.env_revoke(key text, privilege text,
-                                       role regrole)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_revoke'
-LANGUAGE C VOLATILE STRICT;
-
 CREATE FUNCTION @extschema@.env_reseal_keys(provider text DEFAULT NULL,
                                             key text DEFAULT NULL,
                                             from_escrow boolean DEFAULT false)
@@ -694,10 +693,6 @@ REVOKE ALL ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
 REVOKE ALL ON FUNCTION @extschema@.env_schedule_rotation(text, interval)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_rotate_due() FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb)
-    FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole)
-    FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
@@ -722,10 +717,6 @@ COMMENT ON FUNCTION @extschema@.env_schedule_rotation(text, interval) IS
     'has a key rotated this long after its active version was activated; null: no longer';
 COMMENT ON FUNCTION @extschema@.env_rotate_due() IS
     'rotates the keys whose time has come, as the workers do; returns how many';
-COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb) IS
-    'grants a role a privilege on a key; false if it had it';
-COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole) IS
-    'takes a privilege away; false if there was none';
 COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean) IS
     'has keys sealed anew, by another provider or under the next root key';
 COMMENT ON FUNCTION @extschema@.env_evict(text) IS

@@ -29,6 +29,7 @@ typedef struct NameEntry
 StaticAssertDecl(NAMEDATALEN > ENVL_KEY_NAME_MAX, "a key's name fits");
 
 uint64		pge_catalog_epoch = 1;
+uint64		pge_rights_epoch = 1;
 
 /* Everything read from the tables; all gone when it is out of date. */
 static MemoryContext catalog_context;
@@ -118,18 +119,6 @@ create_table(const char *name, Size key_size, Size entry_size)
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-static void
-forget_rights(void)
-{
-	HASH_SEQ_STATUS scan;
-	PgeKey	   *key;
-
-	rights_stale = false;
-	hash_seq_init(&scan, keys);
-	while ((key = hash_seq_search(&scan)) != NULL)
-		key->role = InvalidOid;
-}
-
 /*
  * What others have committed counts from the next statement on.  A statement
  * within a transaction may well take no lock that the transaction lacks, and
@@ -157,11 +146,10 @@ pge_catalog_begin(void)
 	hear_of_changes();
 	if (likely(!stale && !rights_stale))
 		return;
+	pge_rights_epoch++;
+	rights_stale = false;
 	if (!stale)
-	{
-		forget_rights();
 		return;
-	}
 	pge_kek_drop_all();
 	last_named = last_by_id = NULL;
 	keys = versions = names = NULL;
@@ -177,7 +165,13 @@ pge_catalog_begin(void)
 							sizeof(PgeKeyVersion));
 	names = create_table("pgenvelope names", NAMEDATALEN, sizeof(NameEntry));
 	pge_catalog_epoch++;
-	stale = rights_stale = false;
+	stale = false;
+}
+
+MemoryContext
+pge_catalog_memory(void)
+{
+	return catalog_context;
 }
 
 /* ---------------------------------------------------------------- */

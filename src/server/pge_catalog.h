@@ -12,7 +12,8 @@
  * transactional: it reaches other backends when the change commits, and is
  * undone here when a savepoint is.
  *
- * Reading is pge_row.c's, privileges are pge_privilege.c's.
+ * Reading is pge_row.c's; who holds what of a key's grants is
+ * pge_entitlement.c's.
  *
  * Pointers handed out live until the next pge_catalog_begin, which every
  * SQL-callable function calls first and once.
@@ -22,6 +23,8 @@
  */
 #ifndef PGE_CATALOG_H
 #define PGE_CATALOG_H
+
+#include "utils/jsonb.h"
 
 #include "../core/envl_context.h"
 #include "pge_cache.h"
@@ -35,19 +38,37 @@ typedef enum PgeState
 	PGE_STATE_DESTROYED
 } PgeState;
 
-/* Privileges on a key, as bits. */
-#define PGE_ENCRYPT 0x1
-#define PGE_DECRYPT 0x2
-#define PGE_REWRAP 0x4
-#define PGE_ADMIN 0x8
-
-typedef struct PgeGrant
+/* Privileges on a key.  What they allow: pge_privilege.c. */
+typedef enum PgePrivilege
 {
-	uint32		privilege;		/* one bit */
-	Oid			grantee;
-} PgeGrant;
+	PGE_NO_PRIVILEGE = 0,
+	PGE_ENCRYPT,
+	PGE_DECRYPT,
+	PGE_REWRAP,
+	PGE_ROTATE,
+	PGE_RETIRE,
+	PGE_GRANT,
+	PGE_AUDIT,
+	PGE_ADMIN
+} PgePrivilege;
+
+#define PGE_PRIVILEGES (PGE_ADMIN + 1)
 
 struct		PgeKek;				/* pge_kek.h */
+struct		PgePattern;			/* pge_pattern.h */
+struct		PgeRights;			/* pge_entitlement.h */
+
+/* A row of pgenvelope.key_grant. */
+typedef struct PgeGrant
+{
+	int64		grant_id;
+	PgePrivilege privilege;
+	Oid			grantee;
+	Jsonb	   *context;		/* the contexts it is limited to, or NULL */
+	struct PgePattern *pattern; /* the same, understood */
+	bool		definer;		/* also through SECURITY DEFINER functions */
+} PgeGrant;
+
 struct		PgeKey;
 
 typedef struct PgeKeyVersion
@@ -76,9 +97,8 @@ typedef struct PgeKey
 	uint64		weyl;			/* place in the canary's sequence; 0: none */
 	PgeKeyVersion *last;		/* what pge_key_version last found */
 	int			grant_count;
-	PgeGrant   *grants;
-	Oid			role;			/* whose privileges are in held */
-	uint32		held;			/* bits */
+	PgeGrant   *grants;			/* in the order of their ids */
+	struct PgeRights *rights;	/* what some roles have of them; or NULL */
 } PgeKey;
 
 extern void pge_catalog_init(void);
@@ -110,20 +130,18 @@ extern PgeKeyVersion *pge_key_pre_active(PgeKey *key);
  */
 extern PgeKeyVersion *pge_key_writer(PgeKey *key);
 
-/*
- * Whether the current user holds a privilege on the key.  Superusers need a
- * grant like everybody else.
- */
-extern bool pge_key_permits(PgeKey *key, uint32 privilege);
-extern bool pge_require_privilege(PgeKey *key, uint32 privilege,
-								  PgeProblem *problem);
-
 /* A state's name, as in the table, and back; raises XX001. */
 extern const char *pge_state_name(PgeState state);
 extern PgeState pge_state_parse(const char *name);
 
-/* The bit of a privilege's name; 0 if there is no such. */
-extern uint32 pge_privilege_parse(const char *name);
+/*
+ * Moves whenever what was found out about rights may be out of date: with the
+ * epoch, and when roles or their memberships change.
+ */
+extern uint64 pge_rights_epoch;
+
+/* Memory that lives as long as what was read. */
+extern MemoryContext pge_catalog_memory(void);
 
 /* Oid of a table of the extension, by its name in schema pgenvelope. */
 extern Oid	pge_table(const char *name);

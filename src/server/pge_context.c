@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "port/pg_crc32c.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "pge_compat.h"
@@ -34,34 +35,33 @@
 /* Bytes of a member's name in a message, which has room for 255. */
 #define SHOWN_NAME_MAX 100
 
-typedef struct BoundContext
+typedef struct Remembered
 {
+	PgeContext	context;		/* first: this is what is handed out */
 	size_t		jsonb_len;		/* 0: nothing remembered */
-	const PgeKey *key;			/* whose policy it satisfies */
-	uint64		epoch;			/* as of this catalog epoch */
-	size_t		canonical_len;
-	size_t		base64_len;
 	uint64		subject_epoch;	/* as of which this is what the audit shows */
 	size_t		subject_len;
 	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
+	envl_spelled spelled[MEMBERS_FEW];	/* its members, if they are few */
 	uint8		canonical[ENVL_CONTEXT_MAX];
 	char		base64[ENVL_CONTEXT_BASE64_MAX];
 	char		subject[PGE_SUBJECT_MAX];
-} BoundContext;
+} Remembered;
 
-static BoundContext *remembered;	/* REMEMBERED of them, and one for those
-									 * too long to remember */
+static Remembered *remembered;	/* REMEMBERED of them, and one for those that
+								 * are not */
+static PgeProblem unreadable;	/* why the last of those is none */
 static pg_crc32c hashes[REMEMBERED];	/* of their jsonb, to pass over most */
 static int	next_victim;
 static int	last_found;
 
-static BoundContext *
+static Remembered *
 contexts(void)
 {
 	if (unlikely(remembered == NULL))
 		remembered = MemoryContextAllocZero(TopMemoryContext,
 											(REMEMBERED + 1) *
-												sizeof(BoundContext));
+												sizeof(Remembered));
 	return remembered;
 }
 
@@ -241,6 +241,218 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 }
 
 /* ---------------------------------------------------------------- */
+/* Reading                                                          */
+/* ---------------------------------------------------------------- */
+
+/* Makes the canonical form and its base64url. */
+static bool
+encode(Remembered *slot, envl_member *members, size_t count,
+	   PgeProblem *problem)
+{
+	PgeContext *context = &slot->context;
+	envl_view	canonical = {slot->canonical, 0};
+	envl_spelled *spelled = slot->spelled;
+	bool		good;
+
+	if (count > lengthof(slot->spelled))
+		spelled = palloc(sizeof(envl_spelled) * count);
+	good = pge_problem_core(problem,
+							envl_context_encode(members, count,
+												slot->canonical,
+												&canonical.len, spelled));
+	if (good)
+	{
+		slot->subject_len = pge_subject_write(spelled, count, slot->subject);
+		slot->subject_epoch = pge_subject_epoch;
+	}
+	if (spelled != slot->spelled)
+		pfree(spelled);
+	if (!good)
+		return false;
+	context->readable = true;
+	context->count = count;
+	context->key = NULL;
+	context->entitled.rights = 0;
+	context->bound.canonical = canonical;
+	context->bound.base64.data = (const uint8 *) slot->base64;
+	context->bound.base64.len = envl_base64_encoded_len(ENVL_BASE64_URL,
+														canonical.len);
+	envl_base64_encode(ENVL_BASE64_URL, canonical, slot->base64);
+	return true;
+}
+
+/* The same of a jsonb object. */
+static bool
+encode_object(Remembered *slot, const JsonbContainer *object,
+			  PgeProblem *problem)
+{
+	envl_member few[MEMBERS_FEW];
+	envl_member *members = few;
+	size_t		count;
+	bool		encoded;
+
+	if (JsonContainerSize(object) > lengthof(few))
+		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	encoded = members_from_jsonb(object, false, members, &count, problem) &&
+		encode(slot, members, count, problem);
+	if (members != few)
+		pfree(members);
+	return encoded;
+}
+
+static bool
+matches(const Remembered *slot, const uint8 *jsonb, size_t len)
+{
+	return slot->jsonb_len == len &&
+		slot->subject_epoch == pge_subject_epoch &&
+		memcmp(slot->jsonb, jsonb, len) == 0;
+}
+
+/*
+ * The context with these jsonb bytes that is remembered, or NULL; *hash is
+ * what to remember new ones by, unless it is the last found again.
+ */
+static Remembered *
+recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
+{
+	Remembered *all = contexts();
+
+	if (likely(matches(&all[last_found], jsonb, len)))
+		return &all[last_found];
+	INIT_CRC32C(*hash);
+	COMP_CRC32C(*hash, jsonb, len);
+	for (int i = 0; i < REMEMBERED; i++)
+	{
+		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
+		{
+			last_found = i;
+			return &all[i];
+		}
+	}
+	return NULL;
+}
+
+/* A context that is none, as unreadable says. */
+static PgeContext *
+refused(void)
+{
+	PgeContext *context = &contexts()[REMEMBERED].context;
+
+	memset(context, 0, sizeof(*context));
+	context->problem = &unreadable;
+	return context;
+}
+
+/* What the audit shows of a context is known before it is judged. */
+static PgeContext *
+handed_out(Remembered *slot)
+{
+	pge_use_subject(slot->subject, slot->subject_len);
+	return &slot->context;
+}
+
+/* One that is not remembered. */
+static PgeContext *
+read_long(const struct varlena *datum)
+{
+	Remembered *slot = &contexts()[REMEMBERED];
+	Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
+
+	return encode_object(slot, &object->root, &unreadable) ?
+		handed_out(slot) :
+		refused();
+}
+
+PgeContext *
+pge_context_read(const struct varlena *datum)
+{
+	const uint8 *jsonb;
+	size_t		len;
+	pg_crc32c	hash;
+	Remembered *slot;
+
+	if (datum == NULL)
+	{
+		refuse(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
+			   "encryption context must not be null");
+		return refused();
+	}
+	jsonb = (const uint8 *) VARDATA_ANY(datum);
+	len = VARSIZE_ANY_EXHDR(datum);
+	slot = recall(jsonb, len, &hash);
+	if (likely(slot != NULL))
+		return handed_out(slot);
+	if (unlikely(len > REMEMBERED_MAX))
+		return read_long(datum);
+
+	/* Copied, it is aligned: a short datum need not be. */
+	slot = &remembered[next_victim];
+	slot->jsonb_len = 0;
+	memcpy(slot->jsonb, jsonb, len);
+	if (!encode_object(slot, (const JsonbContainer *) slot->jsonb,
+					   &unreadable))
+		return refused();
+	slot->jsonb_len = len;
+	hashes[next_victim] = hash;
+	last_found = next_victim;
+	next_victim = (next_victim + 1) % REMEMBERED;
+	return handed_out(slot);
+}
+
+PgeContext *
+pge_context_read_members(envl_member *members, size_t count)
+{
+	Remembered *slot = &contexts()[REMEMBERED];
+
+	return encode(slot, members, count, &unreadable) ? handed_out(slot) :
+													   refused();
+}
+
+/* Many members are read from the canonical bytes again. */
+static PgeMembers
+read_many(const PgeContext *context)
+{
+	static envl_spelled *many = NULL;
+	size_t		count = 0;
+
+	if (many == NULL)
+		many = MemoryContextAlloc(TopMemoryContext,
+								  ENVL_MEMBERS_MAX * sizeof(envl_spelled));
+	if (envl_context_read(context->bound.canonical, many, &count) != ENVL_OK)
+		elog(ERROR, "could not read a canonical context");
+	return (PgeMembers) {many, count};
+}
+
+PgeMembers
+pge_context_members(const PgeContext *context)
+{
+	const Remembered *slot = (const Remembered *) context;
+
+	if (unlikely(context->count > lengthof(slot->spelled)))
+		return read_many(context);
+	return (PgeMembers) {slot->spelled, context->count};
+}
+
+bool
+pge_canonical_from_text(const char *text, uint8 *canonical,
+						envl_spelled *spelled, size_t *count)
+{
+	Datum		parsed = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	Jsonb	   *jsonb = DatumGetJsonbP(parsed);
+	envl_member *members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	size_t		len;
+	PgeProblem	ignored;
+	bool		good;
+
+	good = members_from_jsonb(&jsonb->root, false, members, count,
+							  &ignored) &&
+		envl_context_encode(members, *count, canonical, &len, spelled) ==
+			ENVL_OK;
+	pfree(members);
+	return good;
+}
+
+/* ---------------------------------------------------------------- */
 /* Binding                                                          */
 /* ---------------------------------------------------------------- */
 
@@ -258,12 +470,13 @@ shown_name(envl_view member)
 
 /* Whether a context satisfies the key. */
 static bool
-check_policy(const PgeKey *key, const envl_spelled *context, size_t count,
+check_policy(const PgeKey *key, const PgeMembers *context,
 			 PgeProblem *problem)
 {
 	envl_view	member;
 	envl_status status = envl_policy_check(key->policy, key->policy_count,
-										   context, count, &member);
+										   context->members, context->count,
+										   &member);
 
 	if (likely(status == ENVL_OK))
 		return true;
@@ -297,155 +510,22 @@ check_policy(const PgeKey *key, const envl_spelled *context, size_t count,
 	return false;
 }
 
-/*
- * Makes the canonical form and its base64url, and checks what the key requires
- * of it.
- */
-static bool
-encode(BoundContext *bound, envl_member *members, size_t count,
-	   const PgeKey *key, PgeProblem *problem)
+const envl_bound_context *
+pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
 {
-	envl_view	canonical = {bound->canonical, 0};
-	envl_spelled few[MEMBERS_FEW];
-	envl_spelled *spelled = few;
-	bool		good;
+	PgeMembers	members;
 
-	if (count > lengthof(few))
-		spelled = palloc(sizeof(envl_spelled) * count);
-	good = pge_problem_core(problem,
-							envl_context_encode(members, count,
-												bound->canonical,
-												&bound->canonical_len,
-												spelled)) &&
-		check_policy(key, spelled, count, problem);
-	if (good)
-		bound->subject_len = pge_subject_write(spelled, count,
-											   bound->subject);
-	if (spelled != few)
-		pfree(spelled);
-	if (!good)
-		return false;
-	canonical.len = bound->canonical_len;
-	bound->base64_len = envl_base64_encoded_len(ENVL_BASE64_URL,
-												canonical.len);
-	envl_base64_encode(ENVL_BASE64_URL, canonical, bound->base64);
-	bound->key = key;
-	bound->epoch = pge_catalog_epoch;
-	bound->subject_epoch = pge_subject_epoch;
-	return true;
-}
-
-/* The same of a jsonb object. */
-static bool
-encode_object(BoundContext *bound, const JsonbContainer *object,
-			  const PgeKey *key, PgeProblem *problem)
-{
-	envl_member few[MEMBERS_FEW];
-	envl_member *members = few;
-	size_t		count;
-	bool		encoded;
-
-	if (JsonContainerSize(object) > lengthof(few))
-		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
-	encoded = members_from_jsonb(object, false, members, &count, problem) &&
-		encode(bound, members, count, key, problem);
-	if (members != few)
-		pfree(members);
-	return encoded;
-}
-
-static bool
-finish(const BoundContext *bound, envl_bound_context *context)
-{
-	context->canonical = (envl_view) {bound->canonical, bound->canonical_len};
-	context->base64 = (envl_view) {(const uint8 *) bound->base64,
-								  bound->base64_len};
-	pge_use_subject(bound->subject, bound->subject_len);
-	return true;
-}
-
-static bool
-matches(const BoundContext *bound, const PgeKey *key, const uint8 *jsonb,
-		size_t len)
-{
-	return bound->jsonb_len == len && bound->key == key &&
-		bound->epoch == pge_catalog_epoch &&
-		bound->subject_epoch == pge_subject_epoch &&
-		memcmp(bound->jsonb, jsonb, len) == 0;
-}
-
-/*
- * The context with these jsonb bytes that is remembered for the key, or NULL;
- * *hash is what to remember new ones by, unless it is the last found again.
- */
-static BoundContext *
-recall(const PgeKey *key, const uint8 *jsonb, size_t len, pg_crc32c *hash)
-{
-	BoundContext *all = contexts();
-
-	if (likely(matches(&all[last_found], key, jsonb, len)))
-		return &all[last_found];
-	INIT_CRC32C(*hash);
-	COMP_CRC32C(*hash, jsonb, len);
-	for (int i = 0; i < REMEMBERED; i++)
+	if (likely(context->key == key && context->epoch == pge_catalog_epoch))
+		return &context->bound;
+	if (!context->readable)
 	{
-		if (hashes[i] == *hash && matches(&all[i], key, jsonb, len))
-		{
-			last_found = i;
-			return &all[i];
-		}
+		*problem = *context->problem;
+		return NULL;
 	}
-	return NULL;
-}
-
-bool
-pge_context_bind(const struct varlena *datum, const PgeKey *key,
-				 envl_bound_context *context, PgeProblem *problem)
-{
-	const uint8 *jsonb;
-	size_t		len;
-	pg_crc32c	hash;
-	BoundContext *bound;
-
-	if (datum == NULL)
-		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
-					  "encryption context must not be null");
-	jsonb = (const uint8 *) VARDATA_ANY(datum);
-	len = VARSIZE_ANY_EXHDR(datum);
-	bound = recall(key, jsonb, len, &hash);
-	if (likely(bound != NULL))
-		return finish(bound, context);
-	if (unlikely(len > REMEMBERED_MAX))
-	{
-		Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
-
-		bound = &remembered[REMEMBERED];
-		return encode_object(bound, &object->root, key, problem) &&
-			finish(bound, context);
-	}
-
-	/* Copied, it is aligned: a short datum need not be. */
-	bound = &remembered[next_victim];
-	bound->jsonb_len = 0;
-	memcpy(bound->jsonb, jsonb, len);
-	if (!encode_object(bound, (const JsonbContainer *) bound->jsonb, key,
-					   problem))
-		return false;
-	bound->jsonb_len = len;
-	hashes[next_victim] = hash;
-	last_found = next_victim;
-	next_victim = (next_victim + 1) % REMEMBERED;
-	return finish(bound, context);
-}
-
-bool
-pge_context_bind_members(envl_member *members, size_t count,
-						 const PgeKey *key, envl_bound_context *context,
-						 PgeProblem *problem)
-{
-	BoundContext *bound = &contexts()[REMEMBERED];
-
-	bound->jsonb_len = 0;
-	return encode(bound, members, count, key, problem) &&
-		finish(bound, context);
+	members = pge_context_members(context);
+	if (!check_policy(key, &members, problem))
+		return NULL;
+	context->key = key;
+	context->epoch = pge_catalog_epoch;
+	return &context->bound;
 }

@@ -343,7 +343,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	const char *nulls;
 
 	pge_init_materialized(fcinfo);
-	pge_change_begin("env_destroy_key()",
+	pge_change_begin("env_destroy_key()", PGE_RETIRE,
 					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
 	check_confirmation(&change, all ? NULL : &version,
 					   PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));

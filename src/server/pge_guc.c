@@ -16,6 +16,7 @@
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_redact.h"
+#include "pge_session_context.h"
 #include "pge_subject.h"
 
 char	   *pge_providers;
@@ -61,7 +62,6 @@ static const struct config_enum_entry audit_levels[] = {
 char	   *pge_session_key_file;
 int			pge_session_token_lifetime;
 int			pge_session_used_tokens;
-char	   *pge_session_context;
 
 static const struct config_enum_entry redact_options[] = {
 	{"off", PGE_REDACT_OFF, false},
@@ -357,10 +357,13 @@ static void
 define_session_settings(void)
 {
 	DefineCustomStringVariable("pgenvelope.session_context",
-							   "Holds the context that the session is bound to, a JSON object.",
+							   "Says whom the session works for: a JSON object, whose members grants can refer to.",
 							   "Set it with env_bind_session.",
-							   &pge_session_context, "", PGC_SUSET, 0, NULL,
-							   NULL, NULL);
+							   &pge_session_context, "", PGC_SUSET,
+							   GUC_NO_SHOW_ALL | GUC_SUPERUSER_ONLY |
+								   GUC_NOT_IN_SAMPLE,
+							   pge_check_session_context,
+							   pge_assign_session_context, NULL);
 	DefineCustomStringVariable("pgenvelope.session_key_file",
 							   "Names the file of keys, a JWK Set, that sign the tokens of env_bind_session.",
 							   NULL, &pge_session_key_file, "", PGC_SIGHUP,

@@ -129,15 +129,26 @@ insert_key(const NewKey *key, uint64 key_id, char *creator)
 				  lengthof(types), types, values, NULL);
 }
 
+/*
+ * Who creates a key administers it, and unless told otherwise may do all else
+ * with it.  What admin implies is not granted twice: it would be left when
+ * admin is revoked.
+ */
 static void
-insert_grants(const NewKey *key, uint64 key_id, char *creator, Oid creator_id)
+insert_grants(uint64 key_id, bool everything, Oid creator)
 {
-	pge_insert_grant(key_id, "admin", creator_id, creator);
-	if (!key->grant_creator)
-		return;
-	pge_insert_grant(key_id, "encrypt", creator_id, creator);
-	pge_insert_grant(key_id, "decrypt", creator_id, creator);
-	pge_insert_grant(key_id, "rewrap", creator_id, creator);
+	const PgePrivilege privileges[] = {PGE_ADMIN, PGE_ENCRYPT, PGE_DECRYPT,
+									   PGE_AUDIT};
+	PgeNewGrant grant = {.key_id = key_id,
+						 .grantee = creator,
+						 .definer = true,
+						 .granted_by = GetUserNameFromId(creator, false)};
+
+	for (int i = 0; i < (everything ? (int) lengthof(privileges) : 1); i++)
+	{
+		grant.privilege = privileges[i];
+		pge_insert_grant(&grant);
+	}
 }
 
 /* Creates a key; returns its id. */
@@ -146,8 +157,7 @@ create_key(const NewKey *key)
 {
 	char		provider[PROV_NAME_SIZE];
 	char	   *name = text_to_cstring(key->name);
-	char	   *creator = GetUserNameFromId(GetUserId(), false);
-	Oid			creator_id = GetUserId();
+	Oid			creator = GetUserId();
 	uint64		key_id;
 	PgeNewVersion made;
 	PgeWriter	writer;
@@ -157,9 +167,9 @@ create_key(const NewKey *key)
 	key_id = new_key_id();
 	pge_seal_version(provider, name, key_id, 1, &made);
 	writer = pge_write_begin();
-	insert_key(key, key_id, creator);
+	insert_key(key, key_id, GetUserNameFromId(creator, false));
 	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
-	insert_grants(key, key_id, creator, creator_id);
+	insert_grants(key_id, key->grant_creator, creator);
 	pge_write_end(&writer);
 	pge_audit_act(key->function, key_id, name, 1,
 				  pge_act_details("provider", provider, "grant_creator",

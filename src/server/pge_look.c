@@ -217,7 +217,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 {
 	envl_view	bytes;
 	envl_envelope envelope;
-	envl_bound_context bound;
+	const envl_bound_context *bound;
 	char		kid[ENVL_KID_SIZE];
 	char	   *buffer;
 	size_t		buffer_len;
@@ -239,11 +239,14 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 						   (unsigned long long) envelope.key_id);
 		pge_raise(&problem);
 	}
-	if (!pge_context_bind(PG_ARGISNULL(1) ? NULL : PG_GETARG_VARLENA_PP(1),
-						  key, &bound, &problem))
+	bound = pge_context_bind(pge_context_read(PG_ARGISNULL(1) ?
+												  NULL :
+												  PG_GETARG_VARLENA_PP(1)),
+							 key, &problem);
+	if (bound == NULL)
 		pge_raise(&problem);
 	envl_kid_format(key->name, envelope.key_id, envelope.key_version, kid);
-	buffer_len = envl_jwe_buffer_len(&envelope, &bound);
+	buffer_len = envl_jwe_buffer_len(&envelope, bound);
 	if (!AllocSizeIsValid(buffer_len))
 	{
 		pge_problem(&problem, PGE_LIMIT, NULL,
@@ -251,7 +254,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 		pge_raise(&problem);
 	}
 	buffer = palloc(buffer_len);
-	check_status(envl_jwe_from_envelope(&envelope, &bound,
+	check_status(envl_jwe_from_envelope(&envelope, bound,
 										pge_cstring_view(kid), buffer,
 										&jwe));
 	return jwe_to_jsonb(&jwe, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));

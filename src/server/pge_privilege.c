@@ -1,97 +1,76 @@
 /*
  * pge_privilege.c
- *	  Who may do what with a key.
+ *	  The privileges on a key: their names, and which imply others.
+ *
+ * encrypt and decrypt open and make values.  rewrap moves values to another
+ * version and shows nobody a plaintext; rotate makes and activates versions;
+ * retire takes them out of use, for good at last; grant says who may do what
+ * with values; audit reads what was done.  admin is rewrap, rotate, retire and
+ * grant, and never encrypt, decrypt or audit: who runs a key need not be able
+ * to read with it, or be the one who looks at what was done.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/syscache.h"
+#include "pge_privilege.h"
 
-#include "pge_catalog.h"
-#include "pge_compat.h"
-
-static const struct
-{
-	const char *name;
-	uint32		bit;
-} privileges[] = {
-	{"encrypt", PGE_ENCRYPT},
-	{"decrypt", PGE_DECRYPT},
-	{"rewrap", PGE_REWRAP},
-	{"admin", PGE_ADMIN},
+static const char *const names[PGE_PRIVILEGES] = {
+	[PGE_ENCRYPT] = "encrypt",
+	[PGE_DECRYPT] = "decrypt",
+	[PGE_REWRAP] = "rewrap",
+	[PGE_ROTATE] = "rotate",
+	[PGE_RETIRE] = "retire",
+	[PGE_GRANT] = "grant",
+	[PGE_AUDIT] = "audit",
+	[PGE_ADMIN] = "admin",
 };
 
-uint32
+PgePrivilege
 pge_privilege_parse(const char *name)
 {
-	for (int i = 0; i < (int) lengthof(privileges); i++)
+	for (int i = PGE_NO_PRIVILEGE + 1; i < PGE_PRIVILEGES; i++)
 	{
-		if (strcmp(name, privileges[i].name) == 0)
-			return privileges[i].bit;
+		if (strcmp(name, names[i]) == 0)
+			return (PgePrivilege) i;
 	}
-	return 0;
+	return PGE_NO_PRIVILEGE;
 }
 
-static const char *
-privilege_name(uint32 bit)
+const char *
+pge_privilege_name(PgePrivilege privilege)
 {
-	for (int i = 0; i < (int) lengthof(privileges); i++)
-	{
-		if (privileges[i].bit == bit)
-			return privileges[i].name;
-	}
-	return "?";
-}
-
-/*
- * Whether a role has what was granted to another.  For a superuser the usual
- * test would say yes to everything, so it is asked of memberships alone.
- */
-static bool
-role_has(Oid role, Oid grantee)
-{
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)))
-		return false;
-	if (superuser_arg(role))
-		return is_member_of_role_nosuper(role, grantee);
-	return has_privs_of_role(role, grantee);
+	return names[privilege];
 }
 
 bool
-pge_key_permits(PgeKey *key, uint32 privilege)
+pge_privilege_implies(PgePrivilege held, PgePrivilege wanted)
 {
-	Oid			role = GetUserId();
-
-	if (unlikely(key->role != role))
-	{
-		uint32		held = 0;
-
-		for (int i = 0; i < key->grant_count; i++)
-		{
-			if ((held & key->grants[i].privilege) == 0 &&
-				role_has(role, key->grants[i].grantee))
-				held |= key->grants[i].privilege;
-		}
-		key->held = held;
-		key->role = role;
-	}
-	return (key->held & privilege) != 0;
-}
-
-bool
-pge_require_privilege(PgeKey *key, uint32 privilege, PgeProblem *problem)
-{
-	if (likely(pge_key_permits(key, privilege)))
+	if (held == wanted)
 		return true;
-	pge_problem(problem, PGE_NOT_ENTITLED,
-				"An administrator of the key can grant it with env_grant.",
-				"permission denied for key \"%s\"", key->name);
-	pge_problem_detail(problem, "Role \"%s\" lacks the privilege \"%s\".",
-					   GetUserNameFromId(GetUserId(), true),
-					   privilege_name(privilege));
-	return false;
+	return held == PGE_ADMIN &&
+		(wanted == PGE_REWRAP || wanted == PGE_ROTATE ||
+		 wanted == PGE_RETIRE || wanted == PGE_GRANT);
+}
+
+bool
+pge_privilege_sees_context(PgePrivilege privilege)
+{
+	return privilege == PGE_ENCRYPT || privilege == PGE_DECRYPT;
+}
+
+PgePrivilege
+pge_privilege_grantor(PgePrivilege privilege)
+{
+	switch (privilege)
+	{
+		case PGE_ENCRYPT:
+		case PGE_DECRYPT:
+		case PGE_REWRAP:
+			return PGE_GRANT;
+		default:
+			/* Or who holds grant would hold everything by a detour. */
+			return PGE_ADMIN;
+	}
 }

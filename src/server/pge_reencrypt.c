@@ -143,14 +143,17 @@ seal_opened(PgeKeyVersion *target, PgeOpened *opened,
 
 /* Opens a value of a job's in the context of its row. */
 static bool
-open_value(const envl_envelope *envelope, envl_member *members, size_t count,
-		   envl_bound_context *bound, PgeOpened *opened, PgeProblem *problem)
+open_value(const envl_envelope *envelope, PgeContext *context,
+		   PgeOpened *opened, PgeProblem *problem)
 {
-	PgeKeyVersion *source = pge_version_of(envelope, 0, NULL, problem);
+	PgeKeyVersion *source = pge_version_of(envelope, PGE_NO_PRIVILEGE, NULL,
+										   NULL, problem);
+	const envl_bound_context *bound;
 
-	return source != NULL &&
-		pge_context_bind_members(members, count, source->key, bound,
-								 problem) &&
+	if (source == NULL)
+		return false;
+	bound = pge_context_bind(context, source->key, problem);
+	return bound != NULL &&
 		pge_open_with(source, envelope, bound, opened, problem);
 }
 
@@ -160,7 +163,7 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 {
 	const struct varlena *whole = PG_DETOAST_DATUM_PACKED(value);
 	envl_member members[PGE_ROW_MEMBERS_MAX];
-	envl_bound_context bound;
+	PgeContext *bound;
 	envl_envelope envelope;
 	envl_status status;
 	PgeKeyVersion *target;
@@ -179,12 +182,12 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	if (target == NULL)
 		return NULL;
 	pge_use_begin(PGE_USE_REENCRYPT);
-	if (!open_value(&envelope, members, context->count, &bound, &opened,
-					problem))
+	bound = pge_context_read_members(members, context->count);
+	if (!open_value(&envelope, bound, &opened, problem))
 	{
 		pge_use_end(problem->outcome);
 		return NULL;
 	}
 	pge_use_end(PGE_OK);
-	return seal_opened(target, &opened, &bound, problem);
+	return seal_opened(target, &opened, &bound->bound, problem);
 }

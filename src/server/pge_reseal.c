@@ -23,6 +23,7 @@
 #include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_entitlement.h"
 #include "pge_guc.h"
 #include "pge_reseal.h"
 #include "pge_row.h"
@@ -382,7 +383,7 @@ reseal_key(Run *run, uint64 key_id)
 static bool
 may_administer(PgeKey *key)
 {
-	return superuser() || pge_key_permits(key, PGE_ADMIN);
+	return superuser() || pge_key_permits(key, PGE_ADMIN) != NULL;
 }
 
 /*
@@ -480,7 +481,8 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		keys = keys_to_administer();
 	else
 	{
-		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1));
+		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),
+												PGE_ADMIN);
 
 		keys = list_make1(&key->key_id);
 		key_name = pstrdup(key->name);

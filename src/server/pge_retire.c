@@ -158,7 +158,8 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	PgeState	state;
 	char	   *needed;
 
-	pge_change_begin("env_retire_key()", PG_GETARG_TEXT_PP(0), &change);
+	pge_change_begin("env_retire_key()", PGE_RETIRE,
+					 PG_GETARG_TEXT_PP(0), &change);
 	state = pge_change_state(&change, version);
 	if (state != PGE_STATE_DEACTIVATED)
 		pge_refuse_state(&change, version, state,
@@ -189,7 +190,8 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	PgeState	state;
 
-	pge_change_begin("env_restore_key()", PG_GETARG_TEXT_PP(0), &change);
+	pge_change_begin("env_restore_key()", PGE_RETIRE,
+					 PG_GETARG_TEXT_PP(0), &change);
 	state = pge_change_state(&change, version);
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(&change, version, state,

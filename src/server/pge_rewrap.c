@@ -308,7 +308,7 @@ requested(const struct varlena *header)
 		pge_problem_core(&problem, status);
 		pge_raise(&problem);
 	}
-	version = pge_version_of(&envelope, PGE_REWRAP, NULL, &problem);
+	version = pge_version_of(&envelope, PGE_REWRAP, NULL, NULL, &problem);
 	if (version == NULL)
 		pge_raise(&problem);
 	target = pge_key_active(version->key);

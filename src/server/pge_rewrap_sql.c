@@ -21,6 +21,7 @@
 #include "pge_census.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_entitlement.h"
 #include "pge_launcher.h"
 #include "pge_value.h"
 #include "pge_step.h"
@@ -46,8 +47,7 @@ require_rewrap(PgeKey *key)
 {
 	PgeProblem	problem;
 
-	if (!superuser() && !pge_key_permits(key, PGE_REWRAP | PGE_ADMIN) &&
-		!pge_require_privilege(key, PGE_REWRAP, &problem))
+	if (!superuser() && !pge_require_privilege(key, PGE_REWRAP, &problem))
 		pge_raise(&problem);
 }
 
@@ -172,6 +172,7 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	target = choose_target(fcinfo, 2, key);
 	if (reencrypt)
 	{
+		/* In every context: the job meets them all. */
 		if (!pge_require_privilege(key, PGE_DECRYPT, &problem) ||
 			!pge_require_privilege(key, PGE_ENCRYPT, &problem))
 			pge_raise(&problem);

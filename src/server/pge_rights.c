@@ -15,52 +15,70 @@
 
 #include "pge_act.h"
 #include "pge_compat.h"
+#include "pge_pattern.h"
+#include "pge_privilege.h"
 #include "pge_rights.h"
 #include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_grant);
 PG_FUNCTION_INFO_V1(pgenvelope_revoke);
 
+/* Arguments that env_grant and env_revoke share. */
+enum
+{
+	ARGUMENT_KEY,
+	ARGUMENT_PRIVILEGE,
+	ARGUMENT_ROLE,
+	ARGUMENT_CONTEXT,
+	ARGUMENT_OPTION				/* definer; all_contexts */
+};
+
+static Datum
+context_datum(Jsonb *context)
+{
+	return context != NULL ? JsonbPGetDatum(context) : (Datum) 0;
+}
+
 uint64
-pge_insert_grant(uint64 key_id, const char *privilege, Oid role,
-				 const char *granted_by)
+pge_insert_grant(const PgeNewGrant *grant)
 {
-	Oid			types[] = {INT8OID, TEXTOID, OIDOID, TEXTOID};
+	Oid			types[] = {INT8OID, TEXTOID, OIDOID,
+						   JSONBOID, BOOLOID, TEXTOID};
+	const char *privilege = pge_privilege_name(grant->privilege);
 	Datum		values[] = {
-		Int64GetDatum((int64) key_id), CStringGetTextDatum(privilege),
-		ObjectIdGetDatum(role), CStringGetTextDatum(granted_by)};
+		Int64GetDatum((int64) grant->key_id), CStringGetTextDatum(privilege),
+		ObjectIdGetDatum(grant->grantee), context_datum(grant->context),
+		BoolGetDatum(grant->definer), CStringGetTextDatum(grant->granted_by)};
 
-	return pge_write_run("INSERT INTO pgenvelope.key_grant"
-						 " (key_id, privilege, grantee, granted_by)"
-						 " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-						 lengthof(types), types, values, NULL);
+	return pge_write_run("INSERT INTO pgenvelope.key_grant AS g (key_id,"
+						 " privilege, grantee, context, definer, granted_by)"
+						 " VALUES ($1, $2, $3, $4, $5, $6)"
+						 " ON CONFLICT (key_id, privilege, grantee,"
+						 "  (COALESCE(context, 'null'::jsonb)))"
+						 " DO UPDATE SET definer = EXCLUDED.definer,"
+						 "  granted_by = EXCLUDED.granted_by,"
+						 "  granted_at = EXCLUDED.granted_at"
+						 " WHERE g.definer <> EXCLUDED.definer",
+						 lengthof(types), types, values,
+						 grant->context != NULL ? NULL : "   n  ");
 }
 
-static bool
-is_granted(const PgeKey *key, const char *privilege, Oid grantee)
-{
-	uint32		bit = pge_privilege_parse(privilege);
+/* ---------------------------------------------------------------- */
+/* Arguments                                                        */
+/* ---------------------------------------------------------------- */
 
-	for (int i = 0; i < key->grant_count; i++)
-	{
-		if (key->grants[i].privilege == bit &&
-			key->grants[i].grantee == grantee)
-			return true;
-	}
-	return false;
-}
-
-static char *
+static PgePrivilege
 check_privilege(text *name)
 {
-	char	   *privilege = text_to_cstring(name);
+	char	   *given = text_to_cstring(name);
+	PgePrivilege privilege = pge_privilege_parse(given);
 	PgeProblem	problem;
 
-	if (pge_privilege_parse(privilege) == 0)
+	if (privilege == PGE_NO_PRIVILEGE)
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT,
-					"Privileges are encrypt, decrypt, rewrap and admin.",
-					"privilege \"%s\" does not exist", privilege);
+					"Privileges are encrypt, decrypt, rewrap, rotate, retire, grant, audit and admin.",
+					"privilege \"%s\" does not exist", given);
 		pge_raise(&problem);
 	}
 	return privilege;
@@ -75,92 +93,249 @@ check_role(Oid role)
 				 errmsg("role with OID %u does not exist", role)));
 }
 
-/* Tells what was granted or revoked, if anything was. */
 static void
-tell(const char *act, uint64 count, uint64 key_id, const char *key_name,
-	 const char *privilege, Oid role)
+check_context(PgePrivilege privilege, Jsonb *context)
 {
-	char	   *grantee = GetUserNameFromId(role, true);
+	PgeProblem	problem;
 
+	if (context == NULL)
+		return;
+	if (!pge_privilege_sees_context(privilege))
+	{
+		pge_problem(&problem, PGE_BAD_ARGUMENT,
+					"Only encrypt and decrypt see a context.",
+					"privilege \"%s\" cannot be limited to a context",
+					pge_privilege_name(privilege));
+		pge_raise(&problem);
+	}
+	if (pge_pattern_read(context, &problem) == NULL)
+		pge_raise(&problem);
+}
+
+static Jsonb *
+context_argument(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(ARGUMENT_CONTEXT) ?
+		NULL :
+		PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
+}
+
+static void
+require_arguments(FunctionCallInfo fcinfo)
+{
+	PgeProblem	problem;
+
+	if (!PG_ARGISNULL(ARGUMENT_KEY) && !PG_ARGISNULL(ARGUMENT_PRIVILEGE) &&
+		!PG_ARGISNULL(ARGUMENT_ROLE))
+		return;
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+				"key, privilege and role must not be null");
+	pge_raise(&problem);
+}
+
+/* The names of the members that a pattern speaks of, for the audit. */
+static char *
+limited_to(Jsonb *context)
+{
+	StringInfoData names;
+	JsonbIterator *iterator;
+	JsonbValue	name;
+
+	if (context == NULL)
+		return NULL;
+	initStringInfo(&names);
+	iterator = JsonbIteratorInit(&context->root);
+	(void) JsonbIteratorNext(&iterator, &name, true);
+	while (JsonbIteratorNext(&iterator, &name, true) == WJB_KEY)
+	{
+		appendStringInfo(&names, "%s%.*s", names.len > 0 ? ", " : "",
+						 name.val.string.len, name.val.string.val);
+		(void) JsonbIteratorNext(&iterator, &name, true);
+	}
+	return names.data;
+}
+
+/*
+ * Tells what was granted or revoked, if anything was.  Of a pattern the names
+ * only: values of contexts are not for the log.
+ */
+static void
+tell(const char *act, const PgeNewGrant *grant, uint64 count,
+	 const char *key_name, const char *option)
+{
+	char	   *grantee = GetUserNameFromId(grant->grantee, true);
+
+	if (grantee == NULL)
+		grantee = psprintf("%u", grant->grantee);
 	if (count > 0)
-		pge_audit_act(act, key_id, key_name, 0,
-					  pge_act_details("privilege", privilege, "grantee",
-									  grantee != NULL ? grantee :
-														psprintf("%u", role)));
+		pge_audit_act(act, grant->key_id, key_name, 0,
+					  pge_act_details("privilege",
+									  pge_privilege_name(grant->privilege),
+									  "grantee", grantee, "limited_to",
+									  limited_to(grant->context), "option",
+									  option));
 	else
 		pge_act_none();
 }
 
+/* ---------------------------------------------------------------- */
+/* Granting                                                         */
+/* ---------------------------------------------------------------- */
+
 Datum
 pgenvelope_grant(PG_FUNCTION_ARGS)
 {
-	char	   *privilege;
+	PgeNewGrant grant;
 	PgeKey	   *key;
+	char	   *name;
 	PgeWriter	writer;
 	uint64		granted;
-	PgeProblem	problem;
 
 	pge_require_writable("env_grant()");
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	require_arguments(fcinfo);
+	grant.privilege = check_privilege(PG_GETARG_TEXT_PP(ARGUMENT_PRIVILEGE));
+	grant.grantee = PG_GETARG_OID(ARGUMENT_ROLE);
+	check_role(grant.grantee);
+	grant.context = context_argument(fcinfo);
+	check_context(grant.privilege, grant.context);
+	grant.definer = PG_ARGISNULL(ARGUMENT_OPTION) ||
+		PG_GETARG_BOOL(ARGUMENT_OPTION);
+	grant.granted_by = GetUserNameFromId(GetUserId(), false);
+	key = pge_key_to_administer(PG_GETARG_TEXT_PP(ARGUMENT_KEY),
+								pge_privilege_grantor(grant.privilege));
+	grant.key_id = key->key_id;
+	name = pstrdup(key->name);
+
+	writer = pge_write_begin();
+	pge_require_visible(grant.key_id);
+	granted = pge_insert_grant(&grant);
+	pge_write_end(&writer);
+	tell("env_grant", &grant, granted, name,
+		 grant.definer ? NULL : "not for definer functions");
+	PG_RETURN_BOOL(granted > 0);
+}
+
+/* ---------------------------------------------------------------- */
+/* Revoking                                                         */
+/* ---------------------------------------------------------------- */
+
+static bool
+same_context(Jsonb *a, Jsonb *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+/*
+ * How many grants like one a key has now: with its context, or of all that
+ * have its privilege and role.
+ */
+static int
+count_granted(const PgeKey *key, const PgeNewGrant *like, bool all_contexts)
+{
+	int			count = 0;
+
+	for (int i = 0; i < key->grant_count; i++)
+	{
+		const PgeGrant *grant = &key->grants[i];
+
+		if (grant->privilege == like->privilege &&
+			grant->grantee == like->grantee &&
+			(all_contexts || same_context(grant->context, like->context)))
+			count++;
+	}
+	return count;
+}
+
+/* Deletes grants like one; returns how many. */
+static uint64
+delete_grants(const PgeNewGrant *like, bool all_contexts)
+{
+	Oid			types[] = {INT8OID, TEXTOID, OIDOID, JSONBOID, BOOLOID};
+	const char *privilege = pge_privilege_name(like->privilege);
+	Datum		values[] = {Int64GetDatum((int64) like->key_id),
+							CStringGetTextDatum(privilege),
+							ObjectIdGetDatum(like->grantee),
+							context_datum(like->context),
+							BoolGetDatum(all_contexts)};
+
+	return pge_write_run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
+						 " AND privilege = $2 AND grantee = $3"
+						 " AND ($5 OR context IS NOT DISTINCT FROM $4)",
+						 lengthof(types), types, values,
+						 like->context != NULL ? NULL : "   n ");
+}
+
+/*
+ * Who revokes a privilege in every context may well think that nothing of it
+ * is left.
+ */
+static void
+tell_what_is_left(int left, const PgeNewGrant *revoked)
+{
+	if (left == 0)
+		return;
+	ereport(NOTICE,
+			(errmsg_plural("role \"%s\" keeps %d grant of \"%s\" in other contexts",
+						   "role \"%s\" keeps %d grants of \"%s\" in other contexts",
+						   left,
+						   GetUserNameFromId(revoked->grantee, true), left,
+						   pge_privilege_name(revoked->privilege)),
+			 errhint("Revoke them all with all_contexts => true.")));
+}
+
+/* The grant that the arguments name; true if all like it are meant. */
+static bool
+read_revocation(FunctionCallInfo fcinfo, PgeNewGrant *grant)
+{
+	bool		all_contexts = !PG_ARGISNULL(ARGUMENT_OPTION) &&
+		PG_GETARG_BOOL(ARGUMENT_OPTION);
+	PgeProblem	problem;
+
+	require_arguments(fcinfo);
+	grant->privilege = check_privilege(PG_GETARG_TEXT_PP(ARGUMENT_PRIVILEGE));
+	grant->grantee = PG_GETARG_OID(ARGUMENT_ROLE);
+	grant->context = context_argument(fcinfo);
+	if (all_contexts && grant->context != NULL)
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"key, privilege and role must not be null");
+					"name a context or all contexts, not both");
 		pge_raise(&problem);
 	}
-	if (!PG_ARGISNULL(3))
-	{
-		pge_problem(&problem, PGE_NOT_SUPPORTED, NULL,
-					"grants cannot be limited to a context yet");
-		pge_raise(&problem);
-	}
-	privilege = check_privilege(PG_GETARG_TEXT_PP(1));
-	check_role(PG_GETARG_OID(2));
-	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0));
-	{
-		uint64		key_id = key->key_id;
-		char	   *name = pstrdup(key->name);
-		char	   *grantor = GetUserNameFromId(GetUserId(), false);
-
-		writer = pge_write_begin();
-		pge_require_visible(key_id);
-		granted = pge_insert_grant(key_id, privilege, PG_GETARG_OID(2),
-								   grantor);
-		pge_write_end(&writer);
-		tell("env_grant", granted, key_id, name, privilege, PG_GETARG_OID(2));
-	}
-	PG_RETURN_BOOL(granted > 0);
+	return all_contexts;
 }
 
 Datum
 pgenvelope_revoke(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {INT8OID, TEXTOID, OIDOID};
-	Datum		values[3];
-	char	   *privilege;
-	char	   *name;
+	PgeNewGrant grant = {0};
+	bool		all_contexts;
 	PgeKey	   *key;
+	char	   *name;
 	PgeWriter	writer;
 	uint64		revoked;
-	bool		granted;
+	int			granted;
+	int			left;
 
 	pge_require_writable("env_revoke()");
-	privilege = check_privilege(PG_GETARG_TEXT_PP(1));
-	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0));
-	values[0] = Int64GetDatum((int64) key->key_id);
-	values[1] = CStringGetTextDatum(privilege);
-	values[2] = PG_GETARG_DATUM(2);
+	all_contexts = read_revocation(fcinfo, &grant);
+	key = pge_key_to_administer(PG_GETARG_TEXT_PP(ARGUMENT_KEY),
+								pge_privilege_grantor(grant.privilege));
+	grant.key_id = key->key_id;
 	name = pstrdup(key->name);
-	granted = is_granted(key, privilege, PG_GETARG_OID(2));
+	granted = count_granted(key, &grant, all_contexts);
+	left = count_granted(key, &grant, true) - granted;
+
 	writer = pge_write_begin();
-	revoked = pge_write_run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
-							" AND privilege = $2 AND grantee = $3",
-							lengthof(types), types, values, NULL);
+	revoked = delete_grants(&grant, all_contexts);
 
 	/* It must not seem that there was nothing to revoke. */
-	if (revoked == 0 && granted)
+	if (revoked < (uint64) granted)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);
-	tell("env_revoke", revoked, (uint64) DatumGetInt64(values[0]), name,
-		 privilege, PG_GETARG_OID(2));
+	tell("env_revoke", &grant, revoked, name,
+		 all_contexts ? "all contexts" : NULL);
+	tell_what_is_left(left, &grant);
 	PG_RETURN_BOOL(revoked > 0);
 }

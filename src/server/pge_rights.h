@@ -1,6 +1,6 @@
 /*
  * pge_rights.h
- *	  Who may do what with a key.
+ *	  Writing rows of pgenvelope.key_grant.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,8 +8,24 @@
 #ifndef PGE_RIGHTS_H
 #define PGE_RIGHTS_H
 
-/* Inserts a grant, by the writer's rights; returns 0 if it was there. */
-extern uint64 pge_insert_grant(uint64 key_id, const char *privilege, Oid role,
-							   const char *granted_by);
+#include "utils/jsonb.h"
+
+#include "pge_catalog.h"
+
+typedef struct PgeNewGrant
+{
+	uint64		key_id;
+	PgePrivilege privilege;
+	Oid			grantee;
+	Jsonb	   *context;		/* pattern, or NULL: every context */
+	bool		definer;		/* also through SECURITY DEFINER functions */
+	const char *granted_by;
+} PgeNewGrant;
+
+/*
+ * Inserts a grant, by the writer's rights, or changes definer of the one that
+ * is there; returns 0 if that was so already.
+ */
+extern uint64 pge_insert_grant(const PgeNewGrant *grant);
 
 #endif							/* PGE_RIGHTS_H */

@@ -159,7 +159,8 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	int			version;
 
-	pge_change_begin("env_rotate_key()", name_argument(fcinfo), &change);
+	pge_change_begin("env_rotate_key()", PGE_ROTATE,
+					 name_argument(fcinfo), &change);
 	version = pge_rotate(&change, canary_percent,
 						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
 	pge_change_end(&change);
@@ -215,7 +216,8 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 	int			version;
 	int			now_active;
 
-	pge_change_begin("env_activate_key()", name_argument(fcinfo), &change);
+	pge_change_begin("env_activate_key()", PGE_ROTATE,
+					 name_argument(fcinfo), &change);
 	version = version_to_activate(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
@@ -293,7 +295,8 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	int			version;
 
-	pge_change_begin("env_rollback_key()", name_argument(fcinfo), &change);
+	pge_change_begin("env_rollback_key()", PGE_ROTATE,
+					 name_argument(fcinfo), &change);
 	require_active(&change);
 	if (change.pre_active != 0)
 	{

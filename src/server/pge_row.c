@@ -20,6 +20,8 @@
 
 #include "pge_compat.h"
 #include "pge_context.h"
+#include "pge_pattern.h"
+#include "pge_privilege.h"
 #include "pge_row.h"
 
 /* Columns, as sql/pgenvelope.sql has them. */
@@ -54,10 +56,12 @@ enum
 };
 enum
 {
-	GRANT_KEY_ID = 1,
+	GRANT_ID = 1,
+	GRANT_KEY_ID,
 	GRANT_PRIVILEGE,
 	GRANT_GRANTEE,
-	GRANT_CONTEXT
+	GRANT_CONTEXT,
+	GRANT_DEFINER
 };
 
 static const char *const state_names[] = {
@@ -149,6 +153,49 @@ damaged_row(const char *table)
 			 errmsg("a row of pgenvelope.%s is damaged", table)));
 }
 
+/*
+ * Copies a row of pgenvelope.key_grant.  False: it is none, as it is limited
+ * in a way that is not understood, or grants what is not.
+ */
+static bool
+copy_grant(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
+		   PgeGrant *grant)
+{
+	MemoryContext outer;
+	bool		isnull;
+	Datum		value;
+	PgeProblem	ignored;
+
+	memset(grant, 0, sizeof(*grant));
+	grant->privilege = pge_privilege_parse(text_column(tuple, descriptor,
+													   GRANT_PRIVILEGE,
+													   &isnull));
+	value = heap_getattr(tuple, GRANT_ID, descriptor, &isnull);
+	grant->grant_id = DatumGetInt64(value);
+	value = heap_getattr(tuple, GRANT_GRANTEE, descriptor, &isnull);
+	grant->grantee = DatumGetObjectId(value);
+	value = heap_getattr(tuple, GRANT_DEFINER, descriptor, &isnull);
+	grant->definer = DatumGetBool(value);
+	value = heap_getattr(tuple, GRANT_CONTEXT, descriptor, &isnull);
+	if (isnull)
+		return grant->privilege != PGE_NO_PRIVILEGE;
+	outer = MemoryContextSwitchTo(context);
+	grant->context = DatumGetJsonbPCopy(value);
+	grant->pattern = pge_pattern_read(grant->context, &ignored);
+	MemoryContextSwitchTo(outer);
+	return grant->pattern != NULL &&
+		pge_privilege_sees_context(grant->privilege);
+}
+
+static int
+compare_grants(const void *a, const void *b)
+{
+	int64		x = ((const PgeGrant *) a)->grant_id;
+	int64		y = ((const PgeGrant *) b)->grant_id;
+
+	return (x > y) - (x < y);
+}
+
 static void
 read_grants(PgeKey *key, MemoryContext context)
 {
@@ -166,29 +213,18 @@ read_grants(PgeKey *key, MemoryContext context)
 							  1, &condition);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		uint32		bit;
-		PgeGrant   *grant;
-
-		bit = pge_privilege_parse(text_column(tuple, descriptor,
-											  GRANT_PRIVILEGE, &isnull));
-
-		/* A limited grant is none until limits are understood. */
-		(void) heap_getattr(tuple, GRANT_CONTEXT, descriptor, &isnull);
-		if (!isnull)
-			continue;
 		if (key->grant_count == room)
 		{
 			room *= 2;
 			key->grants = repalloc(key->grants, room * sizeof(PgeGrant));
 		}
-		grant = &key->grants[key->grant_count++];
-		grant->privilege = bit;
-		grant->grantee = DatumGetObjectId(heap_getattr(tuple, GRANT_GRANTEE,
-													   descriptor, &isnull));
+		if (copy_grant(tuple, descriptor, context,
+					   &key->grants[key->grant_count]))
+			key->grant_count++;
 	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
+	qsort(key->grants, key->grant_count, sizeof(PgeGrant), compare_grants);
 }
 
 static void

@@ -53,7 +53,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 					"the interval of a rotation must be positive");
 		pge_raise(&problem);
 	}
-	pge_change_begin("env_schedule_rotation()",
+	pge_change_begin("env_schedule_rotation()", PGE_ROTATE,
 					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
 	values[0] = Int64GetDatum((int64) change.key_id);
 	if (!PG_ARGISNULL(1))
@@ -115,7 +115,8 @@ rotate_if_due(void *argument)
 	/* Whoever has the key locked now is changing it. */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	pge_change_begin("env_rotate_key()", cstring_to_text(due->name), &change);
+	pge_change_begin("env_rotate_key()", PGE_ROTATE,
+					 cstring_to_text(due->name), &change);
 	values[0] = Int64GetDatum((int64) change.key_id);
 	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
 								 values, NULL) > 0;

@@ -155,7 +155,8 @@ static Datum
 seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 {
 	envl_member members[PGE_ROW_MEMBERS_MAX];
-	envl_bound_context bound;
+	PgeContext *context;
+	const envl_bound_context *bound = NULL;
 	PgeKeyVersion *version;
 	envl_view	plaintext;
 	uint8		flags = ENVL_FLAG_TEXT;
@@ -174,12 +175,13 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 
 	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
-	version = pge_encrypting_version(arguments->key, &problem);
-	if (version == NULL ||
-		!pge_context_bind_members(members, arguments->members.count,
-								  version->key, &bound, &problem))
+	context = pge_context_read_members(members, arguments->members.count);
+	version = pge_encrypting_version(arguments->key, context, &problem);
+	if (version != NULL)
+		bound = pge_context_bind(context, version->key, &problem);
+	if (bound == NULL)
 		pge_raise(&problem);
-	value = pge_seal(version, flags, plaintext, &bound, &problem);
+	value = pge_seal(version, flags, plaintext, bound, &problem);
 	if (flags & ENVL_FLAG_TEXT)
 		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
 	if (value == NULL)

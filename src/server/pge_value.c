@@ -15,6 +15,7 @@
 
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_entitlement.h"
 #include "pge_guc.h"
 #include "pge_kek.h"
 #include "pge_use.h"
@@ -49,14 +50,17 @@ seals_values(const PgeKey *key, PgeProblem *problem)
 					"key \"%s\" is the audit's", key->name);
 }
 
-/* The version for a new value of a key, if the current user may make one. */
+/*
+ * The version for a new value of a key, if the current user may make one in
+ * that context.
+ */
 static PgeKeyVersion *
-writing_version(PgeKey *key, PgeProblem *problem)
+writing_version(PgeKey *key, PgeContext *context, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
 	pge_use_key(key);
-	if (!pge_require_privilege(key, PGE_ENCRYPT, problem) ||
+	if (!pge_entitled(key, PGE_ENCRYPT, context, problem) ||
 		!seals_values(key, problem))
 		return NULL;
 	version = pge_key_writer(key);
@@ -69,7 +73,8 @@ writing_version(PgeKey *key, PgeProblem *problem)
 }
 
 PgeKeyVersion *
-pge_encrypting_version(const text *name, PgeProblem *problem)
+pge_encrypting_version(const text *name, PgeContext *context,
+					   PgeProblem *problem)
 {
 	envl_view	wanted = name != NULL ? pge_varlena_view(name) :
 										pge_cstring_view(pge_default_key);
@@ -84,7 +89,7 @@ pge_encrypting_version(const text *name, PgeProblem *problem)
 	}
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (likely(key != NULL))
-		return writing_version(key, problem);
+		return writing_version(key, context, problem);
 
 	/* An argument is not quoted: somebody gives the plaintext last. */
 	if (name != NULL)
@@ -143,9 +148,9 @@ static Datum
 encrypt(FunctionCallInfo fcinfo, uint8 flags)
 {
 	const struct varlena *given = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
 	const text *name = varlena_argument(fcinfo, 2);
-	envl_bound_context bound;
+	PgeContext *context;
+	const envl_bound_context *bound;
 	envl_view	plaintext;
 	struct varlena *value;
 	PgeKeyVersion *version;
@@ -156,16 +161,19 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 		PG_RETURN_NULL();
 	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
-	version = pge_encrypting_version(name, &problem);
-	if (version == NULL ||
-		!pge_context_bind(context, version->key, &bound, &problem))
+	context = pge_context_read(varlena_argument(fcinfo, 1));
+	version = pge_encrypting_version(name, context, &problem);
+	bound = version != NULL ?
+		pge_context_bind(context, version->key, &problem) :
+		NULL;
+	if (bound == NULL)
 		pge_raise(&problem);
 
 	plaintext = pge_varlena_view(given);
 	if ((flags & ENVL_FLAG_TEXT) &&
 		!pge_to_utf8(plaintext, &plaintext, &problem))
 		pge_raise(&problem);
-	value = pge_seal(version, flags, plaintext, &bound, &problem);
+	value = pge_seal(version, flags, plaintext, bound, &problem);
 	if (plaintext.data != (const uint8 *) VARDATA_ANY(given))
 		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
 	if (value == NULL)
@@ -190,9 +198,19 @@ encrypt_bytea(PG_FUNCTION_ARGS)
 /* Opening                                                          */
 /* ---------------------------------------------------------------- */
 
+/* Whether the current user may, in a context or, if it is NULL, in all. */
+static bool
+may(PgeKey *key, PgePrivilege privilege, PgeContext *context,
+	PgeProblem *problem)
+{
+	if (context == NULL)
+		return pge_require_privilege(key, privilege, problem);
+	return pge_entitled(key, privilege, context, problem) != NULL;
+}
+
 PgeKeyVersion *
-pge_version_of(const envl_envelope *envelope, uint32 privilege,
-			   const text *expected, PgeProblem *problem)
+pge_version_of(const envl_envelope *envelope, PgePrivilege privilege,
+			   PgeContext *context, const text *expected, PgeProblem *problem)
 {
 	PgeKey	   *key = pge_key_by_id(envelope->key_id);
 	PgeKeyVersion *version;
@@ -208,7 +226,8 @@ pge_version_of(const envl_envelope *envelope, uint32 privilege,
 		return NULL;
 	}
 	pge_use_key(key);
-	if (privilege != 0 && !pge_require_privilege(key, privilege, problem))
+	if (privilege != PGE_NO_PRIVILEGE &&
+		!may(key, privilege, context, problem))
 		return NULL;
 	if (!seals_values(key, problem))
 		return NULL;
@@ -271,21 +290,24 @@ pge_open_with(PgeKeyVersion *version, const envl_envelope *envelope,
 }
 
 bool
-pge_open(const struct varlena *value, const struct varlena *context,
+pge_open(const struct varlena *value, PgeContext *context,
 		 const text *expected, PgeOpened *opened, PgeProblem *problem)
 {
 	envl_envelope envelope;
-	envl_bound_context bound;
+	const envl_bound_context *bound;
 	PgeKeyVersion *version;
 	envl_status status;
 
 	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
 	if (unlikely(status != ENVL_OK))
 		return pge_problem_core(problem, status);
-	version = pge_version_of(&envelope, PGE_DECRYPT, expected, problem);
-	return likely(version != NULL) &&
-		pge_context_bind(context, version->key, &bound, problem) &&
-		pge_open_with(version, &envelope, &bound, opened, problem);
+	version = pge_version_of(&envelope, PGE_DECRYPT, context, expected,
+							 problem);
+	if (unlikely(version == NULL))
+		return false;
+	bound = pge_context_bind(context, version->key, problem);
+	return likely(bound != NULL) &&
+		pge_open_with(version, &envelope, bound, opened, problem);
 }
 
 void
@@ -334,7 +356,8 @@ open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
 	PgeProblem	problem;
 
 	pge_catalog_begin();
-	if (!pge_open(value, context, expected, opened, &problem))
+	if (!pge_open(value, pge_context_read(context), expected, opened,
+				  &problem))
 		pge_raise(&problem);
 }
 
@@ -405,7 +428,7 @@ verify(PG_FUNCTION_ARGS)
 	if (value == NULL)
 		return no_value(fcinfo);
 	pge_catalog_begin();
-	if (pge_open(value, context, NULL, &opened, &problem))
+	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
 	{
 		pge_opened_discard(&opened);
 		pge_use_end(PGE_OK);
@@ -428,7 +451,8 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 		  const struct varlena *old_context, const struct varlena *new_context)
 {
 	PgeOpened	opened;
-	envl_bound_context bound;
+	PgeContext *context;
+	const envl_bound_context *bound = NULL;
 	PgeKeyVersion *version;
 	struct varlena *sealed = NULL;
 	PgeProblem	problem;
@@ -436,15 +460,18 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 	pge_require_preload();
 	pge_use_begin(operation);
 	pge_catalog_begin();
-	if (!pge_open(value, old_context, NULL, &opened, &problem))
+	if (!pge_open(value, pge_context_read(old_context), NULL, &opened,
+				  &problem))
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
 	pge_use_begin(PGE_USE_ENCRYPT);
-	version = writing_version(opened.key, &problem);
-	if (version != NULL &&
-		pge_context_bind(new_context, version->key, &bound, &problem))
+	context = pge_context_read(new_context);
+	version = writing_version(opened.key, context, &problem);
+	if (version != NULL)
+		bound = pge_context_bind(context, version->key, &problem);
+	if (bound != NULL)
 		sealed = pge_seal(version, opened.flags & ENVL_FLAG_TEXT,
-						  pge_varlena_view(opened.plaintext), &bound,
+						  pge_varlena_view(opened.plaintext), bound,
 						  &problem);
 	pge_opened_discard(&opened);
 	if (sealed == NULL)

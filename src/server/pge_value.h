@@ -33,9 +33,11 @@ pge_cstring_view(const char *string)
 
 /*
  * The key that encrypts: the one named, or pgenvelope.default_key where name
- * is NULL, with its active version.  Checks the encrypt privilege.
+ * is NULL, with its active version.  Checks that the current user may encrypt
+ * in that context.
  */
 extern PgeKeyVersion *pge_encrypting_version(const text *name,
+											 PgeContext *context,
 											 PgeProblem *problem);
 
 /*
@@ -49,11 +51,14 @@ extern struct varlena *pge_seal(PgeKeyVersion *version, uint8 flags,
 
 /*
  * The version that a value names, if it still unwraps and the current user
- * holds the privilege on its key (0: none is asked for).  expected is the
- * key's name that the caller insists on, or NULL.
+ * holds the privilege on its key (PGE_NO_PRIVILEGE: none is asked for), in the
+ * context or, if that is NULL, in every one.  expected is the key's name that
+ * the caller insists on, or NULL.
  */
 extern PgeKeyVersion *pge_version_of(const envl_envelope *envelope,
-									 uint32 privilege, const text *expected,
+									 PgePrivilege privilege,
+									 PgeContext *context,
+									 const text *expected,
 									 PgeProblem *problem);
 
 /* What opening yields: palloc'd memory with room for a varlena header. */
@@ -66,10 +71,10 @@ typedef struct PgeOpened
 
 /*
  * Opens a value for the current user.  expected is the key's name that the
- * caller insists on, or NULL; context is a jsonb datum or NULL.
+ * caller insists on, or NULL.
  */
-extern bool pge_open(const struct varlena *value,
-					 const struct varlena *context, const text *expected,
+extern bool pge_open(const struct varlena *value, PgeContext *context,
+					 const text *expected,
 					 PgeOpened *opened, PgeProblem *problem);
 
 /* Opens a parsed value, of which everything has been checked, in a context. */

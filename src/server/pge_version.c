@@ -171,7 +171,8 @@ require_current(uint64 key_id)
 }
 
 void
-pge_change_begin(const char *function, text *name, PgeChange *change)
+pge_change_begin(const char *function, PgePrivilege privilege, text *name,
+				 PgeChange *change)
 {
 	PgeKey	   *key;
 	PgeKeyVersion *active;
@@ -186,7 +187,7 @@ pge_change_begin(const char *function, text *name, PgeChange *change)
 					"the name of a key must not be null");
 		pge_raise(&problem);
 	}
-	key = pge_key_to_administer(name);
+	key = pge_key_to_administer(name, privilege);
 	active = pge_key_active(key);
 	pre_active = pge_key_pre_active(key);
 	memset(change, 0, sizeof(*change));

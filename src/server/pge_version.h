@@ -29,12 +29,12 @@ typedef struct PgeChange
 
 /*
  * Locks the key and becomes the tables' owner.  Raises unless the current
- * user administers the key and this transaction's snapshot has its versions as
- * they are now.  The function's name is for errors; the key's may be null,
- * which is one.
+ * user holds the privilege on the key and this transaction's snapshot has its
+ * versions as they are now.  The function's name is for errors; the key's may
+ * be null, which is one.
  */
-extern void pge_change_begin(const char *function, text *name,
-							 PgeChange *change);
+extern void pge_change_begin(const char *function, PgePrivilege privilege,
+							 text *name, PgeChange *change);
 extern void pge_change_end(const PgeChange *change);
 
 /* The state of a version; raises PE001 if there is none. */

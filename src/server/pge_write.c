@@ -21,6 +21,7 @@
 #include "pge_act.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_entitlement.h"
 #include "pge_value.h"
 #include "pge_write.h"
 
@@ -198,16 +199,16 @@ pge_key_locked(text *name)
 
 /*
  * A key by name, locked against everybody else who would change it, for
- * somebody who administers it.  Superusers may administer any key,
- * or nobody could after a restore into other roles.
+ * somebody who holds a privilege to administer it.  Superusers may administer
+ * any key, or nobody could after a restore into other roles.
  */
 PgeKey *
-pge_key_to_administer(text *name)
+pge_key_to_administer(text *name, PgePrivilege privilege)
 {
 	PgeKey	   *key = pge_key_locked(name);
 	PgeProblem	problem;
 
-	if (!superuser() && !pge_require_privilege(key, PGE_ADMIN, &problem))
+	if (!superuser() && !pge_require_privilege(key, privilege, &problem))
 		pge_raise(&problem);
 	return key;
 }

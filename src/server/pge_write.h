@@ -64,10 +64,11 @@ extern PgeKey *pge_key_locked(text *name);
 
 /*
  * A key by name, locked against everybody else who would change it, for
- * somebody who administers it.  Superusers may administer any key, or nobody
- * could after a restore into other roles.  Raises otherwise.
+ * somebody who holds a privilege to administer it.  Superusers may administer
+ * any key, or nobody could after a restore into other roles.  Raises
+ * otherwise.
  */
-extern PgeKey *pge_key_to_administer(text *name);
+extern PgeKey *pge_key_to_administer(text *name, PgePrivilege privilege);
 
 /*
  * Keys are found as they are now, but written as this transaction sees them,

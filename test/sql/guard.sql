@@ -153,7 +153,7 @@ CREATE OPERATOR guard_trap.= (LEFTARG = bigint, RIGHTARG = bigint,
 SET search_path = guard_trap, public, pg_catalog;
 SELECT env_create_key('guard 2', required_context => '{}') > 0 AS created;
 SELECT env_rotate_key('guard 2');
-SELECT env_revoke('guard 2', 'rewrap', current_user::regrole);
+SELECT env_revoke('guard 2', 'audit', current_user::regrole);
 SHOW search_path;
 RESET search_path;
 SELECT name, count(*) FROM pgenvelope.key JOIN pgenvelope.key_grant

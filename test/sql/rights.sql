@@ -225,16 +225,15 @@ SELECT env_grant('rights', 'decrypt', 'nobody_at_all');
 SELECT env_grant('rights', 'decrypt', 'public');
 SELECT env_grant('rights', 'decrypt', '-');
 SELECT env_grant('rights', 'decrypt', 4294967295::oid);
-SELECT env_grant('rights', 'decrypt', 'rights_a', '{"tenant": "acme"}');
 SELECT env_grant('rights', 'decrypt', 'rights_a', 'null');
 SELECT env_revoke('rights', 'select', 'rights_a');
 SELECT env_revoke('nothing', 'decrypt', 'rights_a');
 SELECT env_revoke(NULL, 'decrypt', 'rights_a');
 
--- A grant limited to a context, which a later version may have written, is
--- none here
+-- A grant with a limit that is not understood, which a later version may have
+-- written, is none here
 INSERT INTO pgenvelope.key_grant (key_id, privilege, grantee, context)
-SELECT key_id, 'decrypt', 'rights_member'::regrole, '{"id": 1}'
+SELECT key_id, 'decrypt', 'rights_member'::regrole, '{"id": {"later": 1}}'
 FROM pgenvelope.key WHERE name = 'rights';
 BEGIN;
 SELECT 'member', decrypt FROM pg_temp.may('rights_member');

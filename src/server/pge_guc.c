@@ -360,8 +360,7 @@ define_session_settings(void)
 							   "Says whom the session works for: a JSON object, whose members grants can refer to.",
 							   "Set it with env_bind_session.",
 							   &pge_session_context, "", PGC_SUSET,
-							   GUC_NO_SHOW_ALL | GUC_SUPERUSER_ONLY |
-								   GUC_NOT_IN_SAMPLE,
+							   GUC_NOT_IN_SAMPLE,
 							   pge_check_session_context,
 							   pge_assign_session_context, NULL);
 	DefineCustomStringVariable("pgenvelope.session_key_file",

@@ -326,7 +326,9 @@ COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
     'places that it passed over: with any, it is not enough to retire';
 
 CREATE TABLE pgenvelope.key_grant (
-    grant_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    grant_id   bigint PRIMARY KEY
+               DEFAULT pg_catalog.hashtextextended(
+                   pg_catalog.gen_random_uuid()::text, 0),
     key_id     bigint NOT NULL REFERENCES pgenvelope.key,
     privilege  text NOT NULL
                CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'rotate',
@@ -347,8 +349,8 @@ CREATE UNIQUE INDEX key_grant_once
 
 COMMENT ON TABLE pgenvelope.key_grant IS
     'who may do what with a key; written by env_grant and env_revoke';
-COMMENT ON COLUMN pgenvelope.key_grant.grant_id IS 'number of the grant';
-COMMENT ON SEQUENCE pgenvelope.key_grant_grant_id_seq IS 'numbers of grants';
+COMMENT ON COLUMN pgenvelope.key_grant.grant_id IS
+    'random number of the grant, which no subscriber gives to another';
 COMMENT ON COLUMN pgenvelope.key_grant.key_id IS 'the key';
 COMMENT ON COLUMN pgenvelope.key_grant.privilege IS
     'encrypt, decrypt, rewrap, rotate, retire, grant, audit or admin';
@@ -460,8 +462,6 @@ SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_escrow', '');
 -- be somebody else's.
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key_grant',
     'WHERE grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
-SELECT pg_catalog.pg_extension_config_dump(
-    'pgenvelope.key_grant_grant_id_seq', '');
 
 
 -- ---------------------------------------------------------------------------

@@ -173,11 +173,11 @@ unlike($dump, qr/$_/, "no plaintext ($_)")
   for 'marker of the dump', unpack('H*', 'marker of the dump'), 'measles';
 my ($grants) = $dump =~ /^COPY pgenvelope\.key_grant .*?\n(.*?)^\\\.$/ms;
 is_deeply(
-	[ sort map { join ' ', (split /\t/)[ 1, 2 ] } split /\n/, $grants ],
+	[ sort map { join ' ', (split /\t/)[ 2, 3 ] } split /\n/, $grants ],
 	[
 		sort 'decrypt reader',
 		map { "$_ " . $node->safe_psql('source', 'SELECT current_user') }
-		  qw(admin decrypt encrypt rewrap)
+		  qw(admin audit decrypt encrypt)
 	],
 	'grants of the roles that exist, not of one that is gone');
 

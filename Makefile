@@ -74,8 +74,8 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	key_transactions key_life canary retire destroy rights guard context \
 	encrypt tamper reencrypt rewrap update_method inplace trigger \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
-	settings stat many_keys session sec_inspect sec_catalog sec_trigger places census \
-	rewrap_job rewrap_failure lint
+	settings stat many_keys session injection sec_inspect sec_catalog \
+	sec_trigger places census rewrap_job rewrap_failure lint
 ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
 	rewrap_locks proof administration
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)

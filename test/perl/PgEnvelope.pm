@@ -458,12 +458,13 @@ sub is_sqlstate
 # Sessions
 # ---------------------------------------------------------------------------
 
-# A connection that stays open, and can wait for an answer in the background.
+# A connection that stays open, and can wait for an answer in the background;
+# psql may be given other options, such as where to connect to.
 sub session
 {
-	my ($node, $database) = @_;
+	my ($node, $database, @options) = @_;
 
-	return PgEnvelope::Session->new($node, $database // 'postgres');
+	return PgEnvelope::Session->new($node, $database // 'postgres', @options);
 }
 
 package PgEnvelope::Session;
@@ -473,12 +474,12 @@ use Time::HiRes qw(time);
 
 sub new
 {
-	my ($class, $node, $database) = @_;
+	my ($class, $node, $database, @options) = @_;
 	my $psql = $node->background_psql(
 		$database,
 		on_error_stop => 0,
 		wait => 0,
-		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+		extra_params => [ '-v', 'VERBOSITY=verbose', @options ]);
 	my $self = bless { psql => $psql, count => 0 }, $class;
 
 	$self->{pid} = $self->value('SELECT pg_backend_pid()');

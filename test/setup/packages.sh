@@ -15,7 +15,8 @@ packages_of() {
         server) echo postgresql-15 postgresql-client-15 openssl ;;
         test) echo perl libipc-run-perl python3 python3-cryptography \
             python3-jwcrypto procps gdb libasan8 libubsan1 \
-            postgresql-15-pgaudit prometheus prometheus-postgres-exporter ;;
+            pgbouncer postgresql-15-pgaudit prometheus \
+            prometheus-postgres-exporter ;;
         providers) echo python3-venv openssl softhsm2 opensc opencryptoki ;;
         lint) echo clang-14 clang-format-14 cppcheck shellcheck binutils ;;
         quickstart) echo python3 python3-cryptography python3-jwcrypto ;;

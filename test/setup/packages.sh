@@ -71,23 +71,29 @@ install_missing() {
         echo "create_main_cluster = false" |
             "${as_root[@]}" tee "$no_main_cluster" || return
     fi
-    [[ " ${missing[*]} " != *" prometheus"* ]] || forbid_services || return
+    forbid_services || return
     apt_get_install "${missing[@]}" || return
-    [[ " ${missing[*]} " != *" prometheus"* ]] || disable_services
+    disable_services
 }
 
-# Prometheus and its exporter would run from now on; the tests start their own.
+# These would run from now on; the tests start their own.
+services="pgbouncer prometheus prometheus-postgres-exporter"
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 forbid_services() {
-    [ ! -e "$policy" ] || return 0
+    local service
+    for service in $services; do
+        [[ " ${missing[*]} " != *" $service "* ]] || break
+        service=
+    done
+    [ -n "$service" ] && [ ! -e "$policy" ] || return 0
     policy_is_ours=yes
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" &&
         "${as_root[@]}" chmod 755 "$policy"
 }
 disable_services() {
     local service
-    for service in prometheus prometheus-postgres-exporter; do
+    for service in $services; do
         [[ " ${missing[*]} " != *" $service "* ]] ||
             "${as_root[@]}" systemctl disable "$service" || true
     done

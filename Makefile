@@ -34,7 +34,7 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
 	pge_statistics.o pge_step.o pge_subject.o pge_target.o pge_trigger.o \
 	pge_try.o pge_type.o pge_update.o pge_update_write.o pge_use.o \
-	pge_value.o pge_version.o pge_wake.o pge_work.o pge_worker.o \
+	pge_value.o pge_version.o pge_wake.o pge_why.o pge_work.o pge_worker.o \
 	pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
@@ -71,7 +71,7 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.
 REGRESS = catalog type equality storage reseal keys key_states \
-	key_transactions key_life canary retire destroy rights guard context \
+	key_transactions key_life canary retire destroy rights entitlement guard context \
 	encrypt tamper reencrypt rewrap update_method inplace trigger \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
 	settings stat many_keys session injection sec_inspect sec_catalog \

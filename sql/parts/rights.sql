@@ -33,3 +33,41 @@ COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb,
 COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole, jsonb,
                                            boolean) IS
     'takes a grant away, or all of a privilege; false if there was none';
+
+-- Anybody may ask about themselves.
+
+CREATE FUNCTION @extschema@.env_why_denied(
+    key text,
+    privilege text,
+    context jsonb DEFAULT NULL,
+    role regrole DEFAULT NULL,
+    OUT grantee regrole,
+    OUT held_privilege text,
+    OUT allowed boolean,
+    OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pgenvelope_why_denied'
+LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION @extschema@.env_why_denied(text, text, jsonb, regrole) IS
+    'what each grant of a privilege is to a role, in a context, and why it does not help';
+
+CREATE VIEW pgenvelope.grants AS
+SELECT k.name AS key,
+       g.privilege,
+       g.grantee,
+       g.context,
+       g.definer,
+       g.granted_at,
+       g.granted_by,
+       g.grant_id
+FROM pgenvelope.key_grant g
+JOIN pgenvelope.key k USING (key_id)
+WHERE g.grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)
+  AND (pg_catalog.pg_has_role(g.grantee::pg_catalog.oid, 'USAGE')
+       OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+
+GRANT SELECT ON pgenvelope.grants TO PUBLIC;
+
+COMMENT ON VIEW pgenvelope.grants IS
+    'who may do what with which key: one''s own grants, and for pg_monitor all';

@@ -22,6 +22,7 @@
 #include "pge_act.h"
 #include "pge_audit_log.h"
 #include "pge_compat.h"
+#include "pge_entitlement.h"
 #include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_audit_verify);
@@ -337,16 +338,19 @@ tell_anchor(Walk *walk)
 /* What SQL calls                                                   */
 /* ---------------------------------------------------------------- */
 
-/* Who reads the log may verify it. */
+/* Who reads the log may verify it, and who holds "audit" on its key. */
 static void
 require_auditor(void)
 {
-	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+	PgeKey	   *key = pge_key_of_audit();
+
+	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) ||
+		(key != NULL && pge_key_permits(key, PGE_AUDIT) != NULL))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to verify the audit's log"),
-			 errhint("Members of pg_monitor may.")));
+			 errhint("Members of pg_monitor may, and who holds \"audit\" on the audit key.")));
 }
 
 Datum
@@ -356,9 +360,9 @@ pgenvelope_audit_verify(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 
 	pge_require_preload();
+	pge_catalog_begin();
 	require_auditor();
 	pge_init_materialized(fcinfo);
-	pge_catalog_begin();
 
 	/* First the anchor: what is anchored was visible before. */
 	if (!pge_audit_anchor(&walk.anchor, &walk.trusted))

@@ -188,7 +188,7 @@ rights_of(PgeKey *key)
 /* Asking                                                           */
 /* ---------------------------------------------------------------- */
 
-/* The oldest limited grant of a privilege that a context matches. */
+/* The first limited grant of a privilege that a context matches. */
 static const PgeGrant *
 matching(const PgeRights *rights, PgePrivilege privilege,
 		 const PgeContext *context)

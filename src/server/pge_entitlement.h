@@ -33,8 +33,8 @@ extern PgeIdentity pge_identity(void);
 
 /*
  * The grant by which the current user may do with values of this context what
- * the privilege says: of those that match one in every context, or else the
- * oldest.  NULL fills in problem: 42501, or PE005 where only limited grants
+ * the privilege says: of those that match one in every context, or else any.
+ * NULL fills in problem: 42501, or PE005 where only limited grants
  * could help and the context cannot be read.
  */
 extern const PgeGrant *pge_entitled(PgeKey *key, PgePrivilege privilege,

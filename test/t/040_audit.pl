@@ -89,7 +89,7 @@ SELECT env_decrypt(v, context, 'other') FROM t;
 END
 	'verify authentication_failed 2 acme; '
 	  . 'decrypt authentication_failed 1 other; '
-	  . 'decrypt context_refused 1 -; decrypt key_not_allowed 1 -',
+	  . 'decrypt context_refused 1 -; decrypt key_not_allowed 1 acme',
 	'what fails, too');
 is( audited(<<'END'), 'decrypt ok 1 acme', 'what is rolled back, too');
 BEGIN; SELECT env_decrypt(v, context) FROM t LIMIT 1; ROLLBACK;

@@ -18,24 +18,25 @@ PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
 	prov_root.o prov_secret.o prov_uri.o)
 SERVER_OBJS = $(addprefix src/server/, \
-	pgenvelope.o pge_act.o pge_activity.o pge_anchor.o pge_audit.o \
-	pge_audit_log.o pge_audit_verify.o pge_batch.o pge_cache.o \
-	pge_call.o pge_catalog.o pge_census.o pge_check.o pge_context.o \
-	pge_databases.o pge_destroy.o pge_encoding.o pge_entitlement.o \
-	pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o \
-	pge_inplace.o pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o \
-	pge_keys.o pge_launcher.o pge_learn.o pge_line.o pge_lint.o \
-	pge_look.o pge_member.o pge_mention.o pge_pace.o pge_page.o \
-	pge_pattern.o pge_places.o pge_privilege.o pge_proof.o \
+	pgenvelope.o pge_act.o pge_activity.o pge_anchor.o pge_approval.o \
+	pge_arguments.o pge_audit.o pge_audit_log.o pge_audit_verify.o \
+	pge_batch.o pge_cache.o pge_call.o pge_catalog.o pge_census.o \
+	pge_check.o pge_context.o pge_databases.o pge_destroy.o \
+	pge_dual_control.o pge_encoding.o pge_entitlement.o pge_escrow.o \
+	pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
+	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
+	pge_launcher.o pge_learn.o pge_line.o pge_lint.o pge_look.o \
+	pge_member.o pge_mention.o pge_pace.o pge_page.o pge_pattern.o \
+	pge_person.o pge_places.o pge_privilege.o pge_proof.o \
 	pge_provider_stat.o pge_ready.o pge_redact.o pge_reencrypt.o \
-	pge_replace.o pge_replay.o pge_report.o pge_reseal.o pge_retire.o \
-	pge_rewrap.o pge_rewrap_sql.o pge_rewrap_table.o pge_rights.o \
-	pge_rotate.o pge_row.o pge_schedule.o pge_secret.o pge_session.o \
-	pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
-	pge_statistics.o pge_step.o pge_subject.o pge_target.o pge_trigger.o \
-	pge_try.o pge_type.o pge_update.o pge_update_write.o pge_use.o \
-	pge_value.o pge_version.o pge_wake.o pge_why.o pge_work.o pge_worker.o \
-	pge_write.o)
+	pge_replace.o pge_replay.o pge_report.o pge_request.o pge_reseal.o \
+	pge_retire.o pge_rewrap.o pge_rewrap_sql.o pge_rewrap_table.o \
+	pge_rights.o pge_rotate.o pge_row.o pge_schedule.o pge_secret.o \
+	pge_session.o pge_session_context.o pge_shared.o pge_slot.o \
+	pge_stat.o pge_statistics.o pge_step.o pge_subject.o pge_target.o \
+	pge_trigger.o pge_try.o pge_type.o pge_update.o pge_update_write.o \
+	pge_use.o pge_value.o pge_version.o pge_wake.o pge_why.o pge_work.o \
+	pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS
@@ -75,9 +76,9 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	encrypt tamper reencrypt rewrap update_method inplace trigger \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
 	settings stat many_keys session injection sec_inspect sec_catalog \
-	sec_trigger places census rewrap_job rewrap_failure lint
+	sec_trigger places census rewrap_job rewrap_failure lint approval
 ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
-	rewrap_locks proof administration
+	rewrap_locks proof administration approve
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
 TAP_TESTS = 1

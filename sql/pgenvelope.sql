@@ -154,7 +154,8 @@ CREATE TABLE pgenvelope.key (
     created_by       text NOT NULL DEFAULT CURRENT_USER,
     rotate_every     interval CHECK (rotate_every > '0'::interval),
     purpose          text COLLATE "C" NOT NULL DEFAULT 'data'
-                     CHECK (purpose IN ('data', 'audit'))
+                     CHECK (purpose IN ('data', 'audit')),
+    dual_control     boolean NOT NULL DEFAULT false
 );
 
 -- One chain in a database.
@@ -173,6 +174,8 @@ COMMENT ON COLUMN pgenvelope.key.rotate_every IS
     'a new version is made this long after the last; null: when asked to';
 COMMENT ON COLUMN pgenvelope.key.purpose IS
     'data: it encrypts; audit: it chains the audit, and seals no value';
+COMMENT ON COLUMN pgenvelope.key.dual_control IS
+    'whether a second person must approve what cannot be taken back';
 
 CREATE TABLE pgenvelope.key_version (
     key_id         bigint NOT NULL REFERENCES pgenvelope.key,
@@ -607,7 +610,9 @@ CREATE FUNCTION @extschema@.env_create_key(name text,
                                            required_context jsonb
                                                DEFAULT NULL,
                                            grant_creator boolean
-                                               DEFAULT true)
+                                               DEFAULT true,
+                                           dual_control boolean
+                                               DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_create_key'
 LANGUAGE C VOLATILE;
@@ -676,7 +681,8 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_evict'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean)
+REVOKE ALL ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean,
+                                              boolean)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean)
     FROM PUBLIC;
@@ -697,7 +703,8 @@ REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean)
     FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean) IS
+COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean,
+                                              boolean) IS
     'creates a key, sealed by a provider; returns its id';
 COMMENT ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean) IS
     'makes a new version of a key, active at once or on trial with a share of new values; returns its number';
@@ -1181,7 +1188,8 @@ SELECT k.name,
        v.destroyed_at,
        v.canary_percent,
        k.rotate_every,
-       e.provider AS escrow_provider
+       e.provider AS escrow_provider,
+       k.dual_control
 FROM pgenvelope.key k
 JOIN pgenvelope.key_version v USING (key_id)
 LEFT JOIN pgenvelope.key_escrow e USING (key_id, version);

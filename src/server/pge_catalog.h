@@ -90,6 +90,7 @@ typedef struct PgeKey
 	uint64		key_id;			/* hash key */
 	char		name[ENVL_KEY_NAME_MAX + 1];
 	bool		is_audit;		/* it chains the audit, and seals no value */
+	bool		dual_control;	/* a second person approves */
 	envl_spelled *policy;		/* members of the required context */
 	size_t		policy_count;
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */

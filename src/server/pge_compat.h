@@ -40,6 +40,16 @@
 #include "varatt.h"
 #endif
 
+/*
+ * Before 16 the connection alone knows as whom the client has authenticated.
+ * Its header wants those of Kerberos, for a pointer whose size is the same
+ * without them, as it says.
+ */
+#if PG_VERSION_NUM < 160000
+#undef ENABLE_GSS
+#include "libpq/libpq-be.h"
+#endif
+
 /* 15 moved the request for shared memory into a hook of its own. */
 #if PG_VERSION_NUM >= 150000
 #define PGE_SHMEM_REQUEST_HOOK 1
@@ -287,6 +297,24 @@ pge_set_vxid_backend(VirtualTransactionId *transaction, int backend)
 	transaction->procNumber = backend;
 #else
 	transaction->backendId = backend;
+#endif
+}
+
+/*
+ * As whom the client has authenticated; NULL: it has not (trust), or there is
+ * no client.  16 adds the method: "peer:alice".
+ */
+static inline char *
+pge_client_identity(void)
+{
+#if PG_VERSION_NUM >= 160000
+	const char *system_user = GetSystemUser();
+
+	return system_user == NULL ? NULL : pstrdup(system_user);
+#else
+	if (MyProcPort == NULL || MyProcPort->authn_id == NULL)
+		return NULL;
+	return pstrdup(MyProcPort->authn_id);
 #endif
 }
 

@@ -28,6 +28,7 @@
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_job.h"
+#include "pge_request.h"
 #include "pge_retire.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
@@ -347,6 +348,10 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
 	check_confirmation(&change, all ? NULL : &version,
 					   PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
+	if (!all)
+		(void) pge_change_state(&change, version);
+	if (pge_request_change(fcinfo, &change))
+		PG_RETURN_NULL();
 	values[0] = Int64GetDatum((int64) change.key_id);
 	values[1] = Int32GetDatum(version);
 	nulls = all ? " n" : "  ";

@@ -308,6 +308,22 @@ pge_key_permits(PgeKey *key, PgePrivilege privilege)
 }
 
 bool
+pge_identity_permits(const PgeKey *key, PgePrivilege privilege,
+					 const PgeIdentity *identity)
+{
+	for (int i = 0; i < key->grant_count; i++)
+	{
+		const PgeGrant *grant = &key->grants[i];
+
+		if (grant->pattern == NULL &&
+			pge_privilege_implies(grant->privilege, privilege) &&
+			pge_grant_holding(grant, identity) == PGE_HELD)
+			return true;
+	}
+	return false;
+}
+
+bool
 pge_require_privilege(PgeKey *key, PgePrivilege privilege,
 					  PgeProblem *problem)
 {

@@ -46,7 +46,11 @@ extern const PgeGrant *pge_entitled(PgeKey *key, PgePrivilege privilege,
  */
 extern const PgeGrant *pge_key_permits(PgeKey *key, PgePrivilege privilege);
 
-/* The same; false fills in problem. */
+/* The same of somebody else, as whom nobody runs now. */
+extern bool pge_identity_permits(const PgeKey *key, PgePrivilege privilege,
+								 const PgeIdentity *identity);
+
+/* As pge_key_permits; false fills in problem. */
 extern bool pge_require_privilege(PgeKey *key, PgePrivilege privilege,
 								  PgeProblem *problem);
 

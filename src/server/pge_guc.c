@@ -59,6 +59,7 @@ static const struct config_enum_entry audit_levels[] = {
 	{"decrypts", PGE_AUDIT_DECRYPTS, false},
 	{"all", PGE_AUDIT_ALL, false},
 	{NULL, 0, false}};
+int			pge_approval_timeout;
 char	   *pge_session_key_file;
 int			pge_session_token_lifetime;
 int			pge_session_used_tokens;
@@ -289,7 +290,7 @@ define_rewrap_settings(void)
 							 NULL, NULL, NULL);
 }
 
-/* Settings that say when a job waits or stops. */
+/* Settings that say when a job, a change of a version or a request waits. */
 static void
 define_brake_settings(void)
 {
@@ -313,6 +314,10 @@ define_brake_settings(void)
 	DefineCustomIntVariable("pgenvelope.destroy_after",
 							"Sets how long a key version must have been retired before it may be destroyed.",
 							NULL, &pge_destroy_after, 30 * 86400, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("pgenvelope.approval_timeout",
+							"Sets how long a request for a second person's approval can be approved.",
+							NULL, &pge_approval_timeout, 86400, 1, INT_MAX,
 							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
 

@@ -50,6 +50,7 @@ extern int	pge_proof_max_age;	/* seconds */
 extern int	pge_destroy_after;	/* seconds */
 extern int	pge_audit;			/* PgeAuditLevel, pge_audit.h */
 extern char *pge_audit_context;
+extern int	pge_approval_timeout;	/* seconds */
 
 /* Anybody. */
 extern char *pge_default_key;

@@ -95,6 +95,7 @@ typedef struct NewKey
 	Datum		required;		/* context */
 	const char *purpose;		/* data or audit */
 	bool		grant_creator;	/* all of its privileges */
+	bool		dual_control;
 } NewKey;
 
 /* Locks the name, which nobody may have. */
@@ -118,24 +119,27 @@ claim_name(text *name)
 static void
 insert_key(const NewKey *key, uint64 key_id, char *creator)
 {
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
+	Oid			types[] = {INT8OID, TEXTOID, JSONBOID,
+						   TEXTOID, TEXTOID, BOOLOID};
 	Datum		values[] = {
 		Int64GetDatum((int64) key_id), PointerGetDatum(key->name),
 		key->required, CStringGetTextDatum(creator),
-		CStringGetTextDatum(key->purpose)};
+		CStringGetTextDatum(key->purpose), BoolGetDatum(key->dual_control)};
 
 	pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
-				  " created_by, purpose) VALUES ($1, $2, $3, $4, $5)",
+				  " created_by, purpose, dual_control)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)",
 				  lengthof(types), types, values, NULL);
 }
 
 /*
  * Who creates a key administers it, and unless told otherwise may do all else
  * with it.  What admin implies is not granted twice: it would be left when
- * admin is revoked.
+ * admin is revoked.  Under dual control nobody may decrypt by one person's
+ * act.
  */
 static void
-insert_grants(uint64 key_id, bool everything, Oid creator)
+insert_grants(uint64 key_id, const NewKey *key, Oid creator)
 {
 	const PgePrivilege privileges[] = {PGE_ADMIN, PGE_ENCRYPT, PGE_DECRYPT,
 									   PGE_AUDIT};
@@ -144,9 +148,13 @@ insert_grants(uint64 key_id, bool everything, Oid creator)
 						 .definer = true,
 						 .granted_by = GetUserNameFromId(creator, false)};
 
-	for (int i = 0; i < (everything ? (int) lengthof(privileges) : 1); i++)
+	for (int i = 0; i < (int) lengthof(privileges); i++)
 	{
 		grant.privilege = privileges[i];
+		if (grant.privilege != PGE_ADMIN && !key->grant_creator)
+			continue;
+		if (grant.privilege == PGE_DECRYPT && key->dual_control)
+			continue;
 		pge_insert_grant(&grant);
 	}
 }
@@ -169,11 +177,13 @@ create_key(const NewKey *key)
 	writer = pge_write_begin();
 	insert_key(key, key_id, GetUserNameFromId(creator, false));
 	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
-	insert_grants(key_id, key->grant_creator, creator);
+	insert_grants(key_id, key, creator);
 	pge_write_end(&writer);
 	pge_audit_act(key->function, key_id, name, 1,
 				  pge_act_details("provider", provider, "grant_creator",
-								  key->grant_creator ? "true" : "false"));
+								  key->grant_creator ? "true" : "false",
+								  "dual_control",
+								  key->dual_control ? "true" : NULL));
 	return key_id;
 }
 
@@ -206,6 +216,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	key.provider = text_argument(fcinfo, 1);
 	key.required = choose_required_context(fcinfo, 2);
 	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	key.dual_control = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	PG_RETURN_INT64((int64) create_key(&key));
 }
 

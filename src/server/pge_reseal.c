@@ -25,6 +25,7 @@
 #include "pge_encoding.h"
 #include "pge_entitlement.h"
 #include "pge_guc.h"
+#include "pge_request.h"
 #include "pge_reseal.h"
 #include "pge_row.h"
 #include "pge_value.h"
@@ -388,10 +389,10 @@ may_administer(PgeKey *key)
 
 /*
  * The ids of the keys that the caller administers, each locked by name, in
- * the order of names.
+ * the order of names.  Of those under dual control requests are filed.
  */
 static List *
-keys_to_administer(void)
+keys_to_administer(FunctionCallInfo fcinfo)
 {
 	List	   *names = pge_row_key_names();
 	List	   *found = NIL;
@@ -406,7 +407,8 @@ keys_to_administer(void)
 			continue;
 		pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
 		key = pge_key_by_name(name, strlen(name));
-		if (key != NULL && may_administer(key))
+		if (key != NULL && may_administer(key) &&
+			!pge_request_instead_for(fcinfo, 1, key))
 		{
 			uint64	   *key_id = palloc(sizeof(uint64));
 
@@ -478,12 +480,14 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	if (run.from_escrow && run.provider == NULL)
 		refuse_lost_provider();
 	if (PG_ARGISNULL(1))
-		keys = keys_to_administer();
+		keys = keys_to_administer(fcinfo);
 	else
 	{
 		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),
 												PGE_ADMIN);
 
+		if (pge_request_instead(fcinfo, key->key_id))
+			PG_RETURN_INT32(0);
 		keys = list_make1(&key->key_id);
 		key_name = pstrdup(key->name);
 	}

@@ -18,6 +18,7 @@
 #include "pge_census.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_request.h"
 #include "pge_retire.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_retire_key);
@@ -167,6 +168,8 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	needed = pge_still_needed(&change, version);
 	if (needed != NULL && !force)
 		refuse_to_retire(&change, version, needed);
+	if (pge_request_change(fcinfo, &change))
+		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_RETIRED, 0);
 	if (needed != NULL)
 		ereport(WARNING,
@@ -196,6 +199,8 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(&change, version, state,
 						 "Only a retired version can be restored.");
+	if (pge_request_change(fcinfo, &change))
+		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_DEACTIVATED, 0);
 	pge_log_change(&change, version, "was restored");
 	pge_change_end(&change);

@@ -17,6 +17,7 @@
 #include "pge_compat.h"
 #include "pge_pattern.h"
 #include "pge_privilege.h"
+#include "pge_request.h"
 #include "pge_rights.h"
 #include "pge_write.h"
 
@@ -203,6 +204,8 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 	grant.granted_by = GetUserNameFromId(GetUserId(), false);
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(ARGUMENT_KEY),
 								pge_privilege_grantor(grant.privilege));
+	if (pge_request_instead(fcinfo, key->key_id))
+		PG_RETURN_BOOL(false);
 	grant.key_id = key->key_id;
 	name = pstrdup(key->name);
 

@@ -33,7 +33,8 @@ enum
 	KEY_CREATED_AT,
 	KEY_CREATED_BY,
 	KEY_ROTATE_EVERY,
-	KEY_PURPOSE
+	KEY_PURPOSE,
+	KEY_DUAL_CONTROL
 };
 
 #define PURPOSE_AUDIT "audit"
@@ -267,6 +268,8 @@ copy_key(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	key->is_audit = strcmp(text_column(tuple, descriptor, KEY_PURPOSE,
 									   &isnull),
 						   PURPOSE_AUDIT) == 0;
+	key->dual_control = DatumGetBool(heap_getattr(tuple, KEY_DUAL_CONTROL,
+												  descriptor, &isnull));
 	read_grants(key, context);
 }
 

@@ -8,7 +8,7 @@
 
 CREATE ROLE reseal_admin;
 GRANT EXECUTE ON FUNCTION env_reseal_keys(text, text, boolean),
-    env_create_key(text, text, jsonb, boolean), env_rotate_key,
+    env_create_key, env_rotate_key,
     env_evict(text) TO reseal_admin;
 GRANT pg_monitor TO reseal_admin;
 CREATE TABLE reseal_value (key text, version int, v envelope, before text);
@@ -163,5 +163,5 @@ DELETE FROM pgenvelope.key_version;
 DELETE FROM pgenvelope.key;
 DROP VIEW reseal_seals;
 DROP TABLE reseal_value;
-REVOKE ALL ON FUNCTION env_create_key(text, text, jsonb, boolean),
+REVOKE ALL ON FUNCTION env_create_key,
     env_rotate_key, env_evict(text) FROM reseal_admin;

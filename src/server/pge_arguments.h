@@ -1,0 +1,28 @@
+/*
+ * pge_arguments.h
+ *	  The arguments of a call as JSON, and a call with arguments from JSON.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_ARGUMENTS_H
+#define PGE_ARGUMENTS_H
+
+#include "fmgr.h"
+
+/*
+ * The arguments of a call, by name, as a jsonb object.  One that is null is
+ * left out: null in JSON is a value of type jsonb.
+ */
+extern Datum pge_arguments_pack(FunctionCallInfo fcinfo);
+
+/* One of them, as text; NULL: it is null. */
+extern char *pge_argument(Datum arguments, const char *name);
+
+/*
+ * Calls a function with such arguments, whatever EXECUTE says; returns what
+ * it returns, as JSON.  Roles are taken by number from subject (jsonb).
+ */
+extern char *pge_arguments_call(Oid function, Datum arguments, Datum subject);
+
+#endif							/* PGE_ARGUMENTS_H */

@@ -23,20 +23,20 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_batch.o pge_cache.o pge_call.o pge_catalog.o pge_census.o \
 	pge_check.o pge_context.o pge_databases.o pge_destroy.o \
 	pge_dual_control.o pge_encoding.o pge_entitlement.o pge_escrow.o \
-	pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_inplace.o \
-	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
-	pge_launcher.o pge_learn.o pge_line.o pge_lint.o pge_look.o \
+	pge_failure.o pge_guard.o pge_guc.o pge_health.o pge_health_catalog.o \
+	pge_inplace.o pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o \
+	pge_keys.o pge_launcher.o pge_learn.o pge_line.o pge_lint.o pge_look.o \
 	pge_member.o pge_mention.o pge_pace.o pge_page.o pge_pattern.o \
 	pge_person.o pge_places.o pge_privilege.o pge_proof.o \
 	pge_provider_stat.o pge_ready.o pge_redact.o pge_reencrypt.o \
 	pge_replace.o pge_replay.o pge_report.o pge_request.o pge_reseal.o \
 	pge_retire.o pge_rewrap.o pge_rewrap_sql.o pge_rewrap_table.o \
 	pge_rights.o pge_rotate.o pge_row.o pge_schedule.o pge_secret.o \
-	pge_session.o pge_session_context.o pge_shared.o pge_slot.o \
-	pge_stat.o pge_statistics.o pge_step.o pge_subject.o pge_target.o \
-	pge_trigger.o pge_try.o pge_type.o pge_update.o pge_update_write.o \
-	pge_use.o pge_value.o pge_version.o pge_wake.o pge_why.o pge_work.o \
-	pge_worker.o pge_write.o)
+	pge_session.o pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
+	pge_statistics.o pge_step.o pge_subject.o pge_target.o pge_trigger.o \
+	pge_try.o pge_type.o pge_update.o pge_update_write.o pge_use.o \
+	pge_value.o pge_version.o pge_wake.o pge_why.o pge_work.o pge_worker.o \
+	pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS

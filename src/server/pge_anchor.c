@@ -125,6 +125,19 @@ pge_anchor_publish(const PgeAnchor *anchor)
 						ANCHORS)));
 }
 
+bool
+pge_anchor_is_failing(void)
+{
+	bool		is_failing = false;
+
+	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	for (int i = 0; i < ANCHORS; i++)
+		is_failing |= slots[i].anchor.database == MyDatabaseId &&
+			slots[i].unwritten && slots[i].retry_ms != 0;
+	LWLockRelease(pge_shared->lock);
+	return is_failing;
+}
+
 void
 pge_anchor_moved(void)
 {
@@ -263,21 +276,31 @@ pge_anchor_read(PgeAnchor *anchor)
 	int			file;
 	ssize_t		len;
 
+	/* What was put in its place may be a pipe that nobody writes to. */
 	file_name(MyDatabaseId, "anchor", path);
-	file = OpenTransientFile(path, O_RDONLY | PG_BINARY);
-	if (file < 0 && errno == ENOENT)
-		return PGE_ANCHOR_ABSENT;
+	file = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open the audit's anchor \"%s\": %m",
-						path)));
+		return errno == ENOENT ? PGE_ANCHOR_ABSENT : PGE_ANCHOR_UNREADABLE;
 	len = read(file, text, sizeof(text) - 1);
-	CloseTransientFile(file);
+	close(file);
 	if (len < 0)
 		return PGE_ANCHOR_DAMAGED;
 	text[len] = '\0';
 	return parse(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
+}
+
+PgeAnchorFile
+pge_anchor_require(PgeAnchor *anchor)
+{
+	char		path[MAXPGPATH];
+	PgeAnchorFile found = pge_anchor_read(anchor);
+
+	if (found != PGE_ANCHOR_UNREADABLE)
+		return found;
+	file_name(MyDatabaseId, "anchor", path);
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not open the audit's anchor \"%s\": %m", path)));
 }
 
 /* ---------------------------------------------------------------- */

@@ -45,11 +45,18 @@ typedef enum PgeAnchorFile
 {
 	PGE_ANCHOR_ABSENT,
 	PGE_ANCHOR_READ,			/* its signature is not checked here */
-	PGE_ANCHOR_DAMAGED
+	PGE_ANCHOR_DAMAGED,
+	PGE_ANCHOR_UNREADABLE		/* errno says why */
 } PgeAnchorFile;
 
-/* What this database's file says. */
+/* What this database's file says.  Raises nothing. */
 extern PgeAnchorFile pge_anchor_read(PgeAnchor *anchor);
+
+/* pge_anchor_read, for whom a file that cannot be read is an error. */
+extern PgeAnchorFile pge_anchor_require(PgeAnchor *anchor);
+
+/* Whether this database's file could not be written when it was last tried. */
+extern bool pge_anchor_is_failing(void);
 
 /* Makes a head known.  Raises nothing. */
 extern void pge_anchor_publish(const PgeAnchor *anchor);

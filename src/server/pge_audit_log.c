@@ -158,7 +158,7 @@ pge_audit_anchor(PgeAnchor *anchor, bool *trusted)
 	*trusted = true;
 	if (pge_anchor_recall(anchor))
 		return true;
-	found = pge_anchor_read(anchor);
+	found = pge_anchor_require(anchor);
 	if (found == PGE_ANCHOR_READ)
 		*trusted = sign(anchor, signature, &problem) &&
 			envl_secret_equal(signature, anchor->signature,

@@ -10,9 +10,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "nodes/value.h"
@@ -20,12 +18,12 @@
 #include "utils/timestamp.h"
 
 #include "pge_activity.h"
-#include "pge_anchor.h"
+#include "pge_catalog.h"
 #include "pge_check.h"
 #include "pge_compat.h"
 #include "pge_guc.h"
+#include "pge_health.h"
 #include "pge_provider_stat.h"
-#include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 
@@ -50,11 +48,6 @@ enum
 	HEALTH_LAST_ERROR_AT,
 	HEALTH_COLUMNS
 };
-
-/* The statuses.  Degraded: what was asked for is done, or will be. */
-#define OK "ok"
-#define DEGRADED "degraded"
-#define UNAVAILABLE "unavailable"
 
 /* A row that is being put together; all is NULL at first. */
 typedef struct Row
@@ -97,9 +90,9 @@ put_row(FunctionCallInfo fcinfo, Row *row)
 						 row->nulls);
 }
 
-static void
-report(FunctionCallInfo fcinfo, const char *component, const char *name,
-	   const char *status, const char *message)
+void
+pge_health_report(FunctionCallInfo fcinfo, const char *component,
+				  const char *name, const char *status, const char *message)
 {
 	Row			row;
 
@@ -120,10 +113,10 @@ report_keeper(FunctionCallInfo fcinfo)
 	is_there = pge_shared->keeper_pid != 0;
 	LWLockRelease(pge_shared->lock);
 	if (is_there)
-		report(fcinfo, "keeper", NULL, OK, NULL);
+		pge_health_report(fcinfo, "keeper", NULL, OK, NULL);
 	else
-		report(fcinfo, "keeper", NULL, UNAVAILABLE,
-			   "It is not running; the server's log says why.");
+		pge_health_report(fcinfo, "keeper", NULL, UNAVAILABLE,
+						  "It is not running; the server's log says why.");
 }
 
 static void
@@ -135,16 +128,16 @@ report_launcher(FunctionCallInfo fcinfo)
 	is_there = pge_rewrap_shared->launcher_pid != 0;
 	LWLockRelease(pge_rewrap_shared->lock);
 	if (RecoveryInProgress())
-		report(fcinfo, "launcher", NULL, OK,
-			   "It starts when this standby is promoted.");
+		pge_health_report(fcinfo, "launcher", NULL, OK,
+						  "It starts when this standby is promoted.");
 	else if (!is_there)
-		report(fcinfo, "launcher", NULL, DEGRADED,
-			   "It is not running, so no job is; the server's log says why.");
+		pge_health_report(fcinfo, "launcher", NULL, DEGRADED,
+						  "It is not running, so no job is; the server's log says why.");
 	else if (pge_rewrap_workers == 0)
-		report(fcinfo, "launcher", NULL, OK,
-			   "pgenvelope.rewrap_workers is 0: jobs are done by hand.");
+		pge_health_report(fcinfo, "launcher", NULL, OK,
+						  "pgenvelope.rewrap_workers is 0: jobs are done by hand.");
 	else
-		report(fcinfo, "launcher", NULL, OK, NULL);
+		pge_health_report(fcinfo, "launcher", NULL, OK, NULL);
 }
 
 /* What is in the cache. */
@@ -185,141 +178,15 @@ report_cache(FunctionCallInfo fcinfo)
 	CacheState	state = look_at_cache(now);
 
 	if (state.late > 0)
-		report(fcinfo, "cache", NULL, DEGRADED,
-			   psprintf("%d keys could not be refreshed; the first can be used for " INT64_FORMAT " s more.",
-						state.late, Max(state.first_end_ms - now, 0) / 1000));
+		pge_health_report(fcinfo, "cache", NULL, DEGRADED,
+						  psprintf("%d keys could not be refreshed; the first can be used for " INT64_FORMAT " s more.",
+								   state.late,
+								   Max(state.first_end_ms - now, 0) / 1000));
 	else if (state.used >= pge_shared->slot_count)
-		report(fcinfo, "cache", NULL, DEGRADED,
-			   "It is full, so keys are unsealed over and over; see pgenvelope.key_cache_size.");
+		pge_health_report(fcinfo, "cache", NULL, DEGRADED,
+						  "It is full, so keys are unsealed over and over; see pgenvelope.key_cache_size.");
 	else
-		report(fcinfo, "cache", NULL, OK, NULL);
-}
-
-/* ---------------------------------------------------------------- */
-/* What the catalog says                                            */
-/* ---------------------------------------------------------------- */
-
-/*
- * Jobs: $1 says that a worker is at one now, or cannot be, so that none is
- * stalled.  A job puts itself off (not_before) when it waits for something.
- */
-#define JOB_ROWS \
-	"SELECT 'job' AS component, j.name, CASE WHEN j.state = 'paused'" \
-	"  OR j.failed > 0 OR j.error IS NOT NULL OR j.is_stalled" \
-	"  THEN 'degraded' ELSE 'ok' END AS status," \
-	" 'Job ' || j.job_id || CASE" \
-	"  WHEN j.state = 'paused' THEN ' is paused.'" \
-	"  WHEN j.failed > 0 THEN ': ' || j.failed || ' values have failed.'" \
-	"  WHEN j.error IS NOT NULL THEN ': ' || j.error" \
-	"  WHEN j.is_stalled THEN ' has stood still for ten minutes.'" \
-	"  ELSE ' is ' || j.state || '.' END" \
-	" || coalesce(' (' || j.message || ')', '') AS message" \
-	" FROM (SELECT r.*, k.name," \
-	"  (SELECT count(*) FROM pgenvelope.rewrap_failure f" \
-	"   WHERE f.job_id = r.job_id) AS failed," \
-	"  (SELECT min(t.name || ': ' || t.last_error)" \
-	"   FROM pgenvelope.rewrap_target t WHERE t.job_id = r.job_id" \
-	"   AND t.state <> 'uncovered' AND t.errors > 2) AS error," \
-	"  NOT $1 AND greatest(r.created_at, r.started_at, r.not_before," \
-	"   (SELECT max(t.updated_at) FROM pgenvelope.rewrap_target t" \
-	"    WHERE t.job_id = r.job_id))" \
-	"   < clock_timestamp() - '10 minutes'::interval AS is_stalled" \
-	"  FROM pgenvelope.rewrap_job r JOIN pgenvelope.key k USING (key_id)" \
-	"  WHERE r.state IN ('waiting', 'running', 'proving', 'paused')) j"
-
-/* Keys that are to be rotated by themselves; a failure is tried again. */
-#define ROTATION_ROWS \
-	"SELECT 'rotation', d.name, CASE WHEN d.due_at" \
-	"  < clock_timestamp() - '1 hour'::interval" \
-	"  THEN 'degraded' ELSE 'ok' END," \
-	" CASE WHEN d.due_at < clock_timestamp() THEN 'It has been due since '" \
-	"  ELSE 'It is due at ' END || date_trunc('second', d.due_at) || '.'" \
-	" FROM (SELECT k.name, v.activated_at + k.rotate_every AS due_at" \
-	"  FROM pgenvelope.key k JOIN pgenvelope.key_version v USING (key_id)" \
-	"  WHERE v.state = 'active' AND k.rotate_every IS NOT NULL) d"
-
-/* Versions that have no second seal though $2, the provider, is to make it. */
-#define ESCROW_ROWS \
-	"SELECT 'escrow', $2, CASE WHEN e.missing > 0 THEN 'degraded'" \
-	"  ELSE 'ok' END, CASE WHEN e.missing > 0 THEN e.missing" \
-	"  || ' key versions have no second seal; env_reseal_keys() makes it.'" \
-	"  END FROM (SELECT count(*) AS missing FROM pgenvelope.key_version v" \
-	"  WHERE v.sealed_kek IS NOT NULL AND NOT EXISTS (SELECT" \
-	"   FROM pgenvelope.key_escrow s WHERE s.key_id = v.key_id" \
-	"   AND s.version = v.version)) e WHERE $2 <> ''"
-
-#define CATALOG_ROWS \
-	"SELECT component, name COLLATE \"C\", status, message FROM (" JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
-	") r ORDER BY 1, 2"
-
-/* Whether a worker is busy in this database, so that its jobs get on. */
-static bool
-is_worked_on(void)
-{
-	bool		is_busy = false;
-
-	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
-	for (int i = 0; i < PGE_ACTIVITIES; i++)
-	{
-		const PgeActivity *activity = &pge_rewrap_shared->activities[i];
-
-		is_busy |= activity->pid != 0 && activity->job_id != 0 &&
-			activity->database == MyDatabaseId;
-	}
-	LWLockRelease(pge_rewrap_shared->lock);
-	return is_busy;
-}
-
-static void
-report_catalog(FunctionCallInfo fcinfo)
-{
-	Oid			types[] = {BOOLOID, TEXTOID};
-	Datum		values[] = {BoolGetDatum(RecoveryInProgress() ||
-										 is_worked_on()),
-							CStringGetTextDatum(pge_escrow_provider)};
-	PgeWriter	writer = pge_write_begin();
-	uint64		count = pge_write_run(CATALOG_ROWS, lengthof(types), types,
-									  values, NULL);
-
-	for (int i = 0; i < (int) count; i++)
-		report(fcinfo, pge_row_text(i, 1), pge_row_text(i, 2),
-			   pge_row_text(i, 3), pge_row_text(i, 4));
-	pge_write_end(&writer);
-}
-
-/* Whether the audit's log has the entry that it is anchored at. */
-static void
-report_audit(FunctionCallInfo fcinfo)
-{
-	PgeAnchor	head;
-	PgeAnchor	written;
-	PgeAnchorFile file = pge_anchor_read(&written);
-	bool		is_anchored = pge_anchor_recall(&head);
-	PgeWriter	writer;
-	int64		last;
-
-	if (!is_anchored && file == PGE_ANCHOR_READ)
-		head = written;
-	is_anchored |= file == PGE_ANCHOR_READ;
-	writer = pge_write_begin();
-	(void) pge_write_run("SELECT max(seq) FROM pgenvelope.audit_log", 0, NULL,
-						 NULL, NULL);
-	last = pge_row_int(0, 1);
-	pge_write_end(&writer);
-
-	if (last == 0 && !is_anchored && file == PGE_ANCHOR_ABSENT)
-		return;					/* there is no audit key */
-	if (file == PGE_ANCHOR_DAMAGED)
-		report(fcinfo, "audit", NULL, DEGRADED,
-			   "The anchor's file is damaged; see env_audit_verify().");
-	else if (!is_anchored)
-		report(fcinfo, "audit", NULL, DEGRADED,
-			   "The log has no anchor; see env_audit_verify().");
-	else if (head.seq > (uint64) last && !IsolationUsesXactSnapshot())
-		report(fcinfo, "audit", NULL, DEGRADED,
-			   "The log ends before its anchor; see env_audit_verify().");
-	else
-		report(fcinfo, "audit", NULL, OK, NULL);
+		pge_health_report(fcinfo, "cache", NULL, OK, NULL);
 }
 
 /* ---------------------------------------------------------------- */
@@ -343,31 +210,6 @@ listed_providers(void)
 		if (root.database[0] == '\0' || strcmp(root.database, database) == 0)
 			names = lappend(names, makeString(pstrdup(root.name)));
 	}
-	return names;
-}
-
-/* And those that have sealed keys of it; allocated in the caller's context. */
-static List *
-with_used_providers(List *names)
-{
-	MemoryContext outer = CurrentMemoryContext;
-	PgeWriter	writer = pge_write_begin();
-	uint64		count;
-
-	count = pge_write_run("SELECT provider FROM pgenvelope.key_version"
-						  " WHERE sealed_kek IS NOT NULL"
-						  " UNION SELECT provider FROM pgenvelope.key_escrow"
-						  " ORDER BY 1",
-						  0, NULL, NULL, NULL);
-	for (uint64 i = 0; i < count; i++)
-	{
-		char	   *name = pge_row_text((int) i, 1);
-		MemoryContext inner = MemoryContextSwitchTo(outer);
-
-		names = list_append_unique(names, makeString(pstrdup(name)));
-		MemoryContextSwitchTo(inner);
-	}
-	pge_write_end(&writer);
 	return names;
 }
 
@@ -426,7 +268,8 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 static void
 report_providers(FunctionCallInfo fcinfo)
 {
-	List	   *names = with_used_providers(listed_providers());
+	List	   *names = list_concat_unique(listed_providers(),
+										   pge_health_used_providers());
 	PgeCheck   *checks = palloc0(sizeof(PgeCheck) * (list_length(names) + 1));
 	int			count = 0;
 	ListCell   *cell;
@@ -438,20 +281,24 @@ report_providers(FunctionCallInfo fcinfo)
 		report_provider(fcinfo, &checks[i]);
 }
 
+/* Never an error because of what it is to tell of. */
 Datum
 pgenvelope_health(PG_FUNCTION_ARGS)
 {
-	pge_require_preload();
 	pge_init_materialized(fcinfo);
+	if (pge_shared == NULL || !IsUnderPostmaster)
+	{
+		pge_health_report(fcinfo, "keeper", NULL, UNAVAILABLE,
+						  "pgenvelope is not preloaded, or the server is in single-user mode.");
+		PG_RETURN_NULL();
+	}
 	pge_catalog_begin();
 	report_keeper(fcinfo);
 	report_launcher(fcinfo);
 	report_cache(fcinfo);
-	report_catalog(fcinfo);
-
-	/* A standby has no anchor. */
+	pge_health_catalog(fcinfo);
 	if (!RecoveryInProgress())
-		report_audit(fcinfo);
+		pge_health_audit(fcinfo);
 	report_providers(fcinfo);
 	PG_RETURN_NULL();
 }

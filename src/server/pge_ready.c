@@ -19,6 +19,7 @@
 #include "pge_compat.h"
 #include "pge_guc.h"
 #include "pge_provider_stat.h"
+#include "pge_try.h"
 #include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_ready);
@@ -95,10 +96,10 @@ is_answering(const char *provider)
 
 /*
  * Whether every active version is cached, or its provider is listed and works
- * as far as is known.
+ * as far as is known; into *found, a bool.
  */
-static bool
-can_get_keys(void)
+static void
+look_for_keys(void *found)
 {
 	const char *database = get_database_name(MyDatabaseId);
 	Cached		cached = {0};
@@ -106,13 +107,16 @@ can_get_keys(void)
 	bool		is_listed = false;
 	bool		answers = false;
 	prov_root	root;
+	PgeWriter	writer = pge_write_begin();
+	bool	   *can_be_had = found;
 	uint64		count;
 
 	count = pge_write_run("SELECT provider, key_id, version::bigint"
 						  " FROM pgenvelope.key_version"
 						  " WHERE state = 'active' ORDER BY provider",
 						  0, NULL, NULL, NULL);
-	for (int i = 0; i < (int) count; i++)
+	*can_be_had = true;
+	for (int i = 0; i < (int) count && *can_be_had; i++)
 	{
 		const char *name = pge_row_text(i, 1);
 		uint64		id = version_id((uint64) pge_row_int(i, 2),
@@ -124,17 +128,15 @@ can_get_keys(void)
 			is_listed = pge_find_provider(name, database, &root);
 			answers = is_listed && is_answering(name);
 		}
-		if (!is_listed || (!answers && !is_cached(&cached, id)))
-			return false;
+		*can_be_had = is_listed && (answers || is_cached(&cached, id));
 	}
-	return true;
+	pge_write_end(&writer);
 }
 
-/* Never an error where the answer is no. */
+/* Never an error where the answer is no, and no long wait for a lock. */
 Datum
 pgenvelope_ready(PG_FUNCTION_ARGS)
 {
-	PgeWriter	writer;
 	bool		is_ready;
 
 	if (pge_shared == NULL || !IsUnderPostmaster)
@@ -145,8 +147,6 @@ pgenvelope_ready(PG_FUNCTION_ARGS)
 	if (!is_ready)
 		PG_RETURN_BOOL(false);
 	pge_catalog_begin();
-	writer = pge_write_begin();
-	is_ready = can_get_keys();
-	pge_write_end(&writer);
-	PG_RETURN_BOOL(is_ready);
+	is_ready = false;
+	PG_RETURN_BOOL(pge_try_soon(look_for_keys, &is_ready) == NULL && is_ready);
 }

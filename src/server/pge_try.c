@@ -11,10 +11,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "pge_try.h"
+
+/* How long pge_try_soon waits for a lock, in milliseconds. */
+#define SOON_MS 250
+#define SOON "250"
 
 ErrorData *
 pge_try(void (*work)(void *argument), void *argument)
@@ -40,5 +46,37 @@ pge_try(void (*work)(void *argument), void *argument)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* What is to be done soon. */
+typedef struct Errand
+{
+	void (*work)(void *argument);
+	void	   *argument;
+} Errand;
+
+static void
+do_soon(void *argument)
+{
+	const Errand *errand = argument;
+	int			nest_level = NewGUCNestLevel();
+
+	if (LockTimeout == 0 || LockTimeout > SOON_MS)
+		(void) set_config_option("lock_timeout", SOON, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	errand->work(errand->argument);
+	AtEOXact_GUC(true, nest_level);
+}
+
+ErrorData *
+pge_try_soon(void (*work)(void *argument), void *argument)
+{
+	Errand		errand = {work, argument};
+	ErrorData  *error = pge_try(do_soon, &errand);
+
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
 	return error;
 }

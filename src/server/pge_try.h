@@ -15,4 +15,10 @@
  */
 extern ErrorData *pge_try(void (*work)(void *argument), void *argument);
 
+/*
+ * The same for somebody who must neither fail nor wait: a lock is waited for
+ * a quarter of a second at most.  Only a cancel is raised.
+ */
+extern ErrorData *pge_try_soon(void (*work)(void *argument), void *argument);
+
 #endif							/* PGE_TRY_H */

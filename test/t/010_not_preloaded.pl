@@ -124,6 +124,9 @@ for my $call (@refused)
 	like($message, qr/HINT:  .*shared_preload_libraries/,
 		"not preloaded: $call hints at the setting");
 }
+is( $node->safe_psql('postgres',
+		'SELECT component, status, env_ready() FROM env_health()'),
+	'keeper|unavailable|f', 'env_health says so, without an error');
 is_sqlstate($node, 'TABLE pgenvelope.stat', '55000',
 	'not preloaded: pgenvelope.stat');
 is_sqlstate($node, "INSERT INTO value (id, plain) VALUES (3, 'x')",

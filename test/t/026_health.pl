@@ -8,6 +8,9 @@
 # and no unseal, and is for members of pg_monitor.  What it says of the cache,
 # jobs, rotations and second seals is looked up.
 #
+# What cannot be told of is no error and is not waited for: an anchor that cannot
+# be read, keys that somebody has locked.
+#
 # env_ready is for everybody: no while keys cannot be had, yes where they are
 # cached, and yes again by itself.
 #
@@ -17,6 +20,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use File::Basename qw(dirname);
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use PgEnvelope;
@@ -215,6 +219,98 @@ END
 is( state_of('audit'),
 	'degraded: The log ends before its anchor; see env_audit_verify().',
 	'a log that was cut off');
+
+# An anchor that is no file, or of which nothing may be read or written
+sub anchor
+{
+	return (glob $node->data_dir . '/pgenvelope_audit/*.anchor')[0];
+}
+my $anchor = anchor();
+$node->safe_psql('postgres', 'SELECT env_evict()');
+rename($anchor, "$anchor.away") or die "$anchor: $!";
+mkdir($anchor) or die "$anchor: $!";
+is(state_of('audit'),
+	"degraded: The anchor's file is damaged; see env_audit_verify().",
+	'a directory in place of the anchor');
+rmdir($anchor) or die "$anchor: $!";
+system_or_bail('mkfifo', $anchor);
+is(state_of('audit'),
+	"degraded: The anchor's file is damaged; see env_audit_verify().",
+	'or a pipe');
+unlink($anchor) or die "$anchor: $!";
+symlink($anchor, $anchor) or die "$anchor: $!";
+is( state_of('audit'),
+	"degraded: The anchor's file cannot be read; see pgenvelope.audit_anchor_directory.",
+	'or what cannot be opened');
+unlink($anchor) or die "$anchor: $!";
+SKIP:
+{
+	skip('root may read anything', 2) if $> == 0;
+	rename("$anchor.away", $anchor) or die "$anchor: $!";
+	chmod(0000, dirname($anchor)) or die "$anchor: $!";
+	is( state_of('audit'),
+		"degraded: The anchor's file cannot be read; see pgenvelope.audit_anchor_directory.",
+		'a directory without rights');
+	chmod(0500, dirname($anchor)) or die "$anchor: $!";
+	$node->safe_psql('postgres',
+		q{SELECT env_schedule_rotation('two', '90 days');
+		  SELECT env_schedule_rotation('two', NULL)});
+	$node->poll_query_until('postgres', <<'END') or die 'the anchor is written';
+SELECT message ~ 'cannot be written' FROM env_health()
+WHERE component = 'audit'
+END
+	pass('one that the keeper cannot write to');
+	chmod(0700, dirname($anchor)) or die "$anchor: $!";
+}
+
+# Who may do nothing but ask; and locks of others
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE probe LOGIN;
+GRANT EXECUTE ON FUNCTION env_health TO probe;
+END
+my $ask = <<'END';
+SET ROLE probe;
+SELECT string_agg(concat_ws(' ', component, name, status), ', ') FROM env_health()
+WHERE component <> 'audit';
+SELECT env_ready();
+END
+my $all_is_well = 'keeper ok, launcher ok, cache ok, provider main ok, '
+  . "provider kms ok, provider typed ok\nt";
+is($node->safe_psql('postgres', $ask), $all_is_well,
+	'a role that has no other right');
+my $locker = session($node, 'postgres');
+$locker->run('BEGIN; SELECT FROM pgenvelope.key FOR UPDATE');
+$locker->run('SELECT FROM pgenvelope.key_version FOR UPDATE');
+is($node->safe_psql('postgres', $ask), $all_is_well,
+	'rows of keys that are locked are read');
+$locker->run('LOCK TABLE pgenvelope.key_version, pgenvelope.audit_log');
+$took = elapsed(
+	sub {
+		is( $node->safe_psql('postgres', <<'END'),
+SET ROLE probe;
+SELECT component, name, status, message FROM env_health()
+WHERE status <> 'ok' OR component = 'provider';
+SELECT env_ready();
+END
+			"catalog||degraded|Its tables are locked by another session.\n"
+			  . "audit||degraded|Its tables are locked by another session.\n"
+			  . "provider|main|ok|\nprovider|kms|ok|\nprovider|typed|ok|\nf",
+			'tables that are locked are told of');
+	});
+cmp_ok($took, '<', 5, 'and waited for a moment only');
+$locker->run('ROLLBACK');
+$locker->quit;
+$node->safe_psql('postgres', <<'END');
+ALTER TABLE pgenvelope.rewrap_job RENAME state TO lost;
+END
+like(
+	state_of('catalog'),
+	qr/^degraded: Its tables cannot be read: SQLSTATE 42703\.$/,
+	'nor is a catalog that is not as it was an error');
+$node->safe_psql('postgres', <<'END');
+ALTER TABLE pgenvelope.rewrap_job RENAME lost TO state;
+END
+is($node->safe_psql('postgres', $ask), $all_is_well, 'all is well again');
 
 # Whether the server is to be sent work, for a role that may do nothing
 my $nobody = 'SET ROLE nobody; SELECT env_ready()';

@@ -52,7 +52,8 @@ LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.env_why_denied(text, text, jsonb, regrole) IS
     'what each grant of a privilege is to a role, in a context, and why it does not help';
 
-CREATE VIEW pgenvelope.grants AS
+-- Behind a barrier: a condition of the reader's is not shown others' contexts.
+CREATE VIEW pgenvelope.grants WITH (security_barrier) AS
 SELECT k.name AS key,
        g.privilege,
        g.grantee,

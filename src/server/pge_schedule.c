@@ -24,6 +24,9 @@
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
 PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
 
+/* The longest time between rotations. */
+#define YEARS_MAX 1000
+
 /* Keys whose time has come, and which nobody is busy with. */
 #define DUE_KEYS \
 	"SELECT k.name FROM pgenvelope.key k" \
@@ -36,21 +39,39 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
 	"  WHERE j.key_id = k.key_id" \
 	"  AND j.state NOT IN ('complete', 'cancelled'))"
 
+/*
+ * Whether an interval is positive, and can be added to any time that will be.
+ * One that cannot would be an error for whoever looks at all schedules.
+ */
+static bool
+is_schedule(Datum every)
+{
+	const Interval *interval = DatumGetIntervalP(every);
+	const int	months = YEARS_MAX * MONTHS_PER_YEAR;
+	const int	days = YEARS_MAX * 366;
+	const int64 micros = days * USECS_PER_DAY;
+	Interval	zero = {0};
+
+	return interval->month <= months && interval->month >= -months &&
+		interval->day <= days && interval->day >= -days &&
+		interval->time <= micros && interval->time >= -micros &&
+		DatumGetBool(DirectFunctionCall2(interval_gt, every,
+										 IntervalPGetDatum(&zero)));
+}
+
 Datum
 pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 {
-	Interval	zero = {0};
 	Oid			types[] = {INT8OID, INTERVALOID};
 	Datum		values[2] = {0};
 	PgeChange	change;
 	PgeProblem	problem;
 
-	if (!PG_ARGISNULL(1) &&
-		!DatumGetBool(DirectFunctionCall2(interval_gt, PG_GETARG_DATUM(1),
-										  IntervalPGetDatum(&zero))))
+	if (!PG_ARGISNULL(1) && !is_schedule(PG_GETARG_DATUM(1)))
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the interval of a rotation must be positive");
+					"the interval of a rotation must be positive, and at most %d years",
+					YEARS_MAX);
 		pge_raise(&problem);
 	}
 	pge_change_begin("env_schedule_rotation()", PGE_ROTATE,

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "replication/logicalworker.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -148,12 +149,22 @@ pge_bytea_datum(const uint8 *bytes, size_t len)
 													(int) len));
 }
 
-/* Nothing that follows may be undone by a lost commit or a standby. */
+/*
+ * Nothing that follows may be undone by a lost commit or a standby.  A worker
+ * that applies what another server has done (to a table with a trigger) acts
+ * for nobody who is here, and does not write to tables that are of this server
+ * alone: requests, jobs, the audit's log.
+ */
 void
 pge_require_writable(const char *function)
 {
 	pge_require_preload();
 	pge_act_begin(function);
+	if (IsLogicalWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be executed by a logical replication worker",
+						function)));
 	PreventCommandIfReadOnly(function);
 	PreventCommandDuringRecovery(function);
 	pge_catalog_begin();

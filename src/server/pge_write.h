@@ -47,8 +47,8 @@ extern Datum pge_bytea_datum(const uint8 *bytes, size_t len);
 
 /*
  * First in every function that writes: raises without preload, in a read-only
- * transaction, during recovery; begins an act (pge_act.h); then
- * pge_catalog_begin.
+ * transaction, during recovery, in a worker of logical replication; begins an
+ * act (pge_act.h); then pge_catalog_begin.
  */
 extern void pge_require_writable(const char *function);
 

@@ -198,6 +198,14 @@ SELECT * FROM env_why_denied('ent', 'rotate');
 SELECT * FROM env_why_denied('ent', 'decrypt', NULL, 'ent_owner');
 SELECT key, privilege, grantee, context FROM pgenvelope.grants
 WHERE key = 'ent' ORDER BY privilege, grantee::text, context;
+-- A condition of one's own sees no more, however cheap it claims to be
+CREATE TEMPORARY SEQUENCE ent_seen;
+CREATE FUNCTION pg_temp.see(context jsonb) RETURNS boolean
+LANGUAGE plpgsql COST 0.0001
+AS $$ BEGIN RETURN pg_catalog.nextval('pg_temp.ent_seen') > 0; END $$;
+SELECT count(*) FROM pgenvelope.grants WHERE pg_temp.see(context);
+SELECT last_value FROM ent_seen;
+DROP SEQUENCE ent_seen CASCADE;
 RESET ROLE;
 SELECT * FROM env_why_denied('ent', 'decrypt', '{"tenant": "acme"}', 'ent_other')
 ORDER BY grantee::text, reason;

@@ -162,6 +162,12 @@ SELECT env_schedule_rotation('life', '1 month');
 SELECT DISTINCT rotate_every FROM pgenvelope.keys WHERE name = 'life';
 SELECT env_schedule_rotation('life', '0');
 SELECT env_schedule_rotation('life', '-1 day');
+-- One that no time can be added to would stop the care of all keys
+SELECT env_schedule_rotation('life', '178000000 years');
+SELECT env_schedule_rotation('life', '1001 years');
+SELECT env_schedule_rotation('life',
+    make_interval(years => 2000, days => -365 * 2000));
+SELECT env_schedule_rotation('life', make_interval(hours => 24 * 366 * 1001));
 SELECT env_schedule_rotation('nowhere', '1 day');
 SELECT env_schedule_rotation('life', NULL);
 SELECT DISTINCT rotate_every FROM pgenvelope.keys WHERE name = 'life';

@@ -251,4 +251,42 @@ change(insert_into('TABLENAME', 21));
 is_same('with the key', 26);
 is($subscriber->safe_psql('postgres', $read), '26', 'new values open');
 
+# The worker runs triggers of tables, whoever owns those, as the subscription's
+# owner: a superuser, who could be the second person to somebody.
+$subscriber->safe_psql('postgres', <<'END');
+SELECT env_require_approval('one'), env_create_audit_key();
+SELECT env_grant('one', 'decrypt', 'pg_monitor');
+CREATE TABLE tried (act text, outcome text);
+CREATE FUNCTION try_acts() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public AS $$
+DECLARE
+	act text;
+BEGIN
+	FOREACH act IN ARRAY '{"env_approve(max(request_id)) FROM pgenvelope.request",
+		"env_grant(''one'', ''decrypt'', ''pg_read_all_stats'')",
+		"env_grant(''one'', ''encrypt'', ''pg_read_all_stats'')",
+		"env_rotate_key(''one'')", "env_create_key(''another'')"}'::text[] LOOP
+		BEGIN
+			EXECUTE 'SELECT ' || act;
+			INSERT INTO tried VALUES (act, 'done');
+		EXCEPTION WHEN OTHERS THEN
+			INSERT INTO tried VALUES (act, SQLSTATE);
+		END;
+	END LOOP;
+	RETURN NEW;
+END;
+$$;
+CREATE TRIGGER try_acts BEFORE INSERT ON by_row
+FOR EACH ROW EXECUTE FUNCTION try_acts();
+ALTER TABLE by_row ENABLE ALWAYS TRIGGER try_acts;
+END
+change(insert_into('TABLENAME', 31));
+is_same('with a trigger that administers', 36);
+is( $subscriber->safe_psql(
+		'postgres', 'SELECT DISTINCT outcome, count(*) FROM tried GROUP BY 1'),
+	'0A000|50', 'no act is done by what another server has done');
+is( $subscriber->safe_psql(
+		'postgres', 'SELECT count(*) FROM env_audit_verify() WHERE NOT ok'),
+	'0', 'and the log of acts is whole');
+
 done_testing();

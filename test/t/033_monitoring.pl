@@ -102,6 +102,30 @@ SELECT env_rewrap_pause(max(job_id)) FROM pgenvelope.rewrap_job;
 COMMIT;
 END
 
+# Requests that wait, that have expired and that were rejected
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE alice LOGIN;
+CREATE ROLE bob LOGIN;
+GRANT EXECUTE ON FUNCTION env_grant, env_require_approval, env_reject
+    TO alice, bob;
+SELECT env_create_key('two');
+SELECT env_grant('two', 'admin', 'alice'), env_grant('two', 'admin', 'bob');
+SELECT env_require_approval('two');
+END
+sub as
+{
+	my ($role, $sql) = @_;
+
+	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $role ]);
+}
+as('alice', q{SELECT env_grant('two', 'decrypt', 'eve', '{"tenant": "x"}')});
+as('alice', q{SELECT env_require_approval('two', false)});
+as('alice', q{SELECT env_grant('two', 'decrypt', 'app')});
+as('bob', q{SELECT env_reject(3, 'no')});
+$node->safe_psql('postgres', <<'END');
+UPDATE pgenvelope.request SET expires_at = now() WHERE request_id = 2
+END
+
 local $ENV{DATA_SOURCE_NAME} =
   'user=exporter dbname=postgres sslmode=disable host='
   . $node->host
@@ -172,6 +196,22 @@ is( value_of('pgenvelope_values_total',
 is(value_of('pgenvelope_key_active_version', %k), 2, 'the version');
 cmp_ok(value_of('pgenvelope_key_rotation_due_timestamp_seconds', %k),
 	'>', time, 'the next rotation');
+is(value_of('pgenvelope_key_dual_control', %k), 0, 'one person is enough');
+$k{key} = 'two';
+is(value_of('pgenvelope_key_dual_control', %k), 1, 'a key of two persons');
+$k{operation} = 'env_grant';
+is(value_of('pgenvelope_approval_pending_requests', %k), 1, 'a request');
+is(value_of('pgenvelope_approval_rejected_total', %k), 1, 'one was rejected');
+cmp_ok(value_of('pgenvelope_approval_first_expiry_timestamp_seconds', %k),
+	'>', time + 80_000, 'when it expires');
+$k{operation} = 'env_require_approval';
+is(value_of('pgenvelope_approval_expired_requests', %k), 1, 'one has expired');
+is(value_of('pgenvelope_approval_first_expiry_timestamp_seconds', %k),
+	0, 'so none waits');
+$k{operation} = 'env_destroy_key';
+is(value_of('pgenvelope_approval_pending_requests', %k),
+	0, 'nobody has asked for that');
+%k = (datname => 'postgres', key => 'k');
 is(value_of('pgenvelope_rewrap_values_total'), 100, 'values moved');
 is(value_of('pgenvelope_rewrap_job_paused', %k), 1, 'a job that is paused');
 is(value_of('pgenvelope_health_status', component => 'keeper'), 0, 'health');

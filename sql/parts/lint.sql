@@ -139,7 +139,16 @@ AS $$
     SELECT 'warning', 'audit_off', 'pgenvelope.audit',
         'Nothing of what is done with keys is told.',
         'Set it to admin, failures, decrypts or all.'
-    WHERE current_setting('pgenvelope.audit', true) = 'off'
+    WHERE current_setting('pgenvelope.audit') = 'off'
+    UNION ALL
+    SELECT 'warning', 'audit_off',
+        concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname),
+        'pgenvelope.audit is off here.',
+        'Reset it with ALTER ROLE or ALTER DATABASE ... RESET.'
+    FROM pg_db_role_setting s
+    LEFT JOIN pg_roles r ON r.oid = s.setrole
+    LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE 'pgenvelope.audit=off' = ANY (s.setconfig)
     UNION ALL
     SELECT 'warning', 'not_encrypted', 'ssl',
         'The server listens for remote clients without TLS: plaintexts, '
@@ -149,7 +158,8 @@ AS $$
       AND EXISTS (
         SELECT FROM regexp_split_to_table(
             current_setting('listen_addresses'), '\s*,\s*') AS a (address)
-        WHERE a.address NOT IN ('', 'localhost', '127.0.0.1', '::1'))
+        WHERE a.address NOT IN ('', 'localhost', '::1')
+          AND a.address !~ '^127[.]')
 $$;
 
 CREATE FUNCTION pgenvelope.lint_triggers(
@@ -484,6 +494,133 @@ AS $$
         WHERE e.key_id = v.key_id AND e.version = v.version)
 $$;
 
+-- What tenants who share a role and its connections can leave for one another.
+CREATE FUNCTION pgenvelope.lint_sharing(
+    OUT severity text,
+    OUT "check" text,
+    OUT object text,
+    OUT message text,
+    OUT remedy text)
+RETURNS SETOF record
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH bound AS (
+        SELECT DISTINCT r.oid, r.rolname
+        FROM pgenvelope.key_grant g
+        JOIN pg_roles e ON e.oid = g.grantee::oid
+        JOIN pg_roles r ON pg_has_role(r.oid, e.oid, 'USAGE')
+        WHERE g.privilege IN ('encrypt', 'decrypt')
+          AND g.context @? '$.*.session'
+          AND NOT r.rolsuper
+    )
+    SELECT 'warning', 'shared_temporary', format('role %s', b.rolname),
+        'Its grants are bound to the session, and it may make temporary '
+        'objects: they stay on the connection, and are found before all '
+        'others in the next tenant''s transaction.',
+        format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC, %I;', d.datname,
+               b.rolname)
+    FROM bound b
+    JOIN pg_database d ON d.datname = current_database()
+    WHERE has_database_privilege(b.oid, d.oid, 'TEMPORARY')
+    UNION ALL
+    SELECT 'warning', 'shared_schema',
+        format('role %s, schema %s', b.rolname, n.nspname),
+        'Its grants are bound to the session, and it may create functions, '
+        'operators and tables there, for the next tenant to step into.',
+        format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, %I;', n.nspname,
+               b.rolname)
+    FROM bound b
+    JOIN pg_namespace n ON n.nspname !~ '^pg_'
+    WHERE has_schema_privilege(b.oid, n.oid, 'CREATE')
+    UNION ALL
+    SELECT 'warning', 'shared_schema',
+        format('role %s, database %s', b.rolname, d.datname),
+        'Its grants are bound to the session, and it may create schemas.',
+        format('REVOKE CREATE ON DATABASE %I FROM PUBLIC, %I;', d.datname,
+               b.rolname)
+    FROM bound b
+    JOIN pg_database d ON d.datname = current_database()
+    WHERE has_database_privilege(b.oid, d.oid, 'CREATE')
+    UNION ALL
+    SELECT 'warning', 'shared_ownership', format('role %s', b.rolname),
+        format('Its grants are bound to the session, and it owns %s objects '
+               'of this database: one tenant can alter them under another.',
+               count(*)),
+        'Have another role own them: REASSIGN OWNED BY.'
+    FROM bound b
+    JOIN pg_shdepend s ON s.refclassid = 'pg_authid'::regclass
+        AND s.refobjid = b.oid AND s.deptype = 'o'
+        AND s.dbid = (SELECT d.oid FROM pg_database d
+                      WHERE d.datname = current_database())
+    GROUP BY b.rolname
+$$;
+
+-- Keys that need a second person, and whether there is one.
+CREATE FUNCTION pgenvelope.lint_approval(
+    OUT severity text,
+    OUT "check" text,
+    OUT object text,
+    OUT message text,
+    OUT remedy text)
+RETURNS SETOF record
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH approver AS (
+        SELECT DISTINCT k.key_id, r.oid, r.rolname, r.rolcreaterole
+        FROM pgenvelope.key k
+        JOIN pgenvelope.key_grant g
+            ON g.key_id = k.key_id AND g.privilege = 'admin'
+        JOIN pg_roles e ON e.oid = g.grantee::oid
+        JOIN pg_roles r ON pg_has_role(r.oid, e.oid, 'USAGE')
+        JOIN pgenvelope.own_functions() f ON f.name = 'env_approve'
+        WHERE k.dual_control AND r.rolcanlogin AND NOT r.rolsuper
+          AND has_function_privilege(r.oid, f.oid, 'EXECUTE')
+    )
+    SELECT 'warning', 'one_approver', format('key %s', k.name),
+        format('It is under dual control, and %s: requests are left to '
+               'superusers, or expire.',
+               CASE count(a.oid) WHEN 0 THEN 'nobody who can log in may '
+                                             'approve'
+                                 ELSE 'only ' || min(a.rolname) || ' can log '
+                                      'in and approve' END),
+        'Grant admin on it, and EXECUTE on env_approve, to two who log in as '
+        'themselves.'
+    FROM pgenvelope.key k
+    LEFT JOIN approver a USING (key_id)
+    WHERE k.dual_control
+    GROUP BY k.key_id, k.name
+    HAVING count(a.oid) < 2
+    UNION ALL
+    SELECT 'warning', 'two_in_one',
+        format('key %s, role %s', k.name, a.rolname),
+        CASE WHEN a.rolcreaterole
+             THEN 'It may approve for a key under dual control, and make '
+                  'roles: it can be the second person, too.'
+             ELSE 'It may approve for a key under dual control, and let '
+                  'others in: it can be the second person, too.' END,
+        'Take CREATEROLE, and ADMIN OPTION on the administrators'' group, '
+        'from who approves.'
+    FROM approver a
+    JOIN pgenvelope.key k USING (key_id)
+    WHERE a.rolcreaterole
+       OR EXISTS (
+        SELECT FROM pgenvelope.key_grant g
+        JOIN pg_roles e ON e.oid = g.grantee::oid
+        WHERE g.key_id = k.key_id AND g.privilege = 'admin'
+          AND a.oid <> e.oid
+          AND pg_has_role(a.oid, e.oid, 'MEMBER WITH ADMIN OPTION'))
+    UNION ALL
+    SELECT 'info', 'no_dual_control', format('%s keys', count(*)),
+        'They are not under dual control: one administrator can destroy '
+        'them, and let anybody decrypt.',
+        'See docs/operations.md, Two persons; env_require_approval().'
+    FROM pgenvelope.key k
+    WHERE NOT k.dual_control AND k.purpose = 'data'
+    HAVING count(*) > 0
+$$;
+
 -- The catalogs and the key tables, whole: it runs as its owner.
 CREATE FUNCTION @extschema@.env_lint(
     OUT severity text,
@@ -502,6 +639,8 @@ AS $$
         UNION ALL SELECT * FROM pgenvelope.lint_triggers()
         UNION ALL SELECT * FROM pgenvelope.lint_objects()
         UNION ALL SELECT * FROM pgenvelope.lint_rights()
+        UNION ALL SELECT * FROM pgenvelope.lint_sharing()
+        UNION ALL SELECT * FROM pgenvelope.lint_approval()
         UNION ALL SELECT * FROM pgenvelope.lint_keys()) l
     ORDER BY position(l.severity IN 'error warning info'), l."check",
         l.object, l.message
@@ -514,6 +653,8 @@ REVOKE ALL ON FUNCTION pgenvelope.lint_settings() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_triggers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_objects() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_rights() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.lint_sharing() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.lint_approval() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_keys() FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.env_lint() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.env_lint() TO pg_monitor;
@@ -532,6 +673,10 @@ COMMENT ON FUNCTION pgenvelope.lint_objects() IS
     'part of env_lint: what else decrypts, or is taken for ours';
 COMMENT ON FUNCTION pgenvelope.lint_rights() IS
     'part of env_lint: roles and their rights';
+COMMENT ON FUNCTION pgenvelope.lint_sharing() IS
+    'part of env_lint: what tenants who share connections leave for each other';
+COMMENT ON FUNCTION pgenvelope.lint_approval() IS
+    'part of env_lint: keys that need a second person, and whether there is one';
 COMMENT ON FUNCTION pgenvelope.lint_keys() IS
     'part of env_lint: keys and their versions';
 COMMENT ON FUNCTION @extschema@.env_lint() IS

@@ -22,6 +22,7 @@ SET log_parameter_max_length_on_error = -1;
 SET pgenvelope.allow_maintenance_decrypt = on;
 SET pgenvelope.store_context = on;
 SET track_activities = off;
+SET pgenvelope.audit = 'off';
 SELECT * FROM pg_temp.new;
 SELECT "check" FROM before EXCEPT SELECT "check" FROM env_lint();
 SET pgenvelope.redact_statements = 'calls';
@@ -31,15 +32,18 @@ SELECT "check", object FROM pg_temp.new WHERE "check" ~ 'log';
 ROLLBACK;
 CREATE ROLE lint_role LOGIN;
 ALTER ROLE lint_role SET pgenvelope.redact_statements = 'off';
+ALTER ROLE lint_role SET pgenvelope.audit = 'off';
 SELECT * FROM pg_temp.new;
 ALTER ROLE lint_role RESET pgenvelope.redact_statements;
+ALTER ROLE lint_role RESET pgenvelope.audit;
+SELECT * FROM pg_temp.new;
 
 -- Triggers, and plaintext beside them
 SELECT env_create_key('lint', required_context => '{"id": null}') > 0
     AS created;
 CREATE TEMP TABLE escrow AS SELECT * FROM pg_temp.new;
 SELECT severity, "check", replace(object, CURRENT_USER, 'USER') AS object
-FROM escrow;
+FROM escrow WHERE "check" <> 'no_dual_control';
 INSERT INTO before TABLE escrow;
 CREATE FUNCTION lint_trigger() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RETURN NEW; END $$;
@@ -134,6 +138,71 @@ SELECT env_revoke('lint', 'encrypt', :'dropped'),
 DROP ROLE lint_super;
 SELECT * FROM pg_temp.new;
 
+-- What tenants who share connections leave for each other: first a role whose
+-- grant is bound to no session, then one that is.
+CREATE ROLE lint_web;
+CREATE ROLE lint_pool LOGIN IN ROLE lint_web;
+CREATE SCHEMA lint_schema;
+SELECT current_database() AS db \gset
+SELECT has_database_privilege('lint_web', :'db', 'TEMPORARY') AS may;
+GRANT CREATE ON SCHEMA lint_schema TO PUBLIC;
+CREATE TABLE lint_owned (i integer);
+ALTER TABLE lint_owned OWNER TO lint_pool;
+SELECT env_grant('lint', 'decrypt', 'lint_web', '{"id": {"is": "session_user"}}'),
+    env_grant('lint', 'rewrap', 'lint_web');
+SELECT * FROM pg_temp.new;
+SELECT env_grant('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}');
+GRANT CREATE ON DATABASE :"db" TO lint_pool;
+SELECT severity, "check", replace(object, :'db', 'DB') AS object, message,
+    replace(remedy, :'db', 'DB') AS remedy
+FROM pg_temp.new;
+BEGIN;
+REVOKE TEMPORARY ON DATABASE :"db" FROM PUBLIC;
+REVOKE CREATE ON DATABASE :"db" FROM lint_pool;
+REVOKE CREATE ON SCHEMA lint_schema FROM PUBLIC;
+ALTER TABLE lint_owned OWNER TO CURRENT_USER;
+SELECT * FROM pg_temp.new;
+ROLLBACK;
+DROP OWNED BY lint_web, lint_pool;
+SELECT env_revoke('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}'),
+    env_revoke('lint', 'decrypt', 'lint_web',
+               '{"id": {"is": "session_user"}}'),
+    env_revoke('lint', 'rewrap', 'lint_web');
+DROP SCHEMA lint_schema;
+DROP ROLE lint_pool, lint_web;
+
+-- A second person: none, one, two, and one who can be two
+CREATE ROLE lint_admins;
+CREATE ROLE lint_alice LOGIN IN ROLE lint_admins;
+CREATE ROLE lint_bob LOGIN;
+SELECT env_create_key('lint dual', required_context => '{"id": null}',
+                      grant_creator => false) > 0 AS created;
+SELECT env_grant('lint dual', 'admin', 'lint_admins');
+CREATE VIEW pg_temp.new_approval AS
+SELECT severity, "check", object, message, remedy FROM pgenvelope.lint_approval()
+WHERE object ~ 'lint' ORDER BY 1, 2, 3;
+SELECT * FROM pg_temp.new_approval;
+SELECT severity, "check", object ~ '^\d+ keys$' AS counted, message, remedy
+FROM pgenvelope.lint_approval() WHERE "check" = 'no_dual_control';
+SELECT env_require_approval('lint dual');
+SELECT * FROM pg_temp.new_approval;
+GRANT EXECUTE ON FUNCTION env_approve TO lint_admins, lint_bob;
+SELECT * FROM pg_temp.new_approval;
+GRANT lint_admins TO lint_bob;
+SELECT * FROM pg_temp.new_approval;
+ALTER ROLE lint_bob CREATEROLE;
+GRANT lint_admins TO lint_alice WITH ADMIN OPTION;
+SELECT * FROM pg_temp.new_approval;
+BEGIN;
+SET LOCAL session_replication_role = 'replica';
+UPDATE pgenvelope.key SET dual_control = false WHERE name = 'lint dual';
+SELECT * FROM pg_temp.new_approval;
+COMMIT;
+SELECT env_revoke('lint dual', 'admin', 'lint_admins');
+REVOKE EXECUTE ON FUNCTION env_approve FROM lint_admins, lint_bob;
+DROP ROLE lint_admins, lint_alice, lint_bob;
+INSERT INTO before SELECT * FROM pg_temp.new;
+
 -- A parameter that is granted (from PostgreSQL 15)
 GRANT SET ON PARAMETER pgenvelope.session_context,
     pgenvelope.redact_statements TO lint_role;
@@ -157,7 +226,8 @@ UPDATE pgenvelope.key_version v SET
 FROM pgenvelope.key k WHERE k.key_id = v.key_id AND k.name ~ '^lint';
 SELECT severity, "check", object,
     regexp_replace(message, '\d{4}-\d\d-\d\d', 'DATE') AS message, remedy
-FROM pg_temp.new WHERE "check" NOT IN ('no_escrow', 'superuser_grant');
+FROM pg_temp.new
+WHERE "check" NOT IN ('no_escrow', 'superuser_grant', 'no_dual_control');
 ROLLBACK;
 
 -- The audit

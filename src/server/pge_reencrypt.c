@@ -118,29 +118,6 @@ pge_reencrypt_contexts(Relation table)
 	return contexts;
 }
 
-/* Seals what was opened; it is wiped whatever happens. */
-static struct varlena *
-seal_opened(PgeKeyVersion *target, PgeOpened *opened,
-			const envl_bound_context *bound, PgeProblem *problem)
-{
-	struct varlena *volatile sealed = NULL;
-
-	PG_TRY();
-	{
-		sealed = pge_seal(target, opened->flags & ENVL_FLAG_TEXT,
-						  pge_varlena_view(opened->plaintext), bound,
-						  problem);
-	}
-	PG_CATCH();
-	{
-		pge_opened_discard(opened);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	pge_opened_discard(opened);
-	return sealed;
-}
-
 /* Opens a value of a job's in the context of its row. */
 static bool
 open_value(const envl_envelope *envelope, PgeContext *context,
@@ -189,5 +166,5 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 		return NULL;
 	}
 	pge_use_end(PGE_OK);
-	return seal_opened(target, &opened, &bound->bound, problem);
+	return pge_seal_opened(target, &opened, &bound->bound, problem);
 }

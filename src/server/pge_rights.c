@@ -24,6 +24,9 @@
 PG_FUNCTION_INFO_V1(pgenvelope_grant);
 PG_FUNCTION_INFO_V1(pgenvelope_revoke);
 
+/* Bytes of a pattern: what fits into an index, however little it shrinks. */
+#define PATTERN_MAX 2048
+
 /* Arguments that env_grant and env_revoke share. */
 enum
 {
@@ -111,6 +114,14 @@ check_context(PgePrivilege privilege, Jsonb *context)
 	}
 	if (pge_pattern_read(context, &problem) == NULL)
 		pge_raise(&problem);
+	if (VARSIZE(context) > PATTERN_MAX)
+	{
+		pge_problem(&problem, PGE_LIMIT,
+					"Split the list: a role can have a privilege by several grants.",
+					"the context of a grant is longer than %d bytes",
+					PATTERN_MAX);
+		pge_raise(&problem);
+	}
 }
 
 static Jsonb *

@@ -318,6 +318,26 @@ pge_opened_discard(PgeOpened *opened)
 	pfree(opened->plaintext);
 }
 
+struct varlena *
+pge_seal_opened(PgeKeyVersion *version, PgeOpened *opened,
+				const envl_bound_context *context, PgeProblem *problem)
+{
+	struct varlena *volatile sealed = NULL;
+
+	PG_TRY();
+	{
+		sealed = pge_seal(version, opened->flags & ENVL_FLAG_TEXT,
+						  pge_varlena_view(opened->plaintext), context,
+						  problem);
+	}
+	PG_FINALLY();
+	{
+		pge_opened_discard(opened);
+	}
+	PG_END_TRY();
+	return sealed;
+}
+
 /*
  * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
  * result goes to disk: a plaintext there is what this extension exists to
@@ -470,10 +490,9 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 	if (version != NULL)
 		bound = pge_context_bind(context, version->key, &problem);
 	if (bound != NULL)
-		sealed = pge_seal(version, opened.flags & ENVL_FLAG_TEXT,
-						  pge_varlena_view(opened.plaintext), bound,
-						  &problem);
-	pge_opened_discard(&opened);
+		sealed = pge_seal_opened(version, &opened, bound, &problem);
+	else
+		pge_opened_discard(&opened);
 	if (sealed == NULL)
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);

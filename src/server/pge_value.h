@@ -83,6 +83,15 @@ extern bool pge_open_with(PgeKeyVersion *version,
 						  const envl_bound_context *context,
 						  PgeOpened *opened, PgeProblem *problem);
 
+/*
+ * Seals an opened plaintext in a context.  It is discarded whatever happens:
+ * a key may have to be waited for, and the wait be cancelled.
+ */
+extern struct varlena *pge_seal_opened(PgeKeyVersion *version,
+									   PgeOpened *opened,
+									   const envl_bound_context *context,
+									   PgeProblem *problem);
+
 /* Wipes an opened plaintext and gives it back. */
 extern void pge_opened_discard(PgeOpened *opened);
 

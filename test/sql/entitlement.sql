@@ -217,6 +217,8 @@ SELECT env_grant('ent', 'decrypt', 'ent_user', '{}');
 SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": []}');
 SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": {"is": "superuser"}}');
 SELECT env_grant('ent', 'decrypt', 'ent_user', '["tenant"]');
+SELECT env_grant('ent', 'decrypt', 'ent_user', jsonb_build_object('tenant',
+    (SELECT jsonb_agg(md5(i::text)) FROM generate_series(1, 60) AS i)));
 SELECT env_grant('ent', 'rotate', 'ent_user', '{"tenant": "acme"}');
 
 -- What a role may not say of itself

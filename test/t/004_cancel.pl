@@ -194,4 +194,62 @@ is(keeper_pid($node), $keeper, 'one keeper has lived through all of this');
 is($double->calls('start'), 1, 'with one helper');
 $_->quit for @sessions;
 
+# ---------------------------------------------------------------------------
+# A plaintext in between
+# ---------------------------------------------------------------------------
+
+# Whether the memory of a process has a text; undef if it cannot be read.
+sub memory_has
+{
+	my ($pid, $text) = @_;
+	my $found = 0;
+	no warnings 'portable';    # numbers of 64 bits
+
+	open my $maps, '<', "/proc/$pid/maps" or return;
+	open my $memory, '<:raw', "/proc/$pid/mem" or return;
+	while (my $map = <$maps>)
+	{
+		my ($from, $to) = $map =~ /^([0-9a-f]+)-([0-9a-f]+) rw-p/ or next;
+
+		sysseek $memory, hex $from, 0 or next;
+		sysread $memory, my $bytes, hex($to) - hex($from) or next;
+		$found ||= index($bytes, $text) >= 0;
+	}
+	return $found;
+}
+
+# It was never in a statement, but as the sum of its parts.
+my $marker = 'Marker-' . unpack 'H*', random_bytes(6);
+my @parts = $marker =~ /^(.{10})(.*)$/;
+$node->safe_psql('postgres', <<"END");
+SELECT env_create_key('between', 'kms', '{"tenant": null}');
+INSERT INTO value SELECT 'between',
+	env_encrypt('$parts[0]' || '$parts[1]', '{"tenant": "acme"}', 'between');
+SELECT env_rotate_key('between', rewrap => false);
+END
+$node->restart;
+is( $node->safe_psql('postgres', "SELECT opened('between')"),
+	$marker, 'the value opens, and the key of the next version is not cached');
+my $between = session($node);
+kill 'STOP', $double->pid;
+$between->start(q(SELECT env_reencrypt(v, '{"tenant": "acme"}') IS NULL)
+	  . q( FROM value WHERE key = 'between'));
+wait_for_waiters(1, '%env_reencrypt%');
+
+SKIP:
+{
+	my $while = memory_has($between->pid, $marker);
+
+	skip 'the memory of another process cannot be read', 2
+	  if !defined $while;
+	ok($while, 'it is in memory while the other key is waited for');
+	$node->safe_psql('postgres',
+		"SELECT pg_cancel_backend(${\ $between->pid })");
+	is(($between->finish)[1], '57014', 'the wait can be cancelled');
+	ok( !memory_has($between->pid, $marker),
+		'and then it is in memory no more');
+}
+kill 'CONT', $double->pid;
+$between->quit;
+
 done_testing();

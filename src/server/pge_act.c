@@ -259,6 +259,14 @@ write_lines(int level, bool committed)
 	}
 }
 
+uint64
+pge_act_last(void)
+{
+	const PgeAnchor *last = last_entry();
+
+	return last != NULL ? last->seq : 0;
+}
+
 /* Whoever commits it would not know of the new head. */
 static void
 refuse_prepare(void)

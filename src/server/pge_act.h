@@ -56,6 +56,9 @@ extern void pge_audit_act(const char *act, uint64 key_id,
 extern void pge_log_act(const char *act, uint64 key_id, const char *key_name,
 						const char *details);
 
+/* The number of this transaction's last entry of the chain; 0: none. */
+extern uint64 pge_act_last(void);
+
 /*
  * A JSON object of text members: a name and a value each.  A member with a
  * NULL value is left out.

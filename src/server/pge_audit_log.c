@@ -31,7 +31,7 @@
 /* Entries                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Reads a column that holds a MAC. */
+/* Reads a column that holds a MAC, if it is the column that we made. */
 static bool
 read_mac(int row, int column, uint8 *out)
 {
@@ -40,7 +40,7 @@ read_mac(int row, int column, uint8 *out)
 									  SPI_tuptable->tupdesc, column, &isnull);
 	bytea	   *bytes;
 
-	if (isnull)
+	if (isnull || SPI_gettypeid(SPI_tuptable->tupdesc, column) != BYTEAOID)
 		return false;
 	bytes = DatumGetByteaPP(value);
 	if (VARSIZE_ANY_EXHDR(bytes) != ENVL_AUDIT_MAC_LEN)
@@ -52,16 +52,21 @@ read_mac(int row, int column, uint8 *out)
 bool
 pge_entry_read(int row, PgeEntry *entry)
 {
+	bool		whole;
+
+	memset(entry, 0, sizeof(*entry));
 	for (int i = 0; i < PGE_ENTRY_FIELDS; i++)
 		entry->fields[i] = pge_row_text(row, i + 1);
-	return read_mac(row, COLUMN_PREVIOUS, entry->previous) &&
-		read_mac(row, COLUMN_MAC, entry->mac);
+	whole = read_mac(row, COLUMN_PREVIOUS, entry->previous);
+	return read_mac(row, COLUMN_MAC, entry->mac) && whole;
 }
 
 uint64
 pge_entry_seq(const PgeEntry *entry)
 {
-	return strtou64(entry->fields[PGE_ENTRY_SEQ], NULL, 10);
+	const char *seq = entry->fields[PGE_ENTRY_SEQ];
+
+	return seq != NULL ? strtou64(seq, NULL, 10) : 0;
 }
 
 /*

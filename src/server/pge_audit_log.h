@@ -46,15 +46,18 @@ typedef struct PgeEntry
 
 /* What is selected for pge_entry_read; other columns may follow. */
 #define PGE_ENTRY_COLUMNS \
-	"seq::text, (extract(epoch FROM at) * 1000000)::bigint::text," \
+	"seq::text, trunc(extract(epoch FROM at) * 1000000)::text," \
 	" act, key_id::text, key, version::text, detail::text, role," \
 	" session_role, authenticated_role, client, trace_id," \
 	" audit_key_id::text, audit_version::text, previous, mac"
 
-/* A row of it, in the procedure's memory.  False: it is no entry at all. */
+/*
+ * A row of it, in the procedure's memory.  False: it is no entry at all, and a
+ * MAC that is none is zeroes.
+ */
 extern bool pge_entry_read(int row, PgeEntry *entry);
 
-/* Its number. */
+/* Its number; 0 or over PG_INT64_MAX: it has none. */
 extern uint64 pge_entry_seq(const PgeEntry *entry);
 
 /*

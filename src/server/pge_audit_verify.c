@@ -21,6 +21,7 @@
 
 #include "pge_act.h"
 #include "pge_audit_log.h"
+#include "pge_audit_seen.h"
 #include "pge_compat.h"
 #include "pge_entitlement.h"
 #include "pge_write.h"
@@ -33,12 +34,8 @@ PG_FUNCTION_INFO_V1(pgenvelope_audit_accept_restore);
 /* Rows read at a time. */
 #define BATCH 500
 
-/* What is remembered of every entry, to find where a moved one was. */
-typedef struct Seen
-{
-	uint64		seq;
-	uint8		mac[ENVL_AUDIT_MAC_LEN];
-} Seen;
+/* An entry is seen this long before it is the head, at most. */
+#define PUBLISH_MS 500
 
 /* A walk over the log. */
 typedef struct Walk
@@ -50,9 +47,7 @@ typedef struct Walk
 	bool		anchor_met;
 	uint64		last_seq;
 	uint8		last_mac[ENVL_AUDIT_MAC_LEN];
-	Seen	   *seen;
-	uint64		seen_count;
-	uint64		seen_size;
+	PgeSeen    *seen;
 	List	   *accepted;		/* of Range */
 	List	   *missing;		/* of Range */
 	List	   *moved;			/* of PgeEntry that have another's MAC */
@@ -102,24 +97,6 @@ add(Walk *walk, List *list, void *element)
 /* One entry                                                        */
 /* ---------------------------------------------------------------- */
 
-static void
-remember(Walk *walk, const PgeEntry *entry)
-{
-	Seen	   *place;
-
-	if (walk->seen_count == walk->seen_size)
-	{
-		walk->seen_size = Max(1024, 2 * walk->seen_size);
-		walk->seen = walk->seen == NULL ?
-			MemoryContextAllocHuge(walk->context,
-								   walk->seen_size * sizeof(Seen)) :
-			repalloc_huge(walk->seen, walk->seen_size * sizeof(Seen));
-	}
-	place = &walk->seen[walk->seen_count++];
-	place->seq = pge_entry_seq(entry);
-	memcpy(place->mac, entry->mac, ENVL_AUDIT_MAC_LEN);
-}
-
 /* An entry that accepts a gap says which. */
 static void
 note_acceptance(Walk *walk, int row, const PgeEntry *entry)
@@ -154,7 +131,10 @@ copy_entry(Walk *walk, const PgeEntry *entry)
 static void
 check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
-	if (seq != walk->last_seq + 1)
+	if (seq <= walk->last_seq)
+		tell(walk, seq, "repeated", false,
+			 "There is more than one entry of this number.");
+	else if (seq != walk->last_seq + 1)
 		walk->missing = add(walk, walk->missing,
 							new_range(walk, walk->last_seq + 1, seq - 1));
 	else if (memcmp(entry->previous, walk->last_mac, ENVL_AUDIT_MAC_LEN) != 0)
@@ -162,30 +142,67 @@ check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 			 "It does not follow the entry before it, which is another than was there.");
 }
 
+/* Whether the entry is the one that was anchored, if it has its number. */
 static void
-check_entry(Walk *walk, int row, const PgeEntry *entry)
+check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
-	uint64		seq = pge_entry_seq(entry);
+	if (seq != walk->anchor.seq)
+		return;
+	walk->anchor_met = true;
+	if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
+		tell(walk, seq, "replaced", false,
+			 "It is not the entry that was anchored.");
+}
+
+/* Whether the entry has its MAC. */
+static bool
+check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
+{
 	uint8		mac[ENVL_AUDIT_MAC_LEN];
 	PgeProblem	problem;
+	bool		sound = false;
 
-	check_place(walk, seq, entry);
 	if (!pge_entry_mac(entry, mac, &problem))
 		tell(walk, seq, "unverifiable", false, problem.message);
-	else if (envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN))
-		note_acceptance(walk, row, entry);
 	else
-		walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
-	if (seq == walk->anchor.seq)
 	{
-		walk->anchor_met = true;
-		if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
-			tell(walk, seq, "replaced", false,
-				 "It is not the entry that was anchored.");
+		sound = envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN);
+		if (sound)
+			note_acceptance(walk, row, entry);
+		else
+			walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
 	}
-	remember(walk, entry);
+	return sound;
+}
+
+static void
+check_entry(Walk *walk, int row)
+{
+	PgeEntry	entry;
+	bool		whole = pge_entry_read(row, &entry);
+	uint64		seq = pge_entry_seq(&entry);
+	bool		sound = false;
+
+	/* Who has dropped the table's constraints can put such rows there. */
+	if (seq == 0 || seq > PG_INT64_MAX)
+	{
+		tell(walk, seq, "altered", false,
+			 "It is no entry: its number is not one.");
+		return;
+	}
+	check_place(walk, seq, &entry);
+	if (whole)
+		sound = check_mac(walk, seq, row, &entry);
+	else
+		tell(walk, seq, "altered", false,
+			 "It is no entry: its MACs are not of 32 bytes.");
+	check_anchored(walk, seq, &entry);
+	pge_seen_add(walk->seen, &entry);
+
+	/* Of entries of one number, the next one follows the genuine. */
+	if (seq != walk->last_seq || sound)
+		memcpy(walk->last_mac, entry.mac, ENVL_AUDIT_MAC_LEN);
 	walk->last_seq = seq;
-	memcpy(walk->last_mac, entry->mac, ENVL_AUDIT_MAC_LEN);
 }
 
 /* ---------------------------------------------------------------- */
@@ -197,18 +214,8 @@ check_batch(Walk *walk)
 {
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		PgeEntry	entry;
-
 		CHECK_FOR_INTERRUPTS();
-		if (pge_entry_read((int) row, &entry))
-			check_entry(walk, (int) row, &entry);
-		else
-		{
-			tell(walk, pge_entry_seq(&entry), "altered", false,
-				 "It is no entry: its MACs are not of 32 bytes.");
-			walk->last_seq = pge_entry_seq(&entry);
-			memset(walk->last_mac, 0, ENVL_AUDIT_MAC_LEN);
-		}
+		check_entry(walk, (int) row);
 	}
 }
 
@@ -237,42 +244,18 @@ check_all(Walk *walk)
 	SPI_cursor_close(portal);
 }
 
-/* Where an entry that is at another place was, or 0. */
-static uint64
-former_place(Walk *walk, PgeEntry *entry)
-{
-	uint8		mac[ENVL_AUDIT_MAC_LEN];
-	PgeProblem	problem;
-
-	for (uint64 i = 0; i < walk->seen_count; i++)
-	{
-		const char *seq = entry->fields[PGE_ENTRY_SEQ];
-		bool		fits;
-
-		if (memcmp(walk->seen[i].mac, entry->previous,
-				   ENVL_AUDIT_MAC_LEN) != 0)
-			continue;
-		entry->fields[PGE_ENTRY_SEQ] = psprintf(UINT64_FORMAT,
-												walk->seen[i].seq + 1);
-		fits = pge_entry_mac(entry, mac, &problem) &&
-			memcmp(mac, entry->mac, ENVL_AUDIT_MAC_LEN) == 0;
-		entry->fields[PGE_ENTRY_SEQ] = seq;
-		if (fits)
-			return walk->seen[i].seq + 1;
-	}
-	return 0;
-}
-
 static void
 tell_altered(Walk *walk)
 {
 	ListCell   *cell;
 
+	pge_seen_sort(walk->seen);
 	foreach(cell, walk->moved)
 	{
 		PgeEntry   *entry = lfirst(cell);
-		uint64		place = former_place(walk, entry);
+		uint64		place = pge_seen_place(walk->seen, entry);
 
+		CHECK_FOR_INTERRUPTS();
 		if (place != 0 && place != pge_entry_seq(entry))
 			tell(walk, pge_entry_seq(entry), "reordered", false,
 				 psprintf("It was entry " UINT64_FORMAT ".", place));
@@ -313,6 +296,42 @@ tell_missing(Walk *walk)
 					  accepted ? " were lost by a restore, which was accepted." :
 								 " are missing."));
 	}
+}
+
+/*
+ * The head that this server knows of, once it is as far as the log; seq 0: it
+ * knows of none, as after a start.  Waits for transactions that have committed
+ * and are about to tell of it.
+ */
+static uint64
+known_head(const Walk *walk)
+{
+	PgeAnchor	head;
+
+	for (int i = 0; pge_anchor_recall(&head); i++)
+	{
+		if (head.seq >= walk->last_seq || i == PUBLISH_MS)
+			return head.seq;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+	return 0;
+}
+
+/* Entries that are genuine by their MACs, and were not made here. */
+static void
+tell_ahead(Walk *walk)
+{
+	uint64		head;
+
+	if (walk->last_seq <= Max(walk->anchor.seq, pge_act_last()))
+		return;
+	head = known_head(walk);
+	if (head != 0 && head < walk->last_seq)
+		tell(walk, head + 1, "ahead", false,
+			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
+					  " were not made by this server in this database.",
+					  head + 1, walk->last_seq));
 }
 
 static void
@@ -356,7 +375,9 @@ require_auditor(void)
 Datum
 pgenvelope_audit_verify(PG_FUNCTION_ARGS)
 {
-	Walk		walk = {.fcinfo = fcinfo, .context = CurrentMemoryContext};
+	Walk		walk = {.fcinfo = fcinfo,
+						.context = CurrentMemoryContext,
+						.seen = pge_seen_new()};
 	PgeWriter	writer;
 
 	pge_require_preload();
@@ -374,9 +395,10 @@ pgenvelope_audit_verify(PG_FUNCTION_ARGS)
 	tell_altered(&walk);
 	tell_missing(&walk);
 	tell_anchor(&walk);
+	tell_ahead(&walk);
 	tell(&walk, walk.last_seq, "checked", true,
 		 psprintf("%llu entries were checked.",
-				  (unsigned long long) walk.seen_count));
+				  (unsigned long long) pge_seen_count(walk.seen)));
 	pge_write_end(&writer);
 	return (Datum) 0;
 }

@@ -3,7 +3,8 @@
 #
 #   soak.sh            SOAK_SECONDS=600 a part
 #   soak.sh PART...    some: fuzz kills connections rewrap-kills rewrap-reads
-#                      rewrap-concurrent create-kills subscriber outage
+#                      rewrap-concurrent create-kills subscriber
+#                      audit-tamper outage
 #
 # fuzz         every parser, under ASan and UBSan
 # kills        sessions encrypt, decrypt, rotate and roll back while the
@@ -22,6 +23,7 @@
 # rewrap-concurrent  020_concurrent.pl, 120 s of writes and DDL by each method
 # create-kills       014_life.pl, 50 kills while keys are made
 # subscriber         021_subscriber.pl, 120 s of changes
+# audit-tamper       042_audit_tamper.pl, 100 tamperings with 10,000 entries
 # outage             test/providers/outage_server.pl, 300 s
 #
 # The parts are called by a name that is put together.
@@ -278,6 +280,13 @@ part_subscriber() {
         "120 s of changes reach a subscriber"
 }
 
+# Its notes say what was tried.
+part_audit_tamper() {
+    long_test 042_audit_tamper.pl 100 \
+        "100 tamperings with 10,000 entries of the audit, each found"
+    grep -E '^# .*(tried|SEED|tamperings)' build/log/042_audit_tamper.pl.log || :
+}
+
 # Its notes are the figures.
 part_outage() {
     local code=0
@@ -290,7 +299,7 @@ part_outage() {
 }
 
 [ $# -gt 0 ] || set -- fuzz kills connections rewrap-kills rewrap-reads \
-    rewrap-concurrent create-kills subscriber outage
+    rewrap-concurrent create-kills subscriber audit-tamper outage
 for part in "$@"; do
     "part_${part//-/_}"
 done

@@ -3,10 +3,13 @@
 
 Every setting and every SQL function, type, trigger function, table and view
 is in docs/reference.md, and every SQL object has a COMMENT ON.  The plumbing
-of the type (in, out, operators' functions) needs the comment only.
+of the type (in, out, operators' functions) needs the comment only.  Links
+between documents lead to a file and a heading that are there.  Every test
+program has its line in docs/testing.md.
 """
 
 import glob
+import os
 import re
 import sys
 
@@ -17,6 +20,43 @@ PLUMBING = re.compile(r"^(envelope_|guard_)")
 def read(path):
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def anchors(path):
+    """What GitHub calls the headings of a document."""
+    found = {}
+    text = re.sub(r"^```.*?^```", "", read(path), flags=re.M | re.S)
+    for heading in re.findall(r"^#+ +(.*?) *$", text, flags=re.M):
+        heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        count = found.get(name, 0)
+        found[name] = count + 1
+        if count:
+            found[f"{name}-{count}"] = 1
+    return found
+
+
+def bad_links(path):
+    """Links of a document to files and headings that are not there."""
+    for target, anchor in re.findall(r"\]\((?![a-z]+:)([^)#\s]*)(#[^)\s]+)?\)",
+                                     read(path)):
+        name = os.path.normpath(os.path.join(os.path.dirname(path), target)) \
+            if target else path
+        if not os.path.exists(name):
+            yield f"{path} links to {target}, which is not there"
+        elif anchor and name.endswith(".md") \
+                and anchor[1:] not in anchors(name):
+            yield f"{path} links to {target}{anchor}: no such heading"
+
+
+def untold_tests():
+    """Test programs that docs/testing.md does not name."""
+    testing = read("docs/testing.md")
+    for path in sorted(glob.glob("test/t/*.pl") + glob.glob("test/sql/*.sql")
+                       + glob.glob("test/specs/*.spec")):
+        name = os.path.splitext(os.path.basename(path))[0]
+        if f"| `{name}` |" not in testing:
+            yield f"docs/testing.md does not tell of {path}"
 
 
 def main():
@@ -71,7 +111,12 @@ def main():
             name = f"{table}.{column}"
             want_comment("COLUMN", re.escape(name) + r"\s+IS", name)
 
-    print("\n".join(bad), end="\n" if bad else "")
+    for path in sorted(glob.glob("*.md") + glob.glob("docs/*.md")
+                       + glob.glob("*/*.md") + glob.glob("test/*/*.md")):
+        bad += bad_links(path)
+    bad += untold_tests()
+
+    print("\n".join(dict.fromkeys(bad)), end="\n" if bad else "")
     return 1 if bad else 0
 
 

@@ -232,6 +232,8 @@ tour() {
     refused "${row[@]}" -v "other=$other_id" <<<"SELECT env_decrypt(
         :'value', :'context'::jsonb || jsonb_build_object('id', :'other'))"
 
+    one_tenant
+
     heading "What a value says without a key: env_inspect"
     sql "${row[@]}" <<<"SELECT jsonb_pretty(env_inspect(:'value'))" |
         sed 's/^/  /'
@@ -292,6 +294,38 @@ SELECT format('%s values %s in %s s: %s microseconds each, context and query inc
 SQL
 
     rotation "$count" "$values"
+}
+
+# Runs SQL as a role that may open the values of one tenant.  Nothing of it is
+# left.  Takes variables from tour.
+as_clerk() {
+    {
+        cat <<'SQL'
+BEGIN;
+CREATE ROLE clerk;
+GRANT SELECT ON customers, customers_plain TO clerk;
+SELECT env_grant('customers', 'decrypt', 'clerk',
+    jsonb_build_object('tenant', :'tenant')) AS granted \gset
+SET LOCAL ROLE clerk;
+SQL
+        cat
+    } | sql "${row[@]}" -v "other=$other_tenant"
+}
+
+one_tenant() {
+    local message
+    heading "Who may decrypt: a role, for one tenant's values"
+    say "env_grant('customers', 'decrypt', 'clerk', '{\"tenant\": \"$tenant\"}')"
+    good "The clerk opens $(as_clerk <<<"SELECT count(:\"column\")
+        FROM customers_plain WHERE tenant = :'tenant'") values of $tenant."
+    message=$(as_clerk 2>&1 <<<"\\set VERBOSITY verbose
+        SELECT env_decrypt(:'value',
+            :'context'::jsonb || jsonb_build_object('tenant', :'other'))") &&
+        fail "This was not refused."
+    say "One of $other_tenant:"
+    good "$(grep -m 1 -o 'ERROR: .*' <<<"$message")"
+    say "env_why_denied says: $(as_clerk <<<"SELECT reason FROM env_why_denied(
+        'customers', 'decrypt', jsonb_build_object('tenant', :'other'))")"
 }
 
 # Where the job is: its state, its pass, per cent of the tables read in this
@@ -360,7 +394,7 @@ rotation() {
         WHERE name = 'customers' AND version = :version")
     [ -n "$proof" ] || fail "There is no proof."
     good "Proof that nothing needs version $old: $proof"
-    sql -v "version=$old" <<<"SELECT env_retire_key('customers', :version)"
+    sql -v "version=$old" >/dev/null <<<"SELECT env_retire_key('customers', :version)"
     good "Version $old is retired, and opens nothing any more."
     [ "$(sql <<<"$1")" = "$2" ] || fail "Not every value decrypts."
     good "All $2 values decrypt, now with version $new; no payload was touched."

@@ -330,11 +330,13 @@ pge_seal_opened(PgeKeyVersion *version, PgeOpened *opened,
 						  pge_varlena_view(opened->plaintext), context,
 						  problem);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		pge_opened_discard(opened);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pge_opened_discard(opened);
 	return sealed;
 }
 

@@ -378,21 +378,22 @@ AS $$
         WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid
           AND a.grantee = 0)
     UNION ALL
-    SELECT 'warning', 'dropped_grantee',
+    SELECT DISTINCT 'warning', 'dropped_grantee',
         format('key %s, role %s', k.name, g.grantee::oid),
         format('The role that held %s was dropped; the number may be given '
                'to another.', g.privilege),
-        format('SELECT env_revoke(%L, %L, %L);', k.name, g.privilege,
-               g.grantee::oid)
+        format('SELECT env_revoke(%L, %L, %L, all_contexts => true);',
+               k.name, g.privilege, g.grantee::oid)
     FROM pgenvelope.key_grant g
     JOIN pgenvelope.key k USING (key_id)
     WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = g.grantee::oid)
     UNION ALL
-    SELECT 'warning', 'superuser_grant',
+    SELECT DISTINCT 'warning', 'superuser_grant',
         format('key %s, role %s', k.name, r.rolname),
         'A superuser holds the privilege decrypt.',
-        format('SELECT env_revoke(%L, ''decrypt'', %L); and create keys '
-               'with grant_creator => false.', k.name, r.rolname)
+        format('SELECT env_revoke(%L, ''decrypt'', %L, all_contexts => true); '
+               'and create keys with grant_creator => false.', k.name,
+               r.rolname)
     FROM pgenvelope.key_grant g
     JOIN pgenvelope.key k USING (key_id)
     JOIN pg_roles r ON r.oid = g.grantee::oid

@@ -167,6 +167,15 @@ limited_to(Jsonb *context)
 	return names.data;
 }
 
+/* A role's name; that of one that was dropped is its number. */
+static char *
+name_of(Oid role)
+{
+	char	   *name = GetUserNameFromId(role, true);
+
+	return name != NULL ? name : psprintf("%u", role);
+}
+
 /*
  * Tells what was granted or revoked, if anything was.  Of a pattern the names
  * only: values of contexts are not for the log.
@@ -175,10 +184,8 @@ static void
 tell(const char *act, const PgeNewGrant *grant, uint64 count,
 	 const char *key_name, const char *option)
 {
-	char	   *grantee = GetUserNameFromId(grant->grantee, true);
+	char	   *grantee = name_of(grant->grantee);
 
-	if (grantee == NULL)
-		grantee = psprintf("%u", grant->grantee);
 	if (count > 0)
 		pge_audit_act(act, grant->key_id, key_name, 0,
 					  pge_act_details("privilege",
@@ -293,8 +300,7 @@ tell_what_is_left(int left, const PgeNewGrant *revoked)
 	ereport(NOTICE,
 			(errmsg_plural("role \"%s\" keeps %d grant of \"%s\" in other contexts",
 						   "role \"%s\" keeps %d grants of \"%s\" in other contexts",
-						   left,
-						   GetUserNameFromId(revoked->grantee, true), left,
+						   left, name_of(revoked->grantee), left,
 						   pge_privilege_name(revoked->privilege)),
 			 errhint("Revoke them all with all_contexts => true.")));
 }

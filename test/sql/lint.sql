@@ -124,6 +124,7 @@ GRANT pg_execute_server_program, pg_read_all_data TO lint_role;
 CREATE ROLE lint_dropped;
 CREATE ROLE lint_super SUPERUSER;
 SELECT env_grant('lint', 'encrypt', 'lint_dropped'),
+    env_grant('lint', 'encrypt', 'lint_dropped', '{"tenant": "acme"}'),
     env_grant('lint', 'decrypt', 'lint_super');
 SELECT 'lint_dropped'::regrole::oid AS dropped \gset
 DROP ROLE lint_dropped;
@@ -133,7 +134,7 @@ FROM pg_temp.new;
 REVOKE EXECUTE ON FUNCTION env_create_key FROM PUBLIC;
 REVOKE ALL ON pgenvelope.key_version FROM PUBLIC;
 REVOKE pg_execute_server_program, pg_read_all_data FROM lint_role;
-SELECT env_revoke('lint', 'encrypt', :'dropped'),
+SELECT env_revoke('lint', 'encrypt', :'dropped', all_contexts => true),
     env_revoke('lint', 'decrypt', 'lint_super');
 DROP ROLE lint_super;
 SELECT * FROM pg_temp.new;

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "access/heapam_xlog.h"
+#include "access/tableam.h"
 #include "access/xloginsert.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
@@ -48,6 +49,16 @@
 #if PG_VERSION_NUM < 160000
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
+#endif
+
+/* 18 has it before a declaration, and in the way of C11. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 15 brought the name. */
+#ifndef strtou64
+#define strtou64(text, end, base) ((uint64) strtoull(text, end, base))
 #endif
 
 /* 15 moved the request for shared memory into a hook of its own. */
@@ -86,6 +97,20 @@ pge_owns_relation(Oid relation, Oid role)
 	return object_ownercheck(RelationRelationId, relation, role);
 #else
 	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/*
+ * Whether a role that is no superuser can SET ROLE to another.  From 16 on a
+ * membership may be without that, as is that of who created a role.
+ */
+static inline bool
+pge_can_set_role(Oid role, Oid other)
+{
+#if PG_VERSION_NUM >= 160000
+	return !superuser_arg(role) && member_can_set_role(role, other);
+#else
+	return is_member_of_role_nosuper(role, other);
 #endif
 }
 
@@ -250,6 +275,17 @@ pge_init_range_table(EState *estate, RangeTblEntry *entry, Bitmapset *updated)
 #else
 	entry->updatedCols = updated;
 	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
+/* 18 can find a primary key that is checked late, too. */
+static inline Oid
+pge_primary_key_index(Relation relation)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(relation, false);
+#else
+	return RelationGetPrimaryKeyIndex(relation);
 #endif
 }
 

@@ -69,7 +69,7 @@ pge_grant_holding(const PgeGrant *grant, const PgeIdentity *identity)
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grant->grantee)))
 		return PGE_NOT_A_MEMBER;
 	if (!role_has(identity->user, grant->grantee))
-		return is_member_of_role_nosuper(identity->user, grant->grantee) ?
+		return pge_can_set_role(identity->user, grant->grantee) ?
 			PGE_NOT_INHERITED :
 			PGE_NOT_A_MEMBER;
 	if (!grant->definer &&

@@ -355,7 +355,7 @@ is_target_committed(PgeBatch *batch)
 				Int64GetDatum((int64) batch->rewrap.key_id));
 	ScanKeyInit(&condition[1], 2, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(batch->rewrap.target));
-	scan = systable_beginscan(table, RelationGetPrimaryKeyIndex(table), true,
+	scan = systable_beginscan(table, pge_primary_key_index(table), true,
 							  NULL, lengthof(condition), condition);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))

@@ -16,6 +16,7 @@
 #include "fmgr.h"
 
 #include "../core/envl_status.h"
+#include "pge_compat.h"
 
 typedef enum PgeOutcome
 {
@@ -72,7 +73,7 @@ extern const char *pge_outcome_name(PgeOutcome outcome);
 extern PgeOutcome pge_outcome_of(int sqlstate);
 
 /* Raises the problem, without the statement's text in the server's log. */
-extern void pge_raise(const PgeProblem *problem) pg_attribute_noreturn();
+pg_noreturn extern void pge_raise(const PgeProblem *problem);
 
 /* Its SQLSTATE, encoded as errcode wants it. */
 extern int	pge_problem_sqlstate(const PgeProblem *problem);

@@ -30,13 +30,13 @@
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap);
 
 /* A group of items of one source version. */
-typedef struct Group
+typedef struct RewrapGroup
 {
 	PgeKeyVersion *source;
 	PgeKeyVersion *target;
 	int			count;
 	PgeRewrapItem *items[ENVL_WRAP_BATCH];
-} Group;
+} RewrapGroup;
 
 /* The version that a value's first bytes name, and whose they are. */
 static uint16
@@ -96,8 +96,8 @@ is_sound(const PgeRewrap *rewrap, const uint8 *prefix)
  * was evicted meanwhile.
  */
 static bool
-get_keks(const Group *group, const envl_kek **source, const envl_kek **target,
-		 PgeProblem *problem)
+get_keks(const RewrapGroup *group, const envl_kek **source,
+		 const envl_kek **target, PgeProblem *problem)
 {
 	for (;;)
 	{
@@ -135,7 +135,7 @@ finish(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
  * open is all zeroes and goes along with the others, to no effect.
  */
 static bool
-move_group(const Group *group, PgeProblem *problem)
+move_group(const RewrapGroup *group, PgeProblem *problem)
 {
 	envl_wrapped wrapped[ENVL_WRAP_BATCH];
 	envl_key	deks[ENVL_WRAP_BATCH];
@@ -178,7 +178,7 @@ move_group(const Group *group, PgeProblem *problem)
 
 /* The version of the values that a group moves; else their outcome. */
 static PgeOutcome
-find_source(Group *group, const PgeRewrap *rewrap, uint16 version)
+find_source(RewrapGroup *group, const PgeRewrap *rewrap, uint16 version)
 {
 	PgeKey	   *key = pge_key_by_id(rewrap->key_id);
 
@@ -219,7 +219,8 @@ pge_rewrap_target(const PgeRewrap *rewrap, PgeProblem *problem)
  * search begins.
  */
 static int
-collect(Group *group, PgeRewrapItem *items, int count, bool *done, int from)
+collect(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
+		int from)
 {
 	int			next = -1;
 	uint16		version = 0;
@@ -252,7 +253,7 @@ bool
 pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 				 PgeProblem *problem)
 {
-	Group		group;
+	RewrapGroup group;
 	bool	   *done = palloc(Max(count, 1) * sizeof(bool));
 	bool		good = true;
 	int			next = 0;

@@ -59,10 +59,9 @@ PG_FUNCTION_INFO_V1(pgenvelope_unbind_session);
 /* The subtransaction that the transaction was bound in, if it was. */
 static SubTransactionId bound_in = InvalidSubTransactionId;
 
-static void refuse_unknown(const char *reason) pg_attribute_noreturn();
-static void refuse_signed(const char *reason) pg_attribute_noreturn();
-static void refuse_keys(const char *reason,
-						const char *detail) pg_attribute_noreturn();
+pg_noreturn static void refuse_unknown(const char *reason);
+pg_noreturn static void refuse_signed(const char *reason);
+pg_noreturn static void refuse_keys(const char *reason, const char *detail);
 
 /* ---------------------------------------------------------------- */
 /* Refusing                                                         */

@@ -41,9 +41,8 @@ extern void pge_change_end(const PgeChange *change);
 extern PgeState pge_change_state(const PgeChange *change, int version);
 
 /* Raises 55000: the version's state does not allow what is wanted. */
-extern void pge_refuse_state(const PgeChange *change, int version,
-							 PgeState state,
-							 const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void pge_refuse_state(const PgeChange *change, int version,
+										 PgeState state, const char *hint);
 
 /*
  * Moves a version to a state, with its times.  canary_percent counts for

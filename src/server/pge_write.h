@@ -12,6 +12,7 @@
 #define PGE_WRITE_H
 
 #include "pge_catalog.h"
+#include "pge_compat.h"
 
 /* Who we are while the tables' owner writes. */
 typedef struct PgeWriter
@@ -74,7 +75,7 @@ extern PgeKey *pge_key_to_administer(text *name, PgePrivilege privilege);
  * Keys are found as they are now, but written as this transaction sees them,
  * which under REPEATABLE READ may be as they were: 40001.
  */
-extern void pge_snapshot_is_older(void) pg_attribute_noreturn();
+pg_noreturn extern void pge_snapshot_is_older(void);
 
 /* Refuses to write to a key that this transaction's snapshot does not have. */
 extern void pge_require_visible(uint64 key_id);

@@ -29,7 +29,7 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory new_values
-  wait_for_jobs hold_job worker_pid set_setting
+  wait_for_jobs hold_job worker_pid set_setting parallel_setting
   start_killed_server wait_for_server
   new_session_key session_jwk write_session_keys session_token);
 
@@ -320,6 +320,17 @@ sub set_setting
 	$node->safe_psql('postgres', "ALTER SYSTEM SET $name = '$value'");
 	$node->reload;
 	return;
+}
+
+# What makes every plan parallel that can be; 16 renamed it.
+sub parallel_setting
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', <<'END');
+SELECT name FROM pg_settings
+WHERE name IN ('force_parallel_mode', 'debug_parallel_query')
+END
 }
 
 # The worker that is doing a job of a database; waits for one.

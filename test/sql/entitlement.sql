@@ -154,13 +154,15 @@ SET ROLE ent_user;
 PREPARE opened AS SELECT env_decrypt(note, '{"tenant": "acme"}') FROM ent
 WHERE tenant = 'acme';
 EXECUTE opened;
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) FROM pg_settings
+WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 EXECUTE opened;
 RESET ROLE;
 SELECT env_revoke('ent', 'decrypt', 'ent_user', '{"tenant": ["acme"]}');
 SET ROLE ent_user;
 EXECUTE opened;
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) FROM pg_settings
+WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 EXECUTE opened;
 DEALLOCATE opened;
 RESET ROLE;

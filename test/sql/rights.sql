@@ -130,9 +130,25 @@ GRANT rights_group TO rights_member;
 BEGIN;
 SELECT 'member', decrypt FROM pg_temp.may('rights_member');
 ROLLBACK;
+-- From 16 on, a membership is as the role was when it became a member, and may
+-- be of no use but to give it to others.
+REVOKE rights_group FROM rights_apart;
 ALTER ROLE rights_apart INHERIT;
+GRANT rights_group TO rights_apart;
 BEGIN;
 SELECT 'apart', decrypt FROM pg_temp.may('rights_apart');
+REVOKE rights_group FROM rights_apart;
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        EXECUTE 'GRANT rights_group TO rights_apart'
+            ' WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
+    END IF;
+END
+$$;
+SELECT grantee, reason
+FROM env_why_denied('rights', 'decrypt', NULL, 'rights_apart')
+WHERE grantee = 'rights_group'::regrole;
 ROLLBACK;
 
 -- A superuser administers every key, and opens none without a grant; being a

@@ -125,9 +125,11 @@ is(counter($node, "misses || ' ' || hits || ' ' || unseal_calls"),
 is($double->calls('unseal') - $unseals, 1, 'one call of the double');
 
 # Parallel workers are processes of their own.
+my $parallel = parallel_setting($node);
+
 is( $node->safe_psql(
 		'postgres', <<"END"), '1000', 'reads in parallel workers');
-SET force_parallel_mode = on;
+SET $parallel = on;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;

@@ -152,6 +152,8 @@ ok(defined $kek, 'one KEK is held');
 # The server's log
 # ---------------------------------------------------------------------------
 
+my $parallel = parallel_setting($node);
+
 # Every statement has the marker, and fails in a function of ours.
 my @failing = (
 	[ 'PE001', "SELECT env_encrypt('$mark', '{}', 'nonesuch')" ],
@@ -180,12 +182,12 @@ my @failing = (
 	],
 	[
 		'PE001',
-		"SET force_parallel_mode = on;"
+		"SET $parallel = on;"
 		  . "SELECT env_encrypt('$mark', '{}', 'nonesuch')"
 	],
 	[
 		'22P02',
-		"SET force_parallel_mode = on;"
+		"SET $parallel = on;"
 		  . "SELECT '$mark', env_from_jwe(jsonb_build_object('a', random()))"
 	],
 	[ '22P02', "SELECT '$mark'::envelope" ],

@@ -45,7 +45,9 @@ my @nodes = ($primary, $standby, $bare);
 # Something to read, and ways to read it
 # ---------------------------------------------------------------------------
 
-$primary->safe_psql('postgres', <<'END');
+my $parallel = parallel_setting($primary);
+
+$primary->safe_psql('postgres', <<'END' =~ s/PARALLEL/$parallel/gr);
 CREATE EXTENSION amcheck;
 SELECT env_create_key('k', required_context => '{}');
 CREATE TABLE page (id int PRIMARY KEY, note text, value envelope,
@@ -95,7 +97,7 @@ BEGIN
         RESET enable_bitmapscan;
 
         -- By other processes.
-        SET LOCAL force_parallel_mode = on;
+        SET LOCAL PARALLEL = on;
         SET LOCAL parallel_setup_cost = 0;
         SET LOCAL parallel_tuple_cost = 0;
         SET LOCAL min_parallel_table_scan_size = 0;
@@ -103,7 +105,7 @@ BEGIN
         INTO rows, bad FROM page;
         reads := reads + rows;
         failed := failed + bad;
-        RESET force_parallel_mode;
+        RESET PARALLEL;
         RESET parallel_setup_cost;
         RESET parallel_tuple_cost;
         RESET min_parallel_table_scan_size;

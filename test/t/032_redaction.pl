@@ -185,8 +185,9 @@ try('CREATE TABLE AS', "CREATE TABLE made AS SELECT env_encrypt('MARKER', '{}') 
 try('a function that is made',
 	"CREATE FUNCTION made() RETURNS envelope LANGUAGE sql AS \$\$ SELECT env_encrypt('MARKER', '{}') \$\$");
 try('NOTICE', "INSERT INTO late VALUES (1, 'MARKER')");
-try('a parallel query', <<'END');
-SET force_parallel_mode = on;
+my $parallel = parallel_setting($node);
+try('a parallel query', <<"END");
+SET $parallel = on;
 SELECT env_encrypt('MARKER', '{}');
 SELECT count(*) FROM readable WHERE opened <> 'MARKER';
 END
@@ -223,8 +224,8 @@ try('a parameter of EXECUTE that does not parse',
 	'22P02');
 try('a timeout',
 	"SET statement_timeout = '20ms'; SELECT env_encrypt('MARKER', '{}'), pg_sleep(10)", '57014');
-try('an error in a parallel worker', <<'END', '22P02');
-SET force_parallel_mode = on;
+try('an error in a parallel worker', <<"END", '22P02');
+SET $parallel = on;
 SELECT opened::integer FROM readable WHERE id = 3 OR opened = 'MARKER';
 END
 $markers{'an error in a parallel worker, the value'} = $markers{'COPY'};

@@ -13,14 +13,22 @@ SELECT superuser, trusted, relocatable, schema, requires
 FROM pg_available_extension_versions
 WHERE name = 'pgenvelope' AND installed;
 
--- Objects without a comment; and columns of the tables
-SELECT pg_describe_object(classid, objid, objsubid) AS uncommented
-FROM pg_depend
+-- From 17 on, the tables' row types and all arrays are members, too.
+CREATE TEMP VIEW member AS
+SELECT classid, objid, objsubid FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass
     AND refobjid = (SELECT oid FROM pg_extension
                     WHERE extname = 'pgenvelope')
     AND deptype = 'e'
-    AND obj_description(objid, classid::regclass::name) IS NULL
+    AND NOT EXISTS (SELECT FROM pg_type
+        WHERE classid = 'pg_type'::regclass AND oid = objid
+            AND (typcategory = 'A' OR typrelid IN (SELECT oid FROM pg_class
+                                                   WHERE relkind <> 'c')));
+
+-- Objects without a comment; and columns of the tables
+SELECT pg_describe_object(classid, objid, objsubid) AS uncommented
+FROM member
+WHERE obj_description(objid, classid::regclass::name) IS NULL
 ORDER BY 1;
 SELECT attrelid::regclass, attname AS uncommented
 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
@@ -33,11 +41,8 @@ WHERE tgfoid = 'pgenvelope.guard'::regproc
 
 -- All that there is
 SELECT pg_describe_object(classid, objid, objsubid) AS object
-FROM pg_depend
-WHERE refclassid = 'pg_extension'::regclass
-    AND refobjid = (SELECT oid FROM pg_extension
-                    WHERE extname = 'pgenvelope')
-    AND deptype = 'e' AND classid <> 'pg_proc'::regclass
+FROM member
+WHERE classid <> 'pg_proc'::regclass
 ORDER BY 1;
 
 -- Functions: i, s or v; parallel safe, restricted or unsafe.  Encryption is

@@ -444,6 +444,67 @@ EVP_Q_digest(OSSL_LIB_CTX *library, const char *name, const char *properties,
 }
 
 /* ---------------------------------------------------------------- */
+/* Message authentication codes                                     */
+/* ---------------------------------------------------------------- */
+
+EVP_MAC *
+EVP_MAC_fetch(OSSL_LIB_CTX *library, const char *algorithm,
+			  const char *properties)
+{
+	EVP_MAC    *result;
+
+	if (fails(__func__))
+		return NULL;
+	depth++;
+	result = REAL(EVP_MAC_fetch)(library, algorithm, properties);
+	depth--;
+	return result;
+}
+
+EVP_MAC_CTX *
+EVP_MAC_CTX_new(EVP_MAC *mac)
+{
+	EVP_MAC_CTX *result;
+
+	if (fails(__func__))
+		return NULL;
+	depth++;
+	result = REAL(EVP_MAC_CTX_new)(mac);
+	depth--;
+	return result;
+}
+
+int
+EVP_MAC_init(EVP_MAC_CTX *context, const unsigned char *key, size_t key_len,
+			 const OSSL_PARAM parameters[])
+{
+	depth++;
+	return outcome(REAL(EVP_MAC_init)(context, key, key_len, parameters),
+				   __func__);
+}
+
+int
+EVP_MAC_update(EVP_MAC_CTX *context, const unsigned char *in, size_t in_len)
+{
+	depth++;
+	return outcome(REAL(EVP_MAC_update)(context, in, in_len), __func__);
+}
+
+int
+EVP_MAC_final(EVP_MAC_CTX *context, unsigned char *out, size_t *out_len,
+			  size_t out_size)
+{
+	int			result;
+
+	depth++;
+	result = outcome(REAL(EVP_MAC_final)(context, out, out_len, out_size),
+					 __func__);
+	if (counts_down(&short_countdown, __func__))
+		(*out_len)--;
+	return result;
+}
+
+/* ---------------------------------------------------------------- */
 /* Signatures                                                       */
 /* ---------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 
 #include <openssl/err.h>
 
+#include "envl_audit.h"
 #include "envl_jws.h"
 #include "envl_key.h"
 #include "envl_value.h"
@@ -382,6 +383,44 @@ token_clean(void)
 	return true;
 }
 
+/* Of an audit key, an entry of four fields, one absent, and an anchor. */
+static envl_key chain_key;
+
+static void
+prepare_chain(void)
+{
+	set_up();
+	memset(&chain_key, FILLING, sizeof(chain_key));
+	bytes_len = ENVL_AUDIT_MAC_LEN;
+}
+
+static envl_status
+run_chain_key(void)
+{
+	return envl_audit_key(&key, 7, 1, &chain_key);
+}
+
+static bool
+chain_key_clean(void)
+{
+	return all_zero(&chain_key, sizeof(chain_key));
+}
+
+static envl_status
+run_entry(void)
+{
+	const envl_view fields[] = {
+		text_view("1"), text_view(""), {NULL, 0}, text_view("grant")};
+
+	return envl_audit_entry(&key, wrapped[0], fields, 4, bytes);
+}
+
+static envl_status
+run_anchor(void)
+{
+	return envl_audit_anchor(&key, text_view("entry 7\n"), bytes);
+}
+
 static const scenario scenarios[] = {
 	{"an engine", set_up, run_engine, engine_clean, NULL},
 	{"a KEK", set_up, run_kek, kek_clean, NULL},
@@ -400,7 +439,10 @@ static const scenario scenarios[] = {
 	{"an HS256 token", prepare_hs256, run_token, token_clean, NULL},
 	{"an EdDSA token", prepare_eddsa, run_token, token_clean,
 	 "EVP_DigestVerify"},
-	{"a token's digest", prepare_hs256, run_token_digest, token_clean, NULL}};
+	{"a token's digest", prepare_hs256, run_token_digest, token_clean, NULL},
+	{"a chain key", prepare_chain, run_chain_key, chain_key_clean, NULL},
+	{"an entry", prepare_chain, run_entry, bytes_clean, NULL},
+	{"an anchor", prepare_chain, run_anchor, bytes_clean, NULL}};
 
 /* With libcrypto's own key wrap, and unpooled random bytes. */
 static const scenario fips_scenarios[] = {

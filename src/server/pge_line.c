@@ -133,8 +133,11 @@ pge_line_utf8(StringInfo line, const char *json, size_t len)
 void
 pge_line_begin(StringInfo line, const char *event)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(line_context);
+	MemoryContext old_context;
 
+	/* There is one line at a time, and one of an act is copied. */
+	MemoryContextReset(line_context);
+	old_context = MemoryContextSwitchTo(line_context);
 	initStringInfo(line);
 	MemoryContextSwitchTo(old_context);
 	appendStringInfoChar(line, '{');

@@ -168,6 +168,11 @@ SELECT env_schedule_rotation('life', '1001 years');
 SELECT env_schedule_rotation('life',
     make_interval(years => 2000, days => -365 * 2000));
 SELECT env_schedule_rotation('life', make_interval(hours => 24 * 366 * 1001));
+-- A session does not grow by what it is told to do
+SELECT count(env_schedule_rotation('life', make_interval(days => i)))
+FROM generate_series(1, 100) AS i;
+SELECT total_bytes <= 16384 AS small FROM pg_backend_memory_contexts
+WHERE name = 'pgenvelope audit';
 SELECT env_schedule_rotation('nowhere', '1 day');
 SELECT env_schedule_rotation('life', NULL);
 SELECT DISTINCT rotate_every FROM pgenvelope.keys WHERE name = 'life';

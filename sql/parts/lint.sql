@@ -49,15 +49,6 @@ AS $$
         'Set it to calls.'
     FROM redact WHERE is_off
     UNION ALL
-    SELECT 'error', 'redact_off',
-        concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname),
-        'pgenvelope.redact_statements is off here.',
-        'Reset it with ALTER ROLE or ALTER DATABASE ... RESET.'
-    FROM pg_db_role_setting s
-    LEFT JOIN pg_roles r ON r.oid = s.setrole
-    LEFT JOIN pg_database d ON d.oid = s.setdatabase
-    WHERE 'pgenvelope.redact_statements=off' = ANY (s.setconfig)
-    UNION ALL
     SELECT 'warning', 'log_setting', s.name,
         format('Statements are logged (%s = %s), and not redacted.', s.name,
                s.setting),
@@ -141,14 +132,17 @@ AS $$
         'Set it to admin, failures, decrypts or all.'
     WHERE current_setting('pgenvelope.audit') = 'off'
     UNION ALL
-    SELECT 'warning', 'audit_off',
+    SELECT o.severity, o."check",
         concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname),
-        'pgenvelope.audit is off here.',
+        format('%s is off here.', o.name),
         'Reset it with ALTER ROLE or ALTER DATABASE ... RESET.'
-    FROM pg_db_role_setting s
+    FROM (VALUES ('error', 'redact_off', 'pgenvelope.redact_statements'),
+                 ('warning', 'audit_off', 'pgenvelope.audit'))
+        AS o (severity, "check", name)
+    JOIN pg_db_role_setting s
+        ON o.name || '=off' = ANY (lower(s.setconfig::text)::text[])
     LEFT JOIN pg_roles r ON r.oid = s.setrole
     LEFT JOIN pg_database d ON d.oid = s.setdatabase
-    WHERE 'pgenvelope.audit=off' = ANY (s.setconfig)
     UNION ALL
     SELECT 'warning', 'not_encrypted', 'ssl',
         'The server listens for remote clients without TLS: plaintexts, '
@@ -613,13 +607,14 @@ AS $$
           AND a.oid <> e.oid
           AND pg_has_role(a.oid, e.oid, 'MEMBER WITH ADMIN OPTION'))
     UNION ALL
-    SELECT 'info', 'no_dual_control', format('%s keys', count(*)),
-        'They are not under dual control: one administrator can destroy '
-        'them, and let anybody decrypt.',
+    SELECT 'info', 'no_dual_control', 'keys for values',
+        format('%s of %s are not under dual control: one administrator can '
+               'destroy them, and let anybody decrypt.',
+               count(*) FILTER (WHERE NOT k.dual_control), count(*)),
         'See docs/operations.md, Two persons; env_require_approval().'
     FROM pgenvelope.key k
-    WHERE NOT k.dual_control AND k.purpose = 'data'
-    HAVING count(*) > 0
+    WHERE k.purpose = 'data'
+    HAVING NOT bool_and(k.dual_control)
 $$;
 
 -- The catalogs and the key tables, whole: it runs as its owner.

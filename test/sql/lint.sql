@@ -32,7 +32,7 @@ SELECT "check", object FROM pg_temp.new WHERE "check" ~ 'log';
 ROLLBACK;
 CREATE ROLE lint_role LOGIN;
 ALTER ROLE lint_role SET pgenvelope.redact_statements = 'off';
-ALTER ROLE lint_role SET pgenvelope.audit = 'off';
+ALTER ROLE lint_role SET pgenvelope.audit = 'OFF';
 SELECT * FROM pg_temp.new;
 ALTER ROLE lint_role RESET pgenvelope.redact_statements;
 ALTER ROLE lint_role RESET pgenvelope.audit;
@@ -183,7 +183,8 @@ CREATE VIEW pg_temp.new_approval AS
 SELECT severity, "check", object, message, remedy FROM pgenvelope.lint_approval()
 WHERE object ~ 'lint' ORDER BY 1, 2, 3;
 SELECT * FROM pg_temp.new_approval;
-SELECT severity, "check", object ~ '^\d+ keys$' AS counted, message, remedy
+SELECT severity, "check", object,
+    regexp_replace(message, '^\d+ of \d+', 'N of M') AS message, remedy
 FROM pgenvelope.lint_approval() WHERE "check" = 'no_dual_control';
 SELECT env_require_approval('lint dual');
 SELECT * FROM pg_temp.new_approval;

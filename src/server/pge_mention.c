@@ -33,6 +33,12 @@
 /* Places where a hash may be. */
 #define PROBES 16
 
+/*
+ * Bytes of prepared statements that are read for one text.  A text may name
+ * one a million times, and nothing interrupts who writes to the log.
+ */
+#define PREPARED_MAX (1024 * 1024)
+
 /* What a hash is of; part of it. */
 typedef enum Kind
 {
@@ -66,6 +72,7 @@ typedef struct Reader
 	bool		has_write;		/* a word for writing to it */
 	bool		expects_prepared;	/* after EXECUTE */
 	bool		is_prepared;	/* reading a prepared statement's text */
+	size_t		prepared_len;	/* of such texts that were read */
 	int			words;			/* outside strings and comments */
 	uint64		hash;			/* of those words */
 } Reader;
@@ -152,15 +159,21 @@ is_one_of(const char *word, const char *const *list, int count)
 	return false;
 }
 
-/* Whether a prepared statement leads to us.  This is a look into a table. */
+/*
+ * Whether a prepared statement leads to us, or there have been so many that it
+ * is not known.  This is a look into a table.
+ */
 static bool
-is_prepared_ours(const char *name)
+is_prepared_ours(Reader *caller, const char *name)
 {
 	PreparedStatement *prepared = FetchPreparedStatement(name, false);
 	Reader		reader = {.is_prepared = true};
 
 	if (prepared == NULL || prepared->plansource->query_string == NULL)
 		return false;
+	caller->prepared_len += strlen(prepared->plansource->query_string);
+	if (caller->prepared_len > PREPARED_MAX)
+		return true;
 	read_text(&reader, prepared->plansource->query_string);
 	return reader.is_ours;
 }
@@ -176,7 +189,7 @@ take_name(Reader *reader, const char *name)
 	else if (is_known(KIND_TABLE, hash_of(KIND_TABLE, name)))
 		reader->has_table = true;
 	if (reader->expects_prepared && !reader->is_prepared &&
-		is_prepared_ours(name))
+		is_prepared_ours(reader, name))
 		reader->is_ours = true;
 	reader->expects_prepared = false;
 }

@@ -176,6 +176,11 @@ try('PREPARE and EXECUTE',
 	"PREPARE p(text) AS SELECT env_encrypt(\$1, '{}'); EXECUTE p('MARKER'); EXECUTE \"p\"('MARKER')");
 try('EXECUTE of an insert',
 	"PREPARE q(text) AS INSERT INTO customers VALUES (4, \$1); EXECUTE q('MARKER')");
+# What cannot be interrupted has an end; doubt hides.
+my $long = 'a ' x 200_000;
+try('EXECUTE of more than is read',
+	"PREPARE long AS SELECT 1 /* $long */;"
+	  . "SELECT 'MARKER' /* EXECUTE long EXECUTE long EXECUTE long */");
 try('a cursor',
 	"BEGIN; DECLARE c CURSOR FOR SELECT env_encrypt('MARKER', '{}'); FETCH c; COMMIT");
 try('EXPLAIN', "EXPLAIN (ANALYZE, VERBOSE) SELECT env_encrypt('MARKER', '{}')");

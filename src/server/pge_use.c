@@ -44,7 +44,7 @@ static const char *const operation_names[] = {
 	[PGE_USE_BIND] = "bind",
 };
 
-/* Its subject is never NULL: memcpy must not be given that, even of no bytes. */
+/* Its subject is never NULL, which memcpy must not be given. */
 PgeUse		pge_use = {.subject = {(const uint8 *) "", 0}};
 PgeUseEntry *pge_use_last;
 Oid			pge_use_role;

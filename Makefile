@@ -77,8 +77,8 @@ REGRESS = catalog type equality storage reseal keys key_states \
 	trigger_arguments use parallel maintenance inspect jwe vectors encodings \
 	settings stat many_keys session injection sec_inspect sec_catalog \
 	sec_trigger places census rewrap_job rewrap_failure lint approval
-ISOLATION = create_key grant rotate life evict drop_extension rewrap_update \
-	rewrap_locks proof administration approve
+ISOLATION = create_key grant privileges rotate life evict drop_extension \
+	rewrap_update rewrap_locks proof administration approve
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(EXTRA_ISOLATION_OPTS)
 TAP_TESTS = 1

@@ -44,10 +44,18 @@ LANGUAGE sql AS $$
             $q$SELECT env_rewrap(note) IS NOT NULL FROM ent
             WHERE tenant = '%s'$q$
         WHEN 'rotate' THEN
-            $q$SELECT env_schedule_rotation('ent', NULL) IS NOT NULL, '%s'$q$
-        WHEN 'retire' THEN $q$SELECT env_retire_key('ent', 9), '%s'$q$
+            $q$SELECT env_schedule_rotation('ent', NULL) IS NOT NULL, '%s' AS tenant$q$
+        WHEN 'retire' THEN $q$SELECT env_retire_key('ent', 9)::text, '%s' AS tenant$q$
         WHEN 'grant' THEN
-            $q$SELECT env_revoke('ent', 'encrypt', 'ent_other'), '%s'$q$
+            $q$SELECT env_revoke('ent', 'encrypt', 'ent_other'::text::regrole),
+                '%s' AS tenant$q$
+        WHEN 'audit' THEN
+            $q$SELECT count(*), '%s' AS tenant
+            FROM env_why_denied('ent', 'decrypt', NULL,
+                'ent_other'::text::regrole)$q$
+        WHEN 'admin' THEN
+            $q$SELECT env_revoke('ent', 'rotate', 'ent_other'::text::regrole),
+                '%s' AS tenant$q$
         END, tenant)
 $$;
 GRANT EXECUTE ON FUNCTION env_revoke(text, text, regrole, jsonb, boolean)
@@ -65,6 +73,38 @@ BEGIN
 END
 $$;
 
+-- The same, where it can be, in a parallel worker.
+CREATE FUNCTION pg_temp.may_in_worker(privilege text) RETURNS text
+LANGUAGE plpgsql SET force_parallel_mode = on AS $$
+DECLARE
+    line text;
+    place text := 'no worker: ';
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN ' || pg_temp.act(privilege, 'acme') LOOP
+        IF line LIKE '%Gather%' THEN
+            place := '';
+        END IF;
+    END LOOP;
+    RETURN place || pg_temp.may(privilege, 'ent_user');
+END
+$$;
+-- The same, through a view of ent_owner's.
+CREATE FUNCTION pg_temp.may_by_view(privilege text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    outcome text;
+BEGIN
+    EXECUTE 'CREATE VIEW ent_act AS ' || pg_temp.act(privilege, 'acme');
+    ALTER VIEW ent_act OWNER TO ent_owner;
+    GRANT SELECT ON ent_act TO ent_user;
+    SET ROLE ent_user;
+    outcome := pg_temp.outcome('SELECT * FROM ent_act');
+    RESET ROLE;
+    DROP VIEW ent_act;
+    RETURN CASE WHEN outcome = '42501' THEN '42501' ELSE 'may' END;
+END
+$$;
+
 CREATE TABLE ent_case (n serial, privilege text, situation text, outcome text);
 CREATE FUNCTION pg_temp.all_cases(p text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,9 +113,15 @@ DECLARE
 BEGIN
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'not granted', pg_temp.may(p, 'ent_user');
+    INSERT INTO ent_case (privilege, situation, outcome)
+    SELECT p, 'not granted, parallel', pg_temp.may_in_worker(p);
     PERFORM env_grant('ent', p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'granted', pg_temp.may(p, 'ent_user');
+    INSERT INTO ent_case (privilege, situation, outcome)
+    SELECT p, 'granted, parallel', pg_temp.may_in_worker(p);
+    INSERT INTO ent_case (privilege, situation, outcome)
+    SELECT p, 'granted, by a view', pg_temp.may_by_view(p);
     PERFORM env_revoke('ent', p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'revoked', pg_temp.may(p, 'ent_user');
@@ -90,6 +136,10 @@ BEGIN
         INSERT INTO ent_case (privilege, situation, outcome)
         SELECT p, 'other tenant', pg_temp.may(p, 'ent_user', 'globex');
         PERFORM env_revoke('ent', p, 'ent_user', pattern);
+    ELSE
+        INSERT INTO ent_case (privilege, situation, outcome)
+        SELECT p, 'tenant', pg_temp.outcome(format($q$SELECT env_grant('ent',
+            %L, 'ent_user', '{"tenant": "acme"}')$q$, p));
     END IF;
     -- Of the owner of a function that others call
     EXECUTE format('CREATE FUNCTION public.ent_definer() RETURNS text
@@ -105,6 +155,8 @@ BEGIN
     RESET ROLE;
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'definer', o FROM pg_temp.seen AS s (o);
+    INSERT INTO ent_case (privilege, situation, outcome)
+    SELECT p, 'view of who may', pg_temp.may_by_view(p);
     TRUNCATE pg_temp.seen;
     PERFORM env_grant('ent', p, 'ent_owner', definer => false);
     SET ROLE ent_user;
@@ -120,14 +172,17 @@ $$;
 CREATE TEMPORARY TABLE seen (outcome text);
 GRANT ALL ON seen TO PUBLIC;
 SELECT pg_temp.all_cases(p)
-FROM unnest('{encrypt,decrypt,rewrap,rotate,retire,grant}'::text[]) AS p;
+FROM unnest('{encrypt,decrypt,rewrap,rotate,retire,grant,audit,admin}'::text[])
+    AS p;
 SELECT situation,
     max(outcome) FILTER (WHERE privilege = 'encrypt') AS encrypt,
     max(outcome) FILTER (WHERE privilege = 'decrypt') AS decrypt,
     max(outcome) FILTER (WHERE privilege = 'rewrap') AS rewrap,
     max(outcome) FILTER (WHERE privilege = 'rotate') AS rotate,
     max(outcome) FILTER (WHERE privilege = 'retire') AS retire,
-    max(outcome) FILTER (WHERE privilege = 'grant') AS "grant"
+    max(outcome) FILTER (WHERE privilege = 'grant') AS "grant",
+    max(outcome) FILTER (WHERE privilege = 'audit') AS audit,
+    max(outcome) FILTER (WHERE privilege = 'admin') AS admin
 FROM ent_case GROUP BY situation ORDER BY min(n);
 
 -- Through a view a function runs as who asks, not as the view's owner

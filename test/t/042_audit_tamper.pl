@@ -81,6 +81,16 @@ CREATE ROLE clerk;
 SELECT env_create_key('app', required_context => '{"tenant": null}');
 SELECT env_create_audit_key();
 END
+
+# Who holds "audit" on the audit key may verify.
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE auditor;
+GRANT EXECUTE ON FUNCTION env_audit_verify() TO auditor;
+END
+my $verify = 'SET ROLE auditor; SELECT finding, seq FROM env_audit_verify()';
+is_sqlstate($node, $verify, '42501', 'who holds nothing verifies nothing');
+$node->safe_psql('postgres', "SELECT env_grant('audit', 'audit', 'auditor')");
+is($node->safe_psql('postgres', $verify), 'checked|2', 'an auditor does');
 act_until($entries / 2);
 $node->safe_psql('postgres', "SELECT env_rotate_key('audit', rewrap => false)");
 act_until($entries);

@@ -125,6 +125,16 @@ TOKENS = [
     b"eyJhbGciOiJub25lIiwia2lkIjoiYSJ9.e30.\0" + TOKEN_SET + b'\0"c"',
 ]
 
+# Two entries, with fields that a careless spelling would make alike.
+AUDIT = [
+    b"7\x00grant\x00\x01\x00alice\x027\x00grant\x00\x01\x00alice",
+    b"7\x00\x01\x00\x02" + b"7\x00\x00",
+    b"ab\x00\x02" + b"a\x00b",
+    b"\xff\xff\xff\xff\x02\x01",
+    b"pgenvelope audit anchor 1\nsystem 1\ndatabase 5\nentry 7\nmac 00\n",
+    b"",
+]
+
 
 def vector(path):
     return Vector((VECTORS / path).read_bytes())
@@ -208,10 +218,16 @@ def token_seeds():
         yield str(i), data
 
 
+def audit_seeds():
+    for i, data in enumerate(AUDIT):
+        yield str(i), data
+
+
 TARGETS = {"envelope": envelope_seeds, "context": context_seeds,
            "jwe": jwe_seeds, "provider": provider_seeds,
            "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds,
-           "kms_reply": kms_reply_seeds, "token": token_seeds}
+           "kms_reply": kms_reply_seeds, "token": token_seeds,
+           "audit": audit_seeds}
 
 
 def main():

@@ -2,7 +2,7 @@
 # Fuzzes one parser for some time.
 #
 #   run.sh TARGET SECONDS      envelope context jwe provider value
-#                              pkcs11_seal kms_reply token
+#                              pkcs11_seal kms_reply token audit
 #
 # New inputs are kept in build/fuzz/corpus/TARGET for the next run.  What
 # breaks is left in build/fuzz/: fix it, then keep the input under

@@ -23,6 +23,7 @@
 static const uint8_t binding_label[] = "pgenvelope/1 binding";
 static const uint8_t kcv_label[] = "pgenvelope/1 kcv";
 static const uint8_t root_label[] = "pgenvelope/1 root";
+static const uint8_t mark_label[] = "pgenvelope/1 mark";
 
 /* The longest label, with key id and version. */
 #define LABELLED_MAX (sizeof(binding_label) + ID_LEN)
@@ -117,6 +118,14 @@ envl_root_fingerprint(const envl_key *root, uint8_t *out)
 	const envl_view label = {root_label, sizeof(root_label)};
 
 	return hmac_sha256(root, label, out, ENVL_FINGERPRINT_LEN);
+}
+
+envl_status
+envl_dek_mark(const envl_key *dek, uint8_t *out)
+{
+	const envl_view label = {mark_label, sizeof(mark_label)};
+
+	return hmac_sha256(dek, label, out, ENVL_MARK_LEN);
 }
 
 envl_status

@@ -40,6 +40,11 @@ extern envl_status envl_key_check_value(const envl_key *kek, uint64_t key_id,
 extern envl_status envl_root_fingerprint(const envl_key *root,
 										 uint8_t *out) ENVL_MUST_CHECK;
 
+/* HMAC-SHA-256(DEK, "pgenvelope/1 mark\0"): envl_value.h. */
+#define ENVL_MARK_LEN 32
+extern envl_status envl_dek_mark(const envl_key *dek,
+								 uint8_t *out) ENVL_MUST_CHECK;
+
 /*
  * SHA-256(id || version || sealed): names a cached KEK.  A version number
  * alone does not: a rolled-back rotation reuses it for another KEK.

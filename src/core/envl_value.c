@@ -261,3 +261,22 @@ envl_value_open(envl_engine *engine, const envl_kek *kek,
 		envl_wipe(out, ciphertext.len);
 	return status;
 }
+
+envl_status
+envl_value_mark(const envl_kek *kek, const envl_envelope *envelope,
+				uint8_t *out)
+{
+	envl_wrapped wrapped;
+	envl_key	dek;
+	envl_status status;
+
+	memcpy(wrapped, envelope->wrapped, sizeof(wrapped));
+	status = envl_kek_unwrap(kek, 1, (const envl_wrapped *) &wrapped, &dek,
+							 NULL);
+	if (status == ENVL_OK)
+		status = envl_dek_mark(&dek, out);
+	else
+		envl_wipe(out, ENVL_MARK_LEN);
+	envl_wipe(&dek, sizeof(dek));
+	return status;
+}

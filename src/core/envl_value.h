@@ -14,7 +14,7 @@
 #define ENVL_VALUE_H
 
 #include "envl_context.h"
-#include "envl_format.h"
+#include "envl_key.h"
 #include "envl_wrap.h"
 
 /* Characters of the longest context in base64url. */
@@ -80,5 +80,15 @@ extern envl_status envl_value_open(envl_engine *engine, const envl_kek *kek,
 								   const envl_bound_context *context,
 								   uint8_t *out,
 								   size_t *out_len) ENVL_MUST_CHECK;
+
+/*
+ * HMAC-SHA-256(DEK, "pgenvelope/1 mark\0"): what a value is known by whatever
+ * version wraps it, to those only who can unwrap it.  Without its DEK nobody
+ * can tell which value a mark is of, or whether a value has one.  On failure
+ * out is wiped.
+ */
+extern envl_status envl_value_mark(const envl_kek *kek,
+								   const envl_envelope *envelope,
+								   uint8_t *out) ENVL_MUST_CHECK;
 
 #endif							/* ENVL_VALUE_H */

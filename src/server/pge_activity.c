@@ -96,6 +96,15 @@ pge_activity_is_wanted(Oid database)
 }
 
 void
+pge_activity_wake(void)
+{
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	if (pge_rewrap_shared->launcher_latch != NULL)
+		SetLatch(pge_rewrap_shared->launcher_latch);
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+void
 pge_activity_want(Oid database)
 {
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);

@@ -122,6 +122,9 @@ extern PgeRewrapShared *pge_rewrap_shared;
 extern void pge_activity_request(void);
 extern void pge_activity_attach(void);
 
+/* Has the launcher look around. */
+extern void pge_activity_wake(void);
+
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);
 

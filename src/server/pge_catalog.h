@@ -57,6 +57,7 @@ typedef enum PgePrivilege
 struct		PgeKek;				/* pge_kek.h */
 struct		PgePattern;			/* pge_pattern.h */
 struct		PgeRights;			/* pge_entitlement.h */
+struct		PgeHoney;			/* pge_honey.h */
 
 /* A row of pgenvelope.key_grant. */
 typedef struct PgeGrant
@@ -67,6 +68,11 @@ typedef struct PgeGrant
 	Jsonb	   *context;		/* the contexts it is limited to, or NULL */
 	struct PgePattern *pattern; /* the same, understood */
 	bool		definer;		/* also through SECURITY DEFINER functions */
+	bool		only_reports;	/* of its budget: deny nothing */
+	bool		locked;			/* by its row */
+	bool		is_locked;		/* by its row, or since: pge_limit.c */
+	int			per_minute;		/* values; 0: no limit */
+	int			per_transaction;
 } PgeGrant;
 
 struct		PgeKey;
@@ -99,6 +105,11 @@ typedef struct PgeKey
 	PgeKeyVersion *last;		/* what pge_key_version last found */
 	int			grant_count;
 	PgeGrant   *grants;			/* in the order of their ids */
+	bool		has_budget;		/* one of them has */
+	bool		has_lock;		/* one of them is locked, */
+	uint64		lock_serial;	/* as of this pge_lock_serial */
+	int			honey_count;
+	struct PgeHoney *honey;		/* by mark; NULL: not read yet */
 	struct PgeRights *rights;	/* what some roles have of them; or NULL */
 } PgeKey;
 

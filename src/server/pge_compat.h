@@ -23,6 +23,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -351,6 +352,27 @@ pge_client_identity(void)
 	if (MyProcPort == NULL || MyProcPort->authn_id == NULL)
 		return NULL;
 	return pstrdup(MyProcPort->authn_id);
+#endif
+}
+
+/* 17 renamed what numbers a process, and where its transaction's number is. */
+static inline int
+pge_process_number(const PGPROC *process)
+{
+#if PG_VERSION_NUM >= 170000
+	return GetNumberFromPGProc(process);
+#else
+	return process->pgprocno;
+#endif
+}
+
+static inline LocalTransactionId
+pge_local_transaction(const PGPROC *process)
+{
+#if PG_VERSION_NUM >= 170000
+	return process->vxid.lxid;
+#else
+	return process->lxid;
 #endif
 }
 

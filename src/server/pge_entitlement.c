@@ -37,6 +37,9 @@ typedef struct PgeRights
 	const PgeGrant *whole[PGE_PRIVILEGES];	/* in every context, or NULL */
 	int			limited_count;
 	const PgeGrant **limited;	/* with a pattern; room for all grants */
+	int			held_count;
+	const PgeGrant **held;		/* all that it holds; room for all */
+	const PgeGrant **matching;	/* what pge_entitled_all returned */
 	PgeSpelledRole current_user;
 	PgeSpelledRole session_user;
 } PgeRights;
@@ -112,13 +115,14 @@ find_rights(const PgeKey *key, const PgeIdentity *identity, PgeRights *rights)
 
 	rights->epoch = 0;
 	memset(rights->whole, 0, sizeof(rights->whole));
-	rights->limited_count = 0;
+	rights->limited_count = rights->held_count = 0;
 	for (int i = 0; i < key->grant_count; i++)
 	{
 		const PgeGrant *grant = &key->grants[i];
 
 		if (pge_grant_holding(grant, identity) != PGE_HELD)
 			continue;
+		rights->held[rights->held_count++] = grant;
 		if (grant->pattern != NULL)
 		{
 			rights->limited[rights->limited_count++] = grant;
@@ -157,11 +161,14 @@ make_room(const PgeKey *key)
 	MemoryContext memory = pge_catalog_memory();
 	PgeRights  *rights = MemoryContextAllocZero(memory,
 												KEPT * sizeof(PgeRights));
+	Size		room = (key->grant_count + 1) * sizeof(PgeGrant *);
 
 	for (int i = 0; i < KEPT; i++)
-		rights[i].limited = MemoryContextAlloc(memory,
-											   (key->grant_count + 1) *
-												   sizeof(PgeGrant *));
+	{
+		rights[i].limited = MemoryContextAlloc(memory, room);
+		rights[i].held = MemoryContextAlloc(memory, room);
+		rights[i].matching = MemoryContextAlloc(memory, room);
+	}
 	return rights;
 }
 
@@ -188,22 +195,29 @@ rights_of(PgeKey *key)
 /* Asking                                                           */
 /* ---------------------------------------------------------------- */
 
-/* The first limited grant of a privilege that a context matches. */
-static const PgeGrant *
-matching(const PgeRights *rights, PgePrivilege privilege,
-		 const PgeContext *context)
+/* Whether a context matches a limited grant. */
+static bool
+matches(const PgeRights *rights, const PgeGrant *grant,
+		const PgeContext *context)
 {
 	PgeMembers	members = pge_context_members(context);
 	PgeWho		who = {
 		{rights->current_user.bytes, rights->current_user.len},
 		{rights->session_user.bytes, rights->session_user.len}};
 
+	return pge_pattern_mismatch(grant->pattern, &members, &who) == NULL;
+}
+
+/* The oldest limited grant of a privilege that a context matches. */
+static const PgeGrant *
+matching(const PgeRights *rights, PgePrivilege privilege,
+		 const PgeContext *context)
+{
 	for (int i = 0; i < rights->limited_count; i++)
 	{
 		const PgeGrant *grant = rights->limited[i];
 
-		if (grant->privilege == privilege &&
-			pge_pattern_mismatch(grant->pattern, &members, &who) == NULL)
+		if (grant->privilege == privilege && matches(rights, grant, context))
 			return grant;
 	}
 	return NULL;
@@ -299,6 +313,25 @@ pge_entitled(PgeKey *key, PgePrivilege privilege, PgeContext *context,
 	if (grant == NULL)
 		refuse(key, rights, privilege, problem);
 	return grant;
+}
+
+const PgeGrant *const *
+pge_entitled_all(PgeKey *key, PgePrivilege privilege, PgeContext *context,
+				 int *count)
+{
+	const PgeRights *rights = rights_of(key);
+
+	*count = 0;
+	for (int i = 0; i < rights->held_count; i++)
+	{
+		const PgeGrant *grant = rights->held[i];
+
+		if (pge_privilege_implies(grant->privilege, privilege) &&
+			(grant->pattern == NULL ||
+			 (context->readable && matches(rights, grant, context))))
+			rights->matching[(*count)++] = grant;
+	}
+	return rights->matching;
 }
 
 const PgeGrant *

@@ -41,6 +41,14 @@ extern const PgeGrant *pge_entitled(PgeKey *key, PgePrivilege privilege,
 									PgeContext *context, PgeProblem *problem);
 
 /*
+ * All of them that match; they live until the next call.
+ */
+extern const PgeGrant *const *pge_entitled_all(PgeKey *key,
+											   PgePrivilege privilege,
+											   PgeContext *context,
+											   int *count);
+
+/*
  * The grant by which the current user holds a privilege in every context, or
  * NULL.  For what sees no context.
  */

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "pge_activity.h"
+#include "pge_alert.h"
 #include "pge_compat.h"
 #include "pge_databases.h"
 #include "pge_launcher.h"
@@ -344,6 +345,7 @@ pgenvelope_launcher_main(Datum arg)
 	for (;;)
 	{
 		int64		now;
+		int64		alerts_ms;
 
 		ResetLatch(MyLatch);
 
@@ -366,9 +368,11 @@ pgenvelope_launcher_main(Datum arg)
 				pge_databases_list(now);
 			start_workers(now);
 		}
+		alerts_ms = Max(pge_alert_serve(now) - now, 1);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) sleep_ms(now), pge_wait_event_launcher());
+						 (long) Min(sleep_ms(now), alerts_ms),
+						 pge_wait_event_launcher());
 	}
 }
 

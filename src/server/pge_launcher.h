@@ -21,5 +21,6 @@ extern void pge_launcher_wake(void);
 /* Background workers' entry points. */
 extern PGDLLEXPORT void pgenvelope_launcher_main(Datum arg);
 extern PGDLLEXPORT void pgenvelope_worker_main(Datum arg);
+extern PGDLLEXPORT void pgenvelope_alert_main(Datum arg);
 
 #endif							/* PGE_LAUNCHER_H */

@@ -24,7 +24,8 @@
 #include "pge_line.h"
 
 /* Found by whoever reads the log. */
-#define TAG "pgenvelope audit: "
+#define AUDIT_TAG "pgenvelope audit: "
+#define ALERT_TAG "pgenvelope alert: "
 
 static MemoryContext line_context;
 static char database_name[NAMEDATALEN];
@@ -94,6 +95,13 @@ pge_line_text(StringInfo line, const char *name, const char *value)
 }
 
 void
+pge_line_int(StringInfo line, const char *name, int64 value)
+{
+	append_name(line, name);
+	appendStringInfo(line, INT64_FORMAT, value);
+}
+
+void
 pge_line_time(StringInfo line, const char *name, TimestampTz time)
 {
 	pg_time_t	seconds = timestamptz_to_time_t(time);
@@ -143,10 +151,9 @@ pge_line_begin(StringInfo line, const char *event)
 	appendStringInfoChar(line, '{');
 	pge_line_text(line, "event", event);
 	pge_line_text(line, "database", database_name);
-	append_name(line, "pid");
-	appendStringInfo(line, "%d", MyProcPid);
+	pge_line_int(line, "pid", MyProcPid);
 	if (leader_pid() != 0)
-		appendStringInfo(line, ",\"leader_pid\":%d", leader_pid());
+		pge_line_int(line, "leader_pid", leader_pid());
 	pge_line_text(line, "session_user", session_user);
 	pge_line_text(line, "application",
 				  application_name != NULL ? application_name : "");
@@ -154,12 +161,18 @@ pge_line_begin(StringInfo line, const char *event)
 	pge_line_text(line, "trace_id", pge_trace_id);
 }
 
+static void
+write_tagged(const char *tag, const char *line, int sqlstate)
+{
+	ereport(LOG_SERVER_ONLY,
+			(errcode(sqlstate), errmsg_internal("%s%s", tag, line),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
 void
 pge_line_write(const char *line, int sqlstate)
 {
-	ereport(LOG_SERVER_ONLY,
-			(errcode(sqlstate), errmsg_internal("%s%s", TAG, line),
-			 errhidestmt(true), errhidecontext(true)));
+	write_tagged(AUDIT_TAG, line, sqlstate);
 }
 
 void
@@ -168,4 +181,16 @@ pge_line_end(StringInfo line, int sqlstate)
 	appendStringInfoChar(line, '}');
 	pge_line_write(line->data, sqlstate);
 	MemoryContextReset(line_context);
+}
+
+char *
+pge_line_end_alert(StringInfo line, int sqlstate)
+{
+	char	   *copy;
+
+	appendStringInfoChar(line, '}');
+	write_tagged(ALERT_TAG, line->data, sqlstate);
+	copy = pstrdup(line->data);
+	MemoryContextReset(line_context);
+	return copy;
 }

@@ -26,6 +26,7 @@ extern void pge_line_begin(StringInfo line, const char *event);
 /* Append a member to the object; a value that is NULL is null. */
 extern void pge_line_text(StringInfo line, const char *name,
 						  const char *value);
+extern void pge_line_int(StringInfo line, const char *name, int64 value);
 extern void pge_line_time(StringInfo line, const char *name,
 						  TimestampTz time);
 
@@ -37,6 +38,12 @@ extern void pge_line_end(StringInfo line, int sqlstate);
 
 /* Writes a line that was made before. */
 extern void pge_line_write(const char *line, int sqlstate);
+
+/*
+ * Ends the object, and writes it to the log as an alert; returns a palloc'd
+ * copy of it.
+ */
+extern char *pge_line_end_alert(StringInfo line, int sqlstate);
 
 /*
  * The client's address, never the name of a host; "[local]" for a socket of

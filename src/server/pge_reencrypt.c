@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "pge_compat.h"
+#include "pge_honey.h"
 #include "pge_reencrypt.h"
 #include "pge_use.h"
 #include "pge_value.h"
@@ -145,6 +146,7 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	envl_status status;
 	PgeKeyVersion *target;
 	PgeOpened	opened;
+	struct varlena *sealed;
 
 	/* Output functions may run any code: be done with them first. */
 	pge_row_context_fill(context, table, row, members);
@@ -166,5 +168,9 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 		return NULL;
 	}
 	pge_use_end(PGE_OK);
-	return pge_seal_opened(target, &opened, &bound->bound, problem);
+	sealed = pge_seal_opened(target, &opened, &bound->bound, problem);
+	if (sealed != NULL && pge_honey_applies(opened.key) &&
+		!pge_honey_carry(opened.version, &envelope, target, sealed, problem))
+		return NULL;
+	return sealed;
 }

@@ -33,6 +33,8 @@ static const struct
 					 MAKE_SQLSTATE('P', 'E', '0', '0', '5')},
 	[PGE_PROVIDER] = {"provider_refused",
 					  MAKE_SQLSTATE('P', 'E', '0', '0', '6')},
+	[PGE_OVER_BUDGET] = {"over_budget",
+						 MAKE_SQLSTATE('P', 'E', '0', '0', '7')},
 	[PGE_NOT_ENTITLED] = {"not_entitled", ERRCODE_INSUFFICIENT_PRIVILEGE},
 	[PGE_DAMAGED] = {"malformed", ERRCODE_DATA_CORRUPTED},
 	[PGE_MALFORMED_TEXT] = {"malformed", ERRCODE_INVALID_TEXT_REPRESENTATION},

@@ -27,6 +27,7 @@ typedef enum PgeOutcome
 	PGE_AUTHENTICATION,			/* PE004: altered, or another context */
 	PGE_CONTEXT,				/* PE005 */
 	PGE_PROVIDER,				/* PE006: not known, refused, misconfigured */
+	PGE_OVER_BUDGET,			/* PE007: the decrypt budget is spent */
 	PGE_NOT_ENTITLED,			/* 42501 */
 	PGE_DAMAGED,				/* XX001: a stored value that does not parse */
 	PGE_MALFORMED_TEXT,			/* 22P02 */

@@ -50,6 +50,8 @@ static const PgeControlled acts[] = {
 	{"env_grant", PGE_NO_PRIVILEGE, ROLE},
 	{"env_reseal_keys", PGE_ADMIN, KEY},
 	{"env_require_approval", PGE_ADMIN, KEY},
+	{"env_limit", PGE_GRANT, ROLE},
+	{"env_unlock_grant", PGE_GRANT, ROLE},
 };
 
 /* The call that was approved; everything else needs approval. */

@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "pge_budget.h"
 #include "pge_compat.h"
 #include "pge_context.h"
 #include "pge_pattern.h"
@@ -62,7 +63,13 @@ enum
 	GRANT_PRIVILEGE,
 	GRANT_GRANTEE,
 	GRANT_CONTEXT,
-	GRANT_DEFINER
+	GRANT_DEFINER,
+	GRANT_GRANTED_AT,
+	GRANT_GRANTED_BY,
+	GRANT_PER_MINUTE,
+	GRANT_PER_TRANSACTION,
+	GRANT_LIMIT_ACTION,
+	GRANT_LOCKED_AT
 };
 
 static const char *const state_names[] = {
@@ -77,6 +84,7 @@ static const char *const state_names[] = {
 static Oid	key_table;
 static Oid	version_table;
 static Oid	grant_table;
+static Oid	honey_table;		/* read by pge_honey.c */
 
 /* ---------------------------------------------------------------- */
 /* Reading rows                                                     */
@@ -119,13 +127,13 @@ bool
 pge_row_source(Oid relation)
 {
 	return relation == key_table || relation == version_table ||
-		relation == grant_table;
+		relation == grant_table || relation == honey_table;
 }
 
 void
 pge_row_forget_tables(void)
 {
-	key_table = version_table = grant_table = InvalidOid;
+	key_table = version_table = grant_table = honey_table = InvalidOid;
 }
 
 static void
@@ -135,6 +143,7 @@ find_tables(void)
 		return;
 	version_table = pge_table("key_version");
 	grant_table = pge_table("key_grant");
+	honey_table = pge_table("honey");
 	key_table = pge_table("key");
 }
 
@@ -152,6 +161,24 @@ damaged_row(const char *table)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("a row of pgenvelope.%s is damaged", table)));
+}
+
+/* Copies what limits a grant. */
+static void
+copy_limits(HeapTuple tuple, TupleDesc descriptor, PgeGrant *grant)
+{
+	bool		isnull;
+	char	   *action;
+	Datum		value = heap_getattr(tuple, GRANT_PER_MINUTE, descriptor,
+									 &isnull);
+
+	grant->per_minute = isnull ? 0 : DatumGetInt32(value);
+	value = heap_getattr(tuple, GRANT_PER_TRANSACTION, descriptor, &isnull);
+	grant->per_transaction = isnull ? 0 : DatumGetInt32(value);
+	action = text_column(tuple, descriptor, GRANT_LIMIT_ACTION, &isnull);
+	grant->only_reports = !isnull && strcmp(action, "report") == 0;
+	(void) heap_getattr(tuple, GRANT_LOCKED_AT, descriptor, &isnull);
+	grant->locked = !isnull;
 }
 
 /*
@@ -177,6 +204,7 @@ copy_grant(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	grant->grantee = DatumGetObjectId(value);
 	value = heap_getattr(tuple, GRANT_DEFINER, descriptor, &isnull);
 	grant->definer = DatumGetBool(value);
+	copy_limits(tuple, descriptor, grant);
 	value = heap_getattr(tuple, GRANT_CONTEXT, descriptor, &isnull);
 	if (isnull)
 		return grant->privilege != PGE_NO_PRIVILEGE;
@@ -221,7 +249,8 @@ read_grants(PgeKey *key, MemoryContext context)
 		}
 		if (copy_grant(tuple, descriptor, context,
 					   &key->grants[key->grant_count]))
-			key->grant_count++;
+			key->has_budget |=
+				pge_grant_has_budget(&key->grants[key->grant_count++]);
 	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);

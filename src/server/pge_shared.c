@@ -21,6 +21,7 @@
 #include "pge_secret.h"
 #include "pge_shared.h"
 #include "pge_statistics.h"
+#include "pge_tally.h"
 
 PgeShared  *pge_shared;
 
@@ -61,6 +62,8 @@ request_shared_memory(void)
 	pge_statistics_request();
 	pge_replay_request();
 	pge_anchor_request();
+	pge_tally_request();
+	pge_alert_request();
 }
 
 static void
@@ -125,6 +128,8 @@ attach_shared_memory(void)
 	pge_statistics_attach();
 	pge_replay_attach();
 	pge_anchor_attach();
+	pge_tally_attach();
+	pge_alert_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 

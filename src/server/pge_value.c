@@ -17,7 +17,9 @@
 #include "pge_encoding.h"
 #include "pge_entitlement.h"
 #include "pge_guc.h"
+#include "pge_honey.h"
 #include "pge_kek.h"
+#include "pge_limit.h"
 #include "pge_use.h"
 #include "pge_value.h"
 
@@ -286,6 +288,7 @@ pge_open_with(PgeKeyVersion *version, const envl_envelope *envelope,
 	SET_VARSIZE(opened->plaintext, VARHDRSZ + len);
 	opened->flags = envelope->flags;
 	opened->key = version->key;
+	opened->version = version;
 	return true;
 }
 
@@ -306,8 +309,21 @@ pge_open(const struct varlena *value, PgeContext *context,
 	if (unlikely(version == NULL))
 		return false;
 	bound = pge_context_bind(context, version->key, problem);
-	return likely(bound != NULL) &&
-		pge_open_with(version, &envelope, bound, opened, problem);
+	if (unlikely(bound == NULL) ||
+		(pge_limit_applies(version->key) &&
+		 !pge_limit_admit(version->key, context, problem)))
+		return false;
+	return pge_open_with(version, &envelope, bound, opened, problem);
+}
+
+/* The same where somebody comes to know the plaintext. */
+static bool
+open_to_show(const struct varlena *value, PgeContext *context,
+			 const text *expected, PgeOpened *opened, PgeProblem *problem)
+{
+	return pge_open(value, context, expected, opened, problem) &&
+		(!pge_honey_applies(opened->key) ||
+		 pge_honey_heed(value, context, opened, problem));
 }
 
 void
@@ -378,8 +394,8 @@ open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
 	PgeProblem	problem;
 
 	pge_catalog_begin();
-	if (!pge_open(value, pge_context_read(context), expected, opened,
-				  &problem))
+	if (!open_to_show(value, pge_context_read(context), expected, opened,
+					  &problem))
 		pge_raise(&problem);
 }
 
@@ -458,7 +474,8 @@ verify(PG_FUNCTION_ARGS)
 	}
 
 	/* Who may not decrypt is not told how a value would fare. */
-	if (problem.outcome == PGE_NOT_ENTITLED)
+	if (problem.outcome == PGE_NOT_ENTITLED ||
+		problem.outcome == PGE_OVER_BUDGET)
 		pge_raise(&problem);
 	pge_use_end(problem.outcome);
 	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
@@ -482,8 +499,8 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 	pge_require_preload();
 	pge_use_begin(operation);
 	pge_catalog_begin();
-	if (!pge_open(value, pge_context_read(old_context), NULL, &opened,
-				  &problem))
+	if (!open_to_show(value, pge_context_read(old_context), NULL, &opened,
+					  &problem))
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
 	pge_use_begin(PGE_USE_ENCRYPT);

@@ -67,6 +67,7 @@ typedef struct PgeOpened
 	struct varlena *plaintext;
 	uint8		flags;			/* of the value */
 	PgeKey	   *key;
+	PgeKeyVersion *version;
 } PgeOpened;
 
 /*

@@ -29,11 +29,10 @@ static PgeMemory *memory;
 static MemoryContext work_context;
 
 /* Nothing that a role, a database or a file says may stop or slow a worker. */
-static void
-pin_settings(void)
+void
+pge_work_pin_settings(const char *application)
 {
 	static const char *const pinned[][2] = {
-		{"application_name", "pgenvelope rewrap worker"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
@@ -51,13 +50,15 @@ pin_settings(void)
 
 	for (int i = 0; i < (int) lengthof(pinned); i++)
 		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("application_name", application, PGC_SUSET,
+					PGC_S_OVERRIDE);
 }
 
 void
 pge_work_init(PgeMemory *memory_of_worker)
 {
 	memory = memory_of_worker;
-	pin_settings();
+	pge_work_pin_settings("pgenvelope rewrap worker");
 	work_context = AllocSetContextCreate(TopMemoryContext,
 										 "pgenvelope rewrap worker",
 										 ALLOCSET_DEFAULT_SIZES);

@@ -34,6 +34,9 @@ typedef enum PgeWorkEnd
  */
 extern void pge_work_init(PgeMemory *memory_of_worker);
 
+/* Gives the process this name, and the settings of a worker. */
+extern void pge_work_pin_settings(const char *application);
+
 /* Runs a transaction. */
 extern PgeWorkEnd pge_work_run(PgeWork *work);
 

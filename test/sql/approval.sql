@@ -457,6 +457,53 @@ ORDER BY 1;
 SELECT env_approve(:first);
 
 -- ---------------------------------------------------------------------------
+-- Whoever lifts a limit or a lock lets somebody read
+-- ---------------------------------------------------------------------------
+SELECT env_create_key('approval_limit', required_context => '{}') > 0
+    AS created;
+SELECT env_grant('approval_limit', 'admin', 'approval_alice'),
+    env_grant('approval_limit', 'admin', 'approval_bob'),
+    env_grant('approval_limit', 'decrypt', 'approval_reader');
+SELECT env_limit('approval_limit', 'approval_reader', per_minute => 5);
+CREATE TABLE approval_honey AS
+    SELECT env_encrypt('x', '{}', 'approval_limit') AS value;
+SELECT env_honey(value, '{}', lock => true) FROM approval_honey;
+GRANT SELECT ON approval_honey TO approval_reader;
+GRANT EXECUTE ON FUNCTION env_limit, env_unlock_grant TO approval_alice;
+SELECT env_require_approval('approval_limit');
+SET ROLE approval_reader;
+SELECT env_decrypt(value, '{}') FROM approval_honey;
+SELECT env_decrypt(value, '{}') FROM approval_honey;
+\c - approval_alice
+\set VERBOSITY sqlstate
+SELECT env_limit('approval_limit', 'approval_reader', per_minute => 6);
+SELECT env_unlock_grant('approval_limit', 'approval_reader');
+SELECT request_id AS limit_id FROM pgenvelope.requests
+WHERE operation = 'env_limit' \gset
+SELECT request_id AS unlock_id FROM pgenvelope.requests
+WHERE operation = 'env_unlock_grant' \gset
+SELECT env_approve(:limit_id);
+SELECT env_approve(:unlock_id);
+\c - approval_super
+\set VERBOSITY sqlstate
+SET ROLE approval_reader;
+SELECT env_decrypt(value, '{}') FROM approval_honey;
+RESET ROLE;
+SELECT per_minute FROM pgenvelope.key_grant
+WHERE grantee = 'approval_reader'::regrole AND per_minute IS NOT NULL;
+\c - approval_bob
+SELECT env_approve(:limit_id);
+SELECT env_approve(:unlock_id);
+\c - approval_super
+\set VERBOSITY sqlstate
+SET ROLE approval_reader;
+SELECT env_decrypt(value, '{}') FROM approval_honey;
+RESET ROLE;
+SELECT per_minute FROM pgenvelope.key_grant
+WHERE grantee = 'approval_reader'::regrole AND per_minute IS NOT NULL;
+DROP TABLE approval_honey;
+
+-- ---------------------------------------------------------------------------
 -- The table is guarded, and the view shows who may know
 -- ---------------------------------------------------------------------------
 GRANT ALL ON pgenvelope.request TO approval_alice;

@@ -45,6 +45,11 @@ test_known(void)
 	check_hex(out, ENVL_FINGERPRINT_LEN,
 			  "75a2363a835c30f7",
 			  "of a root key");
+	is_status(envl_dek_mark(&key, out), ENVL_OK, "mark");
+	check_hex(out, ENVL_MARK_LEN,
+			  "10410409da7f191f252d10ab06c5421d"
+			  "152f2effe2c17fd24b930f90904fd2ab",
+			  "of a DEK");
 	is_status(envl_kek_digest(KEY_ID, VERSION, text_view("sealed"), out),
 			  ENVL_OK, "digest");
 	check_hex(out, ENVL_KEK_DIGEST_LEN,

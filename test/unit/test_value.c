@@ -449,6 +449,50 @@ test_padding(void)
 	}
 }
 
+/* Every value has a mark of its own, which no wrap changes. */
+static void
+test_mark(void)
+{
+	char		base64[128];
+	envl_bound_context context = bind_context(CONTEXT, base64);
+	envl_payload payload = make_payload(0, 0, text_view("plain"));
+	size_t		size = envl_value_size(&payload, &context);
+	uint8_t		marks[3][ENVL_MARK_LEN];
+	envl_envelope envelope;
+	envl_wrapped wrapped;
+	envl_key	key = {{1}};
+	envl_key	dek;
+	envl_kek	next;
+	bool		good = true;
+
+	for (int i = 0; i < 2; i++)
+	{
+		good = good &&
+			envl_value_seal(&sealer, &kek, &pool, &payload, &context,
+							value) == ENVL_OK &&
+			envl_envelope_parse((envl_view) {value, size},
+								&envelope) == ENVL_OK &&
+			envl_value_mark(&kek, &envelope, marks[i]) == ENVL_OK;
+	}
+	ok(good && memcmp(marks[0], marks[1], ENVL_MARK_LEN) != 0,
+	   "two values have two marks");
+
+	is_status(envl_kek_init(&next, &sealer.engine, &key), ENVL_OK, "a KEK");
+	memcpy(wrapped, envelope.wrapped, sizeof(wrapped));
+	good = envl_kek_unwrap(&kek, 1, (const envl_wrapped *) &wrapped, &dek,
+						   NULL) == ENVL_OK &&
+		envl_kek_wrap(&next, 1, &dek, &wrapped) == ENVL_OK;
+	memcpy(value + ENVL_OFFSET_WRAP, wrapped, sizeof(wrapped));
+	is_status(envl_value_mark(&next, &envelope, marks[2]), ENVL_OK,
+			  "mark of a value that was rewrapped");
+	ok(good && memcmp(marks[1], marks[2], ENVL_MARK_LEN) == 0,
+	   "is the same");
+	is_status(envl_value_mark(&kek, &envelope, marks[2]), ENVL_AUTHENTICATION,
+			  "under another KEK there is none");
+	ok(all_zero(marks[2], ENVL_MARK_LEN), "and nothing comes out");
+	envl_kek_clear(&next);
+}
+
 int
 main(void)
 {
@@ -469,6 +513,7 @@ main(void)
 	test_wrong_context(0);
 	test_wrong_context(ENVL_FLAG_CONTEXT | ENVL_FLAG_TEXT);
 	test_padding();
+	test_mark();
 	envl_kek_clear(&kek);
 	envl_engine_clear(&sealer.engine);
 	return done_testing();

@@ -389,10 +389,10 @@ may_administer(PgeKey *key)
 
 /*
  * The ids of the keys that the caller administers, each locked by name, in
- * the order of names.  Of those under dual control requests are filed.
+ * the order of names.
  */
 static List *
-keys_to_administer(FunctionCallInfo fcinfo)
+keys_to_administer(void)
 {
 	List	   *names = pge_row_key_names();
 	List	   *found = NIL;
@@ -407,8 +407,7 @@ keys_to_administer(FunctionCallInfo fcinfo)
 			continue;
 		pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
 		key = pge_key_by_name(name, strlen(name));
-		if (key != NULL && may_administer(key) &&
-			!pge_request_instead_for(fcinfo, 1, key))
+		if (key != NULL && may_administer(key))
 		{
 			uint64	   *key_id = palloc(sizeof(uint64));
 
@@ -417,6 +416,28 @@ keys_to_administer(FunctionCallInfo fcinfo)
 		}
 	}
 	return found;
+}
+
+/*
+ * Of those under dual control requests are filed; returns the others.  When
+ * all are locked: a request is an act, and who holds the lock of the audit's
+ * log must not wait for a key.
+ */
+static List *
+file_requests(FunctionCallInfo fcinfo, List *keys)
+{
+	List	   *others = NIL;
+	ListCell   *cell;
+
+	foreach(cell, keys)
+	{
+		uint64	   *key_id = lfirst(cell);
+		const PgeKey *key = pge_key_by_id(*key_id);
+
+		if (key != NULL && !pge_request_instead_for(fcinfo, 1, key))
+			others = lappend(others, key_id);
+	}
+	return others;
 }
 
 /* Tells what was done and what was not; raises if nothing was. */
@@ -480,7 +501,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	if (run.from_escrow && run.provider == NULL)
 		refuse_lost_provider();
 	if (PG_ARGISNULL(1))
-		keys = keys_to_administer(fcinfo);
+		keys = file_requests(fcinfo, keys_to_administer());
 	else
 	{
 		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),

@@ -250,6 +250,27 @@ SKIP:
 		'and then it is in memory no more');
 }
 kill 'CONT', $double->pid;
-$between->quit;
+
+# ---------------------------------------------------------------------------
+# One act at a time is chained
+# ---------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'END');
+SELECT env_create_audit_key('main');
+SELECT env_create_key('another', 'main', dual_control => true);
+END
+kill 'STOP', $double->pid;
+$between->start("SELECT env_rotate_key('between', rewrap => false)");
+wait_for_waiters(1, '%env_rotate_key%');
+my $reseal = session($node);
+$reseal->start('SELECT env_reseal_keys() >= 0');
+$node->poll_query_until('postgres', <<'END') or die 'it does not wait';
+SELECT count(*) = 1 FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query LIKE '%env_reseal_keys%'
+END
+kill 'CONT', $double->pid;
+is(($between->finish)[0], '3', 'who has waited for a provider goes on');
+is(($reseal->finish)[0], 't', 'and who files requests meanwhile, after that');
+$_->quit for $between, $reseal;
 
 done_testing();

@@ -1223,7 +1223,11 @@ CREATE FUNCTION pgenvelope.stat(
     OUT rewrap_busy bigint,
     OUT rewrap_bytes bigint,
     OUT rewrap_paced_ms bigint,
-    OUT rewrap_lag_waits bigint)
+    OUT rewrap_lag_waits bigint,
+    OUT alerts_honey bigint,
+    OUT alerts_budget bigint,
+    OUT alerts_locked bigint,
+    OUT alerts_lost bigint)
 RETURNS record
 AS 'MODULE_PATHNAME', 'pgenvelope_stat'
 LANGUAGE C VOLATILE;

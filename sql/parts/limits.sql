@@ -113,3 +113,24 @@ COMMENT ON FUNCTION @extschema@.env_honey(@extschema@.envelope, jsonb,
     'marks a value whose decryption raises an alert, and may lock the grant; false if it was marked';
 COMMENT ON FUNCTION @extschema@.env_unhoney(@extschema@.envelope, jsonb) IS
     'takes the mark of a honey value away; false if it had none';
+
+CREATE VIEW pgenvelope.limits WITH (security_barrier) AS
+SELECT k.name AS key,
+       g.grantee,
+       g.context,
+       g.per_minute,
+       g.per_transaction,
+       g.limit_action,
+       g.locked_at,
+       g.grant_id
+FROM pgenvelope.key_grant g
+JOIN pgenvelope.key k USING (key_id)
+WHERE g.privilege = 'decrypt'
+  AND g.grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)
+  AND (pg_catalog.pg_has_role(g.grantee::pg_catalog.oid, 'USAGE')
+       OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+
+GRANT SELECT ON pgenvelope.limits TO PUBLIC;
+
+COMMENT ON VIEW pgenvelope.limits IS
+    'budgets and locks of grants to decrypt: one''s own, and for pg_monitor all';

@@ -113,6 +113,23 @@ write_line(const PgeAlert *alert)
 }
 
 static void
+count_raised(PgeAlertKind kind)
+{
+	LWLockAcquire(pge_alerts->lock, LW_EXCLUSIVE);
+	pge_alerts->raised[kind]++;
+	LWLockRelease(pge_alerts->lock);
+}
+
+void
+pge_alert_counts(uint64 *raised, uint64 *lost)
+{
+	LWLockAcquire(pge_alerts->lock, LW_SHARED);
+	memcpy(raised, pge_alerts->raised, sizeof(pge_alerts->raised));
+	*lost = pge_alerts->lost;
+	LWLockRelease(pge_alerts->lock);
+}
+
+static void
 queue(const char *payload)
 {
 	PgeAlertItem *place = NULL;
@@ -147,6 +164,7 @@ pge_alert(const PgeAlert *alert)
 
 	if (!alert->is_singular && !is_due(alert))
 		return;
+	count_raised(alert->kind);
 	json = write_line(alert);
 	if (RecoveryInProgress())
 		return;

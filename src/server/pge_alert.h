@@ -57,6 +57,12 @@ typedef struct PgeAlert
 /* Raises an alert, unless this grant has raised enough of them. */
 extern void pge_alert(const PgeAlert *alert);
 
+/*
+ * How many alerts of each kind were raised since the server started, and how
+ * many of them found no place on their way to the listeners.
+ */
+extern void pge_alert_counts(uint64 *raised, uint64 *lost);
+
 /* ---------------------------------------------------------------- */
 /* On their way to the listeners                                    */
 /* ---------------------------------------------------------------- */
@@ -82,6 +88,7 @@ typedef struct PgeAlerts
 	LWLock	   *lock;
 	uint64		last_serial;
 	uint64		lost;			/* notifications that found no place */
+	uint64		raised[PGE_ALERT_KINDS];
 	Oid			databases[PGE_ALERT_WORKERS];	/* in which a worker is */
 	PgeAlertItem items[PGE_ALERTS_MAX];
 } PgeAlerts;

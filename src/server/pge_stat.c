@@ -1,6 +1,6 @@
 /*
  * pge_stat.c
- *	  The counters of the key cache, the keeper and the rewrap workers.
+ *	  The counters of the key cache, the keeper, the rewrap workers and alerts.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -12,12 +12,13 @@
 #include "funcapi.h"
 
 #include "pge_activity.h"
+#include "pge_alert.h"
 #include "pge_cache.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat);
 
-/* Columns as sql/pgenvelope.sql has them: keys, failures, rewrapping. */
-#define STAT_COLUMNS (11 + PROV_CATEGORIES - 1 + 11)
+/* Columns as sql/pgenvelope.sql has them. */
+#define STAT_COLUMNS (11 + PROV_CATEGORIES - 1 + 11 + PGE_ALERT_KINDS + 1)
 
 static int
 count_ready(pid_t *keeper_pid)
@@ -66,6 +67,24 @@ rewrap_columns(Datum *values, bool *nulls)
 	return n;
 }
 
+/* Alerts by kind, and lost ones; returns how many columns. */
+static int
+alert_columns(Datum *values)
+{
+	uint64		raised[PGE_ALERT_KINDS];
+	uint64		lost;
+	int			n = 0;
+
+	pge_alert_counts(raised, &lost);
+	while (n < PGE_ALERT_KINDS)
+	{
+		values[n] = Int64GetDatum((int64) raised[n]);
+		n++;
+	}
+	values[n++] = Int64GetDatum((int64) lost);
+	return n;
+}
+
 Datum
 pgenvelope_stat(PG_FUNCTION_ARGS)
 {
@@ -97,6 +116,7 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
 		values[n++] = counter(&counters->failures[category]);
 	n += rewrap_columns(values + n, nulls + n);
+	n += alert_columns(values + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor),
 											 values, nulls));

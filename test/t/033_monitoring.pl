@@ -126,6 +126,25 @@ $node->safe_psql('postgres', <<'END');
 UPDATE pgenvelope.request SET expires_at = now() WHERE request_id = 2
 END
 
+# A honey value, and a budget
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE thief LOGIN;
+GRANT SELECT ON v TO thief;
+SELECT env_grant('k', 'decrypt', 'thief');
+SELECT env_limit('k', 'thief', per_transaction => 2);
+SELECT env_honey(v, '{"tenant": "a"}', lock => true) FROM v WHERE i = 1;
+END
+is_sqlstate($node,
+	q{SET ROLE thief;
+	  SELECT env_decrypt(v, '{"tenant": "a"}') FROM v WHERE i > 1 LIMIT 3},
+	'PE007', 'a budget is spent');
+$node->safe_psql('postgres',
+	q{SET ROLE thief;
+	  SELECT env_decrypt(v, '{"tenant": "a"}') FROM v WHERE i = 1});
+$node->poll_query_until('postgres',
+	'SELECT count(locked_at) = 1 FROM pgenvelope.limits')
+  or die 'the grant is not locked';
+
 local $ENV{DATA_SOURCE_NAME} =
   'user=exporter dbname=postgres sslmode=disable host='
   . $node->host
@@ -196,6 +215,16 @@ is( value_of('pgenvelope_values_total',
 is(value_of('pgenvelope_key_active_version', %k), 2, 'the version');
 cmp_ok(value_of('pgenvelope_key_rotation_due_timestamp_seconds', %k),
 	'>', time, 'the next rotation');
+is(value_of('pgenvelope_alerts_total', alert => 'honey'), 1, 'a honey alert');
+is(value_of('pgenvelope_alerts_total', alert => 'budget'), 1, 'one of a budget');
+is(value_of('pgenvelope_alerts_lost_total'), 0, 'none is lost');
+is(value_of('pgenvelope_grant_locked', %k, role => 'thief'), 1, 'a lock');
+is(value_of('pgenvelope_grant_locked', %k, role => 'app'), 0, 'of one role');
+is(value_of('pgenvelope_grant_budgets', %k, role => 'thief'), 1, 'a budget');
+cmp_ok(
+	value_of('pgenvelope_values_total',
+		%k, role => 'thief', operation => 'decrypt', outcome => 'over_budget'),
+	'>=', 1, 'a value that was refused for it');
 is(value_of('pgenvelope_key_dual_control', %k), 0, 'one person is enough');
 $k{key} = 'two';
 is(value_of('pgenvelope_key_dual_control', %k), 1, 'a key of two persons');

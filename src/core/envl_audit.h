@@ -3,7 +3,7 @@
  *	  The audit's chain: each entry is bound to the one before it by a key
  *	  that seals nothing.
  *
- * docs/format.md, section 6.6.  The chain key of a version of an audit key is
+ * docs/format.md, section 6.8.  The chain key of a version of an audit key is
  * HMAC-SHA-256(KEK, "pgenvelope/1 audit\0" || id || version); an entry's MAC
  * is HMAC-SHA-256(chain key, "pgenvelope/1 entry\0" || MAC of the entry before
  * || fields).  Fields are spelled so that no two lists of them are alike.

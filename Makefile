@@ -74,13 +74,13 @@ DATA = $(wildcard sql/pgenvelope--*--*.sql)
 
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.
-REGRESS = catalog type equality storage reseal keys key_states \
+REGRESS = catalog type equality storage reseal approval keys key_states \
 	key_transactions key_life canary retire destroy rights entitlement \
 	guard context encrypt tamper reencrypt rewrap update_method inplace \
 	trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys session injection \
 	sec_inspect sec_catalog sec_trigger places census rewrap_job \
-	rewrap_failure lint approval limits honey
+	rewrap_failure lint limits honey
 ISOLATION = create_key grant privileges rotate life evict drop_extension \
 	rewrap_update rewrap_locks proof administration approve
 REGRESS_OPTS = --inputdir=test $(EXTRA_REGRESS_OPTS)

@@ -1,17 +1,11 @@
 /*
  * pge_value.c
- *	  env_encrypt, env_decrypt and their relatives.
+ *	  Sealing and opening values.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
-
-#include "access/xact.h"
-#include "fmgr.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "pge_compat.h"
 #include "pge_encoding.h"
@@ -22,21 +16,6 @@
 #include "pge_limit.h"
 #include "pge_use.h"
 #include "pge_value.h"
-
-PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
-PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);
-PG_FUNCTION_INFO_V1(pgenvelope_decrypt_text);
-PG_FUNCTION_INFO_V1(pgenvelope_decrypt_bytea);
-PG_FUNCTION_INFO_V1(pgenvelope_verify);
-PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
-PG_FUNCTION_INFO_V1(pgenvelope_rebind);
-
-/* A detoasted argument, or NULL. */
-static struct varlena *
-varlena_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
-}
 
 /* ---------------------------------------------------------------- */
 /* Sealing                                                          */
@@ -52,12 +31,8 @@ seals_values(const PgeKey *key, PgeProblem *problem)
 					"key \"%s\" is the audit's", key->name);
 }
 
-/*
- * The version for a new value of a key, if the current user may make one in
- * that context.
- */
-static PgeKeyVersion *
-writing_version(PgeKey *key, PgeContext *context, PgeProblem *problem)
+PgeKeyVersion *
+pge_writing_version(PgeKey *key, PgeContext *context, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
@@ -91,7 +66,7 @@ pge_encrypting_version(const text *name, PgeContext *context,
 	}
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (likely(key != NULL))
-		return writing_version(key, context, problem);
+		return pge_writing_version(key, context, problem);
 
 	/* An argument is not quoted: somebody gives the plaintext last. */
 	if (name != NULL)
@@ -143,57 +118,6 @@ pge_seal(PgeKeyVersion *version, uint8 flags, envl_view plaintext,
 	pfree(value);
 	pge_problem_core(problem, status);
 	return NULL;
-}
-
-/* env_encrypt, for either type. */
-static Datum
-encrypt(FunctionCallInfo fcinfo, uint8 flags)
-{
-	const struct varlena *given = varlena_argument(fcinfo, 0);
-	const text *name = varlena_argument(fcinfo, 2);
-	PgeContext *context;
-	const envl_bound_context *bound;
-	envl_view	plaintext;
-	struct varlena *value;
-	PgeKeyVersion *version;
-	PgeProblem	problem;
-
-	pge_require_preload();
-	if (given == NULL)
-		PG_RETURN_NULL();
-	pge_use_begin(PGE_USE_ENCRYPT);
-	pge_catalog_begin();
-	context = pge_context_read(varlena_argument(fcinfo, 1));
-	version = pge_encrypting_version(name, context, &problem);
-	bound = version != NULL ?
-		pge_context_bind(context, version->key, &problem) :
-		NULL;
-	if (bound == NULL)
-		pge_raise(&problem);
-
-	plaintext = pge_varlena_view(given);
-	if ((flags & ENVL_FLAG_TEXT) &&
-		!pge_to_utf8(plaintext, &plaintext, &problem))
-		pge_raise(&problem);
-	value = pge_seal(version, flags, plaintext, bound, &problem);
-	if (plaintext.data != (const uint8 *) VARDATA_ANY(given))
-		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
-	if (value == NULL)
-		pge_raise(&problem);
-	pge_use_end(PGE_OK);
-	PG_RETURN_POINTER(value);
-}
-
-static Datum
-encrypt_text(PG_FUNCTION_ARGS)
-{
-	return encrypt(fcinfo, ENVL_FLAG_TEXT);
-}
-
-static Datum
-encrypt_bytea(PG_FUNCTION_ARGS)
-{
-	return encrypt(fcinfo, 0);
 }
 
 /* ---------------------------------------------------------------- */
@@ -316,10 +240,9 @@ pge_open(const struct varlena *value, PgeContext *context,
 	return pge_open_with(version, &envelope, bound, opened, problem);
 }
 
-/* The same where somebody comes to know the plaintext. */
-static bool
-open_to_show(const struct varlena *value, PgeContext *context,
-			 const text *expected, PgeOpened *opened, PgeProblem *problem)
+bool
+pge_open_to_show(const struct varlena *value, PgeContext *context,
+				 const text *expected, PgeOpened *opened, PgeProblem *problem)
 {
 	return pge_open(value, context, expected, opened, problem) &&
 		(!pge_honey_applies(opened->key) ||
@@ -354,232 +277,4 @@ pge_seal_opened(PgeKeyVersion *version, PgeOpened *opened,
 	PG_END_TRY();
 	pge_opened_discard(opened);
 	return sealed;
-}
-
-/*
- * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
- * result goes to disk: a plaintext there is what this extension exists to
- * prevent.
- */
-static void
-refuse_maintenance(void)
-{
-	if (likely(!InSecurityRestrictedOperation()) ||
-		pge_allow_maintenance_decrypt)
-		return;
-	pge_use_end(PGE_NOT_ENTITLED);
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("cannot decrypt within a security-restricted operation"),
-			 errdetail("ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX would store the plaintext."),
-			 errhint("A superuser can set pgenvelope.allow_maintenance_decrypt."),
-			 errhidestmt(true), errhidecontext(true)));
-}
-
-/* Nothing to open: no key was used. */
-static Datum
-no_value(FunctionCallInfo fcinfo)
-{
-	pge_use_none();
-	PG_RETURN_NULL();
-}
-
-/* Opens the first argument in the context of the second, or raises. */
-static void
-open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
-{
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-	const text *expected = varlena_argument(fcinfo, 2);
-	PgeProblem	problem;
-
-	pge_catalog_begin();
-	if (!open_to_show(value, pge_context_read(context), expected, opened,
-					  &problem))
-		pge_raise(&problem);
-}
-
-static Datum
-decrypt_text(PG_FUNCTION_ARGS)
-{
-	PgeOpened	opened;
-	envl_view	utf8;
-	envl_view	converted;
-	text	   *result;
-	PgeProblem	problem;
-
-	pge_require_preload();
-	pge_use_begin(PGE_USE_DECRYPT);
-	refuse_maintenance();
-	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
-	open_arguments(fcinfo, &opened);
-	if (!(opened.flags & ENVL_FLAG_TEXT))
-	{
-		pge_opened_discard(&opened);
-		pge_problem(&problem, PGE_WRONG_PAYLOAD, "Use env_decrypt_bytea.",
-					"value holds bytes, not text");
-		pge_raise(&problem);
-	}
-	utf8 = pge_varlena_view(opened.plaintext);
-	if (!pge_from_utf8(utf8, &converted, &problem))
-	{
-		pge_opened_discard(&opened);
-		pge_raise(&problem);
-	}
-	pge_use_end(PGE_OK);
-	if (converted.data == utf8.data)
-		PG_RETURN_TEXT_P(opened.plaintext);
-	result = cstring_to_text_with_len((const char *) converted.data,
-									  (int) converted.len);
-	envl_wipe(unconstify(uint8 *, converted.data), converted.len);
-	pge_opened_discard(&opened);
-	PG_RETURN_TEXT_P(result);
-}
-
-static Datum
-decrypt_bytea(PG_FUNCTION_ARGS)
-{
-	PgeOpened	opened;
-
-	pge_require_preload();
-	pge_use_begin(PGE_USE_DECRYPT);
-	refuse_maintenance();
-	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
-	open_arguments(fcinfo, &opened);
-	pge_use_end(PGE_OK);
-	PG_RETURN_BYTEA_P(opened.plaintext);
-}
-
-static Datum
-verify(PG_FUNCTION_ARGS)
-{
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-	PgeOpened	opened;
-	PgeProblem	problem;
-
-	pge_require_preload();
-	pge_use_begin(PGE_USE_VERIFY);
-	refuse_maintenance();
-	if (value == NULL)
-		return no_value(fcinfo);
-	pge_catalog_begin();
-	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
-	{
-		pge_opened_discard(&opened);
-		pge_use_end(PGE_OK);
-		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
-	}
-
-	/* Who may not decrypt is not told how a value would fare. */
-	if (problem.outcome == PGE_NOT_ENTITLED ||
-		problem.outcome == PGE_OVER_BUDGET)
-		pge_raise(&problem);
-	pge_use_end(problem.outcome);
-	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
-}
-
-/*
- * Opens a value in one context and seals it anew in another, both of which
- * are jsonb datums, with the active version of the same key.
- */
-static Datum
-seal_anew(PgeOperation operation, const struct varlena *value,
-		  const struct varlena *old_context, const struct varlena *new_context)
-{
-	PgeOpened	opened;
-	PgeContext *context;
-	const envl_bound_context *bound = NULL;
-	PgeKeyVersion *version;
-	struct varlena *sealed = NULL;
-	PgeProblem	problem;
-
-	pge_require_preload();
-	pge_use_begin(operation);
-	pge_catalog_begin();
-	if (!open_to_show(value, pge_context_read(old_context), NULL, &opened,
-					  &problem))
-		pge_raise(&problem);
-	pge_use_end(PGE_OK);
-	pge_use_begin(PGE_USE_ENCRYPT);
-	context = pge_context_read(new_context);
-	version = writing_version(opened.key, context, &problem);
-	if (version != NULL)
-		bound = pge_context_bind(context, version->key, &problem);
-	if (bound != NULL)
-		sealed = pge_seal_opened(version, &opened, bound, &problem);
-	else
-		pge_opened_discard(&opened);
-	if (sealed == NULL)
-		pge_raise(&problem);
-	pge_use_end(PGE_OK);
-	PG_RETURN_POINTER(sealed);
-}
-
-static Datum
-reencrypt(PG_FUNCTION_ARGS)
-{
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
-					 context);
-}
-
-static Datum
-rebind(PG_FUNCTION_ARGS)
-{
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
-					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
-}
-
-/* ---------------------------------------------------------------- */
-/* What SQL calls                                                   */
-/* ---------------------------------------------------------------- */
-
-Datum
-pgenvelope_encrypt_text(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(encrypt_text, fcinfo);
-}
-
-Datum
-pgenvelope_encrypt_bytea(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(encrypt_bytea, fcinfo);
-}
-
-Datum
-pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(decrypt_text, fcinfo);
-}
-
-Datum
-pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(decrypt_bytea, fcinfo);
-}
-
-Datum
-pgenvelope_verify(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(verify, fcinfo);
-}
-
-Datum
-pgenvelope_reencrypt(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(reencrypt, fcinfo);
-}
-
-Datum
-pgenvelope_rebind(PG_FUNCTION_ARGS)
-{
-	return pge_call_hidden(rebind, fcinfo);
 }

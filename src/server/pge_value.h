@@ -41,6 +41,13 @@ extern PgeKeyVersion *pge_encrypting_version(const text *name,
 											 PgeProblem *problem);
 
 /*
+ * The version for a new value of a key, if the current user may make one in
+ * that context.
+ */
+extern PgeKeyVersion *pge_writing_version(PgeKey *key, PgeContext *context,
+										  PgeProblem *problem);
+
+/*
  * Seals a payload with a version and a bound context into a new palloc'd
  * datum.  NULL fills in problem.
  */
@@ -77,6 +84,11 @@ typedef struct PgeOpened
 extern bool pge_open(const struct varlena *value, PgeContext *context,
 					 const text *expected,
 					 PgeOpened *opened, PgeProblem *problem);
+
+/* The same where somebody comes to know the plaintext: honey is heeded. */
+extern bool pge_open_to_show(const struct varlena *value, PgeContext *context,
+							 const text *expected, PgeOpened *opened,
+							 PgeProblem *problem);
 
 /* Opens a parsed value, of which everything has been checked, in a context. */
 extern bool pge_open_with(PgeKeyVersion *version,

@@ -164,11 +164,16 @@ pge_alert(const PgeAlert *alert)
 
 	if (!alert->is_singular && !is_due(alert))
 		return;
+
+	/* Whoever has his statement cancelled by then is not to lose the half. */
+	HOLD_INTERRUPTS();
 	count_raised(alert->kind);
 	json = write_line(alert);
-	if (RecoveryInProgress())
-		return;
-	queue(json);
+	if (!RecoveryInProgress())
+	{
+		queue(json);
+		pge_activity_wake();
+	}
+	RESUME_INTERRUPTS();
 	pfree(json);
-	pge_activity_wake();
 }

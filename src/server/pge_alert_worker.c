@@ -33,7 +33,13 @@
 #include "pge_work.h"
 
 /* A database whose worker fails waits no longer than this for the next. */
-#define LONGEST_BACKOFF_MS 60000
+#define LONGEST_BACKOFF_MS 5000
+
+/*
+ * Databases that the launcher knows of.  There are more than workers, so that
+ * some where nothing can be done for now do not stand in the way of others.
+ */
+#define DATABASES_MAX 128
 
 /* Notifications that are sent in one transaction. */
 #define SENT_AT_ONCE 16
@@ -51,7 +57,7 @@ typedef struct Started
 	int64		again_ms;		/* no other before then */
 } Started;
 
-static Started started[PGE_ALERT_WORKERS];
+static Started started[DATABASES_MAX];
 
 static bool
 waits_for(Oid database)
@@ -88,7 +94,7 @@ forget(Oid database)
 static void
 bury(int64 now)
 {
-	for (int i = 0; i < PGE_ALERT_WORKERS; i++)
+	for (int i = 0; i < DATABASES_MAX; i++)
 	{
 		Started    *worker = &started[i];
 		pid_t		pid;
@@ -146,7 +152,7 @@ find_started(Oid database)
 {
 	Started    *free_one = NULL;
 
-	for (int i = 0; i < PGE_ALERT_WORKERS; i++)
+	for (int i = 0; i < DATABASES_MAX; i++)
 	{
 		if (started[i].database == database)
 			return &started[i];
@@ -161,12 +167,24 @@ find_started(Oid database)
 	return free_one;
 }
 
+/* Whether as many workers run as may.  When one ends we are woken. */
+static bool
+is_busy(void)
+{
+	int			count = 0;
+
+	for (int i = 0; i < DATABASES_MAX; i++)
+		count += started[i].handle != NULL;
+	return count >= PGE_ALERT_WORKERS;
+}
+
 static void
 serve(Oid database, int64 now)
 {
 	Started    *worker = find_started(database);
 
-	if (worker != NULL && worker->handle == NULL && worker->again_ms <= now)
+	if (worker != NULL && worker->handle == NULL && worker->again_ms <= now &&
+		!is_busy())
 		start(worker);
 }
 
@@ -191,7 +209,7 @@ pge_alert_serve(int64 now)
 		serve(databases[i], now);
 	while (OidIsValid(database = pge_lock_next_database(&place)))
 		serve(database, now);
-	for (int i = 0; i < PGE_ALERT_WORKERS; i++)
+	for (int i = 0; i < DATABASES_MAX && !is_busy(); i++)
 	{
 		if (OidIsValid(started[i].database) && started[i].handle == NULL)
 			next_ms = Min(next_ms, started[i].again_ms);
@@ -287,33 +305,54 @@ forget_sent(void)
 	LWLockRelease(pge_alerts->lock);
 }
 
-/* Where the extension was dropped, there is no grant to be locked. */
-static void
+/*
+ * Where the extension was dropped, there is no grant to be locked.  Returns
+ * whether any lock was written.
+ */
+static bool
 save_locks(void)
 {
 	if (OidIsValid(get_extension_oid("pgenvelope", true)))
-		(void) pge_lock_save();
-	else
-		pge_lock_forget(MyDatabaseId);
+		return pge_lock_save() > 0;
+	pge_lock_forget(MyDatabaseId);
+	return false;
 }
 
-/* Locks first: a listener may look for them.  False: nothing was left. */
-static bool
-deliver(void)
+static void
+begin(const char *what)
 {
-	bool		is_done;
-
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, "pgenvelope: delivering alerts");
-	save_locks();
-	is_done = !notify();
+	pgstat_report_activity(STATE_RUNNING, what);
+}
+
+static void
+commit(void)
+{
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+}
+
+/*
+ * Locks first: a listener may look for them.  In a transaction of their own,
+ * as whoever may NOTIFY can keep others from it.  False: nothing was done.
+ */
+static bool
+deliver(void)
+{
+	bool		is_saved;
+	bool		is_sent;
+
+	begin("pgenvelope: writing locks");
+	is_saved = save_locks();
+	commit();
 	pge_lock_saved();
+	begin("pgenvelope: delivering alerts");
+	is_sent = notify();
+	commit();
 	forget_sent();
-	return !is_done || waits_for(MyDatabaseId);
+	return is_saved || is_sent;
 }
 
 void
@@ -324,7 +363,10 @@ pgenvelope_alert_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	attach(database);
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+	/* Those who are in a database that lets nobody in are watched, too. */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid,
+											  BGWORKER_BYPASS_ALLOWCONN);
 	pge_work_pin_settings("pgenvelope alert worker");
 
 	/* A lock is to last, whatever standbys do; nobody is to hold us up. */

@@ -19,9 +19,6 @@
 #include "pge_tally.h"
 #include "pge_write.h"
 
-/* Locks that a worker writes in one transaction. */
-#define SAVED_AT_ONCE 64
-
 /* A grant that this transaction unlocks, if it commits. */
 typedef struct Unlocking
 {
@@ -32,7 +29,7 @@ typedef struct Unlocking
 static List *unlocking;			/* of Unlocking */
 
 /* What the worker has written, and not committed. */
-static int64 saving[SAVED_AT_ONCE];
+static int64 saving[PGE_TALLY_COUNT];
 static int	saving_count;
 
 uint64
@@ -202,7 +199,7 @@ collect(void)
 {
 	saving_count = 0;
 	LWLockAcquire(pge_tallies->lock, LW_SHARED);
-	for (int i = 0; i < PGE_TALLY_COUNT && saving_count < SAVED_AT_ONCE; i++)
+	for (int i = 0; i < PGE_TALLY_COUNT; i++)
 	{
 		PgeTally   *tally = &pge_tallies->grants[i];
 
@@ -214,38 +211,50 @@ collect(void)
 
 /*
  * Writes a lock to its row, unless somebody has unlocked the grant since.  Who
- * unlocks holds the row until that is known in shared memory: so wait for the
- * row, and then look again.
+ * unlocks holds the row until that is known in shared memory: so get hold of
+ * the row, and then look again.  False: somebody else holds it.  Nobody waits
+ * for him, or whoever administers one grant could keep all others' locks from
+ * being written.
  */
-static void
+static bool
 save(int64 grant_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(grant_id)};
 	bool		is_locked = false;
 
-	pge_write_run("SELECT FROM pgenvelope.key_grant WHERE grant_id = $1"
-				  " FOR UPDATE",
-				  lengthof(types), types, values, NULL);
+	if (pge_write_run("SELECT FROM pgenvelope.key_grant WHERE grant_id = $1"
+					  " FOR UPDATE SKIP LOCKED",
+					  lengthof(types), types, values, NULL) == 0)
+		return pge_write_run("SELECT FROM pgenvelope.key_grant"
+							 " WHERE grant_id = $1",
+							 lengthof(types), types, values, NULL) == 0;
 	(void) pge_tally_look(grant_id, read_lock, &is_locked);
 	if (is_locked)
 		pge_write_run("UPDATE pgenvelope.key_grant"
 					  " SET locked_at = pg_catalog.clock_timestamp()"
 					  " WHERE grant_id = $1 AND locked_at IS NULL",
 					  lengthof(types), types, values, NULL);
+	return true;
 }
 
 int
 pge_lock_save(void)
 {
 	PgeWriter	writer;
+	int			count;
 
 	collect();
 	if (saving_count == 0)
 		return 0;
+	count = saving_count;
+	saving_count = 0;
 	writer = pge_write_begin();
-	for (int i = 0; i < saving_count; i++)
-		save(saving[i]);
+	for (int i = 0; i < count; i++)
+	{
+		if (save(saving[i]))
+			saving[saving_count++] = saving[i];
+	}
 	pge_write_end(&writer);
 	ForceSyncCommit();
 	return saving_count;
@@ -267,7 +276,8 @@ note_saved(PgeTally *tally, void *argument)
 void
 pge_lock_saved(void)
 {
-	pge_destructions_bump();
+	if (saving_count > 0)
+		pge_destructions_bump();
 	for (int i = 0; i < saving_count; i++)
 		(void) pge_tally_look(saving[i], note_saved, NULL);
 	saving_count = 0;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/shmem.h"
 
@@ -73,13 +74,31 @@ count_alert(PgeTally *tally, void *argument)
 									   counting->now_ms, &began_ms) > 0;
 }
 
+/*
+ * Under which number it is counted: honey for each who opens it by the grant,
+ * or one would crowd out the alerts that name another.  No grant's id is
+ * negative.
+ */
+static int64
+counted_under(const PgeAlert *alert)
+{
+	Oid			who[] = {GetUserId(), GetSessionUserId()};
+
+	if (alert->kind != PGE_ALERT_HONEY)
+		return alert->grant_id;
+	return (int64) (hash_bytes_extended((const unsigned char *) who,
+										sizeof(who),
+										(uint64) alert->grant_id) |
+					(UINT64CONST(1) << 63));
+}
+
 /* Whether this one is to be raised.  Yes, if nobody can count them. */
 static bool
 is_due(const PgeAlert *alert)
 {
 	Counting	counting = {alert->kind, pge_clock_ms(), true};
 
-	(void) pge_tally_with(alert->grant_id, count_alert, &counting);
+	(void) pge_tally_with(counted_under(alert), count_alert, &counting);
 	return counting.is_due;
 }
 

@@ -34,7 +34,7 @@ typedef enum PgeAlertKind
 	PGE_ALERT_KINDS
 } PgeAlertKind;
 
-/* Of a kind and a grant no more than so many a minute. */
+/* Of a kind and a grant, and who opens honey, no more than so many a minute. */
 #define PGE_ALERTS_A_MINUTE \
 	{ \
 		10, 1, 1 \

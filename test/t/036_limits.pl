@@ -200,6 +200,21 @@ is_deeply([ notifications(1) ], [ \%alert ],
 $thief->value(open_value(7)) foreach 1 .. 30;
 cmp_ok(scalar alerts(), '<=', 9, 'there is no flood');
 
+# One who shares the grant, and opens honey on purpose, hides nobody else
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE readers;
+CREATE ROLE accomplice LOGIN IN ROLE readers;
+CREATE ROLE quiet LOGIN IN ROLE readers;
+SELECT env_grant('k', 'decrypt', 'readers');
+SQL
+$node->safe_psql('postgres', join ';',
+	'SET SESSION AUTHORIZATION accomplice', (open_value(7)) x 20);
+is(scalar alerts(), 10, 'ten alerts of one');
+$node->safe_psql('postgres',
+	'SET SESSION AUTHORIZATION quiet; ' . open_value(7));
+is_deeply([ map { $_->[1]{role} } alerts() ], ['quiet'], 'and one of another');
+$node->safe_psql('postgres', "SELECT env_revoke('k', 'decrypt', 'readers')");
+
 # A lock, in a transaction that is rolled back
 my $running = app_session();
 $running->value('BEGIN');

@@ -76,8 +76,8 @@ count_alert(PgeTally *tally, void *argument)
 
 /*
  * Under which number it is counted: honey for each who opens it by the grant,
- * or one would crowd out the alerts that name another.  No grant's id is
- * negative.
+ * or one would crowd out the alerts that name another.  Grants' numbers are
+ * random, so that no hash meets one.
  */
 static int64
 counted_under(const PgeAlert *alert)
@@ -86,10 +86,9 @@ counted_under(const PgeAlert *alert)
 
 	if (alert->kind != PGE_ALERT_HONEY)
 		return alert->grant_id;
-	return (int64) (hash_bytes_extended((const unsigned char *) who,
-										sizeof(who),
-										(uint64) alert->grant_id) |
-					(UINT64CONST(1) << 63));
+	return (int64) hash_bytes_extended((const unsigned char *) who,
+									   sizeof(who),
+									   (uint64) alert->grant_id);
 }
 
 /* Whether this one is to be raised.  Yes, if nobody can count them. */

@@ -122,6 +122,43 @@ sub logged
 	return join '', map { slurp_file($_, shift @from // 0) } @files;
 }
 
+# Returns when the collector has written all that was logged before.
+my $sentinels = 0;
+
+sub settle
+{
+	my @from = sizes();
+	my $sentinel = 'Sentinel' . ++$sentinels . 'x';
+
+	$node->safe_psql('postgres', "SELECT '$sentinel'");
+	wait_until(
+		sub {
+			my @starts = @from;
+
+			return !grep { slurp_file($_, shift @starts) !~ /$sentinel/ } @files;
+		},
+		'the log is written');
+	return;
+}
+
+# After a restart, statements are known by the functions and views that lead to
+# us when a worker has read the catalogs.
+sub await_learned
+{
+	wait_until(
+		sub {
+			my @from = sizes();
+
+			$node->safe_psql('postgres', "SELECT 'probe' || 1 FROM readable LIMIT 0");
+			settle();
+			return logged(@from) !~ /'probe'/;
+		},
+		'the catalogs have been read');
+	return;
+}
+
+await_learned();
+
 # What a value looks like in a tree of nodes that is printed.
 sub as_bytes
 {
@@ -342,14 +379,7 @@ bench('an error after the call', 'extended',
 # ---------------------------------------------------------------------------
 
 $node->restart;
-wait_until(
-	sub {
-		my @from = sizes();
-
-		$node->safe_psql('postgres', "SELECT 'probe' || 1 FROM readable LIMIT 0");
-		return logged(@from) !~ /'probe'/;
-	},
-	'the catalogs have been read');
+await_learned();
 try('after a restart: COPY',
 	"COPY customers (id, plain, n) FROM STDIN;\n8\tMARKER\tMARKER\n\\.\n", '22P02');
 try('after a restart: a function that calls ours', "SELECT wrapped('MARKER')");
@@ -360,6 +390,7 @@ try('after a restart: a view of the table', "INSERT INTO first_ones VALUES (90, 
 # The log
 # ---------------------------------------------------------------------------
 
+settle();
 my $log = logged();
 
 for my $test (sort keys %markers)
@@ -402,6 +433,7 @@ sub in_log
 	my @from = sizes();
 
 	$node->psql('postgres', $sql);
+	settle();
 	return logged(@from);
 }
 

@@ -34,7 +34,7 @@ typedef enum PgeAlertKind
 	PGE_ALERT_KINDS
 } PgeAlertKind;
 
-/* Of a kind and a grant, and who opens honey, no more than so many a minute. */
+/* No more than so many a minute: of a grant and, of honey, who opens it. */
 #define PGE_ALERTS_A_MINUTE \
 	{ \
 		10, 1, 1 \

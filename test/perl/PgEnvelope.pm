@@ -208,18 +208,20 @@ sub wait_until
 	return;
 }
 
-# Polls until somebody can connect.
+# Polls until somebody can connect.  psql gets no script on its input: one that
+# cannot connect has gone before it could be written.
 sub wait_for_server
 {
 	my ($node) = @_;
 
 	wait_until(
 		sub {
-			my ($result) = $node->psql(
-				'postgres', 'SELECT 1',
-				stdout => \my $out,
-				stderr => \my $err);
-			return $result == 0;
+			my ($out) = run_command(
+				[
+					'psql', '-XAtq', '-d', $node->connstr('postgres'),
+					'-c', 'SELECT 1'
+				]);
+			return $out eq '1';
 		},
 		'the server accepts connections');
 	return;

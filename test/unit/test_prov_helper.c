@@ -354,10 +354,13 @@ test_input(bool is_closed)
 {
 	char		filler[4096] = {0};
 	int			pair[2];
+	int			to_fd;
 
 	start();
 	call(PROV_CHECK, (envl_view) {NULL, 0});
-	close(helper.to_fd);
+
+	/* Stays open: a helper whose input has ended ends, too. */
+	to_fd = helper.to_fd;
 	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
 		note("could not make a pipe");
 	if (is_closed)
@@ -373,6 +376,7 @@ test_input(bool is_closed)
 			   is_closed ? "has ended" : "broke the protocol",
 			   is_closed ? "its input is closed" : "its input is full");
 	ok(helper.broken, "the helper is out of step");
+	close(to_fd);
 	prov_helper_stop(&helper);
 	if (!is_closed)
 		close(pair[0]);

@@ -124,26 +124,15 @@ static void
 start(Started *worker)
 {
 	BackgroundWorker request = {0};
-	MemoryContext old_context;
 
 	strlcpy(request.bgw_name, "pgenvelope alert worker", BGW_MAXLEN);
 	strlcpy(request.bgw_type, "pgenvelope alert worker", BGW_MAXLEN);
-	request.bgw_flags = BGWORKER_SHMEM_ACCESS |
-		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	request.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	request.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(request.bgw_library_name, "pgenvelope", BGW_MAXLEN);
 	strlcpy(request.bgw_function_name, "pgenvelope_alert_main", BGW_MAXLEN);
 	request.bgw_main_arg = ObjectIdGetDatum(worker->database);
-	request.bgw_notify_pid = MyProcPid;
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	if (!RegisterDynamicBackgroundWorker(&request, &worker->handle))
-	{
-		worker->handle = NULL;
+	worker->handle = pge_launch(&request);
+	if (worker->handle == NULL)
 		worker->again_ms = pge_clock_ms() +
 			pge_backoff_ms(worker->failures++, LONGEST_BACKOFF_MS);
-	}
-	MemoryContextSwitchTo(old_context);
 }
 
 /* The element of a database, or a free one; NULL if there is neither. */

@@ -203,31 +203,41 @@ has_workers(void)
 	return false;
 }
 
+BackgroundWorkerHandle *
+pge_launch(BackgroundWorker *worker)
+{
+	BackgroundWorkerHandle *handle;
+	MemoryContext old_context;
+	bool		is_registered;
+
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "pgenvelope", BGW_MAXLEN);
+	worker->bgw_notify_pid = MyProcPid;
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	is_registered = RegisterDynamicBackgroundWorker(worker, &handle);
+	MemoryContextSwitchTo(old_context);
+	return is_registered ? handle : NULL;
+}
+
 static void
 start_worker(PgeDatabase *database, int i, int64 now)
 {
 	PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
 	BackgroundWorker worker = {0};
 	uint32		serial = prepare_slot(slot, database);
-	MemoryContext old_context;
 
 	snprintf(worker.bgw_name, BGW_MAXLEN, "pgenvelope rewrap worker %s",
 			 database->name);
 	strlcpy(worker.bgw_type, "pgenvelope rewrap worker", BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
-		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "pgenvelope", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, "pgenvelope_worker_main", BGW_MAXLEN);
 	worker.bgw_main_arg = Int32GetDatum(i);
 	memcpy(worker.bgw_extra, &serial, sizeof(serial));
-	worker.bgw_notify_pid = MyProcPid;
 
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	database->is_running = RegisterDynamicBackgroundWorker(&worker,
-														   &handles[i]);
-	MemoryContextSwitchTo(old_context);
+	handles[i] = pge_launch(&worker);
+	database->is_running = handles[i] != NULL;
 	if (database->is_running)
 	{
 		note_exhausted(false);
@@ -237,7 +247,6 @@ start_worker(PgeDatabase *database, int i, int64 now)
 	/* Fewer workers than there may be is no reason to say anything. */
 	if (!has_workers())
 		note_exhausted(true);
-	handles[i] = NULL;
 	slot->state = PGE_WORKER_FREE;
 	database->due_ms = now + pge_rewrap_naptime;
 }

@@ -9,6 +9,8 @@
 #ifndef PGE_LAUNCHER_H
 #define PGE_LAUNCHER_H
 
+#include "postmaster/bgworker.h"
+
 /* Registers the launcher; called from _PG_init in the postmaster. */
 extern void pge_launcher_init(void);
 
@@ -17,6 +19,13 @@ extern void pge_launcher_init(void);
  * nothing if it is rolled back.
  */
 extern void pge_launcher_wake(void);
+
+/*
+ * The launcher starts a worker in a database; of the request, name, type,
+ * function and argument are the caller's.  Returns a handle that is to be
+ * pfree'd; NULL: max_worker_processes are in use.
+ */
+extern BackgroundWorkerHandle *pge_launch(BackgroundWorker *worker);
 
 /* Background workers' entry points. */
 extern PGDLLEXPORT void pgenvelope_launcher_main(Datum arg);

@@ -9,6 +9,10 @@
  * superusers.  A row trigger does the same after the fact, for writers that
  * fire no statement triggers: those of logical replication.
  *
+ * The row trigger also keeps what foreign keys would keep, and no more, since
+ * a parallel restore loads versions before their keys: a key or version that
+ * other rows refer to is not deleted.
+ *
  * It also announces the change, but for tables whose trigger has an argument:
  * of those nothing is kept in any session.  That must work without preload,
  * since the tables are restored there too.
@@ -23,16 +27,96 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
 #include "pge_catalog.h"
 #include "pge_compat.h"
+#include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_guard);
 PG_FUNCTION_INFO_V1(pgenvelope_keep_local);
+
+/* Which tables refer to a row of which, by the first columns of its key. */
+static const struct
+{
+	const char *table;
+	const char *query;
+}			references[] = {
+	{"key", "SELECT FROM pgenvelope.key_version WHERE key_id = $1"
+			" UNION ALL SELECT FROM pgenvelope.key_grant WHERE key_id = $1"
+			" UNION ALL SELECT FROM pgenvelope.honey WHERE key_id = $1"
+			" LIMIT 1"},
+	{"key_version",
+	 "SELECT FROM pgenvelope.key_seal WHERE (key_id, version) = ($1, $2)"
+	 " UNION ALL SELECT FROM pgenvelope.key_escrow"
+	 " WHERE (key_id, version) = ($1, $2) LIMIT 1"},
+};
+
+static Datum
+column_of(const TriggerData *trigger, HeapTuple row, const char *name)
+{
+	TupleDesc	columns = RelationGetDescr(trigger->tg_relation);
+	bool		is_null;
+
+	return SPI_getbinval(row, columns, SPI_fnumber(columns, name), &is_null);
+}
+
+/* The number of the row's version; 0 in a table that has no versions. */
+static int32
+version_of(const TriggerData *trigger, HeapTuple row)
+{
+	if (SPI_fnumber(RelationGetDescr(trigger->tg_relation), "version") < 0)
+		return 0;
+	return DatumGetInt32(column_of(trigger, row, "version"));
+}
+
+static bool
+is_referred_to(const char *query, int64 key_id, int32 version)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(key_id), Int32GetDatum(version)};
+	PgeWriter	writer = pge_write_begin();
+	bool		is_found = pge_write_run(query, lengthof(types), types, values,
+										 NULL) > 0;
+
+	pge_write_end(&writer);
+	return is_found;
+}
+
+/* Refuses to take a row away, or its key, that others refer to. */
+static void
+keep_referenced(const TriggerData *trigger)
+{
+	const char *table = RelationGetRelationName(trigger->tg_relation);
+	HeapTuple	row = trigger->tg_trigtuple;
+
+	for (int i = 0; i < (int) lengthof(references); i++)
+	{
+		int64		key_id;
+		int32		version;
+
+		if (strcmp(references[i].table, table) != 0)
+			continue;
+		key_id = DatumGetInt64(column_of(trigger, row, "key_id"));
+		version = version_of(trigger, row);
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+			DatumGetInt64(column_of(trigger, trigger->tg_newtuple,
+									"key_id")) == key_id &&
+			version_of(trigger, trigger->tg_newtuple) == version)
+			continue;
+		if (is_referred_to(references[i].query, key_id, version))
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("row of table \"%s\" is still referred to",
+							table),
+					 errhint("Delete the rows that refer to it first.")));
+	}
+}
 
 Datum
 pgenvelope_guard(PG_FUNCTION_ARGS)
@@ -53,6 +137,9 @@ pgenvelope_guard(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" cannot be written to directly",
 						RelationGetRelationName(table)),
 				 errhint("Use env_create_key, env_rotate_key, env_grant and env_revoke.")));
+	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		keep_referenced(trigger);
 	if (trigger->tg_trigger->tgnargs == 0)
 		pge_catalog_changed(RelationGetRelid(table));
 	PG_RETURN_POINTER(NULL);

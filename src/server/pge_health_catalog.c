@@ -78,9 +78,17 @@
 	"   FROM pgenvelope.key_escrow s WHERE s.key_id = v.key_id" \
 	"   AND s.version = v.version)) e WHERE $2 <> ''"
 
+/* Rows of the key tables that a restore has left without their key. */
+#define ORPHAN_ROWS \
+	"SELECT 'catalog', o.finding, 'degraded'," \
+	" 'Of this there are ' || sum(o.count)" \
+	" || '; env_lint() names them, and what to do.'" \
+	" FROM pgenvelope.orphans o GROUP BY o.finding"
+
 #define CATALOG_ROWS \
-	"SELECT component, name COLLATE \"C\", status, message FROM (" JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
-	") r ORDER BY 1, 2"
+	"SELECT component, name COLLATE \"C\", status, message FROM (" \
+	JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
+	" UNION ALL " ORPHAN_ROWS ") r ORDER BY 1, 2"
 
 /* Whether a worker is busy in this database, so that its jobs get on. */
 static bool

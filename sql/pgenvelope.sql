@@ -333,7 +333,7 @@ COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
 CREATE TABLE pgenvelope.key_grant (
     grant_id   bigint PRIMARY KEY
                DEFAULT pg_catalog.hashtextextended(
-                   pg_catalog.gen_random_uuid()::text, 0),
+                   pg_catalog.gen_random_uuid()::text, 0::bigint),
     key_id     bigint NOT NULL,
     privilege  text NOT NULL
                CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'rotate',
@@ -1265,7 +1265,8 @@ SELECT j.job_id,
        CASE WHEN t.state = 'uncovered' THEN NULL
             WHEN t.state = 'done' THEN 100
             WHEN t.total_blocks > 0
-            THEN pg_catalog.round(100.0 * t.next_block / t.total_blocks, 1)
+            THEN pg_catalog.round(100.0 * t.next_block::numeric
+                                  / t.total_blocks::numeric, 1)
             ELSE 0
        END AS percent,
        t.rows_seen,
@@ -1275,15 +1276,15 @@ SELECT j.job_id,
        t.busy,
        t.bytes,
        t.batches,
-       (t.rows_seen / NULLIF(GREATEST(
-            t.busy_ms / 1000.0,
-            extract(epoch FROM t.updated_at - t.started_at)), 0))::bigint
+       (t.rows_seen::numeric / NULLIF(GREATEST(
+            t.busy_ms::numeric / 1000.0,
+            extract(epoch FROM t.updated_at - t.started_at)), 0.0))::bigint
            AS rows_per_second,
        CASE WHEN t.state = 'running' AND j.state = 'running'
              AND t.next_block > 0
             THEN t.updated_at + (t.updated_at - t.started_at)
                  * ((t.total_blocks - t.next_block)::double precision
-                    / t.next_block)
+                    / t.next_block::double precision)
        END AS estimated_end,
        t.last_error,
        j.message,

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "utils/hsearch.h"
 

@@ -757,6 +757,7 @@ CREATE TABLE pgenvelope.rewrap_job (
     waits_since    timestamptz,
     proves         integer[],
     left_behind    bigint,
+    lost_workers   integer NOT NULL DEFAULT 0,
     FOREIGN KEY (key_id, target_version) REFERENCES pgenvelope.key_version
 );
 
@@ -795,6 +796,8 @@ COMMENT ON COLUMN pgenvelope.rewrap_job.proves IS
     'versions that had ceased to encrypt before these transactions';
 COMMENT ON COLUMN pgenvelope.rewrap_job.left_behind IS
     'values of other versions that the last proof found';
+COMMENT ON COLUMN pgenvelope.rewrap_job.lost_workers IS
+    'workers in a row that ended at it without a word, whatever ended them';
 
 CREATE TABLE pgenvelope.rewrap_target (
     job_id       bigint NOT NULL REFERENCES pgenvelope.rewrap_job

@@ -70,6 +70,9 @@ typedef struct PgeMemory
 {
 	int			failures;		/* errors since the last success */
 	uint32		logged_error;	/* hash of the last error that was logged */
+	int			lost;			/* workers in a row that did not say how they
+								 * ended */
+	int64		job_id;			/* the job that the last of them was at */
 } PgeMemory;
 
 typedef struct PgeWorkerSlot

@@ -57,6 +57,9 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 17 ends transactions that take long. */
+#define PGE_TRANSACTION_TIMEOUT (PG_VERSION_NUM >= 170000)
+
 /* 15 brought the name. */
 #ifndef strtou64
 #define strtou64(text, end, base) ((uint64) strtoull(text, end, base))

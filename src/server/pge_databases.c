@@ -123,6 +123,7 @@ next_due_ms(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
 			return now;
 		case PGE_END_LOST:
 			database->memory.failures++;
+			database->memory.lost++;
 			break;
 		case PGE_END_FAILED:
 			break;

@@ -46,7 +46,7 @@ static const struct
 {
 	const char *table;
 	const char *query;
-}			references[] = {
+} references[] = {
 	{"key", "SELECT FROM pgenvelope.key_version WHERE key_id = $1"
 			" UNION ALL SELECT FROM pgenvelope.key_grant WHERE key_id = $1"
 			" UNION ALL SELECT FROM pgenvelope.honey WHERE key_id = $1"

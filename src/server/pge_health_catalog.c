@@ -36,6 +36,7 @@
 #define JOB_ROWS \
 	"SELECT 'job' AS component, j.name, CASE WHEN j.state = 'paused'" \
 	"  OR j.failed > 0 OR j.error IS NOT NULL OR j.is_stalled" \
+	"  OR j.lost_workers > 2" \
 	"  THEN 'degraded' ELSE 'ok' END AS status," \
 	" 'Job ' || j.job_id || CASE" \
 	"  WHEN j.state = 'paused' THEN ' is paused.'" \
@@ -86,8 +87,7 @@
 	" FROM pgenvelope.orphans o GROUP BY o.finding"
 
 #define CATALOG_ROWS \
-	"SELECT component, name COLLATE \"C\", status, message FROM (" \
-	JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
+	"SELECT component, name COLLATE \"C\", status, message FROM (" JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
 	" UNION ALL " ORPHAN_ROWS ") r ORDER BY 1, 2"
 
 /* Whether a worker is busy in this database, so that its jobs get on. */

@@ -37,6 +37,9 @@ pge_work_pin_settings(const char *application)
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+#if PGE_TRANSACTION_TIMEOUT
+		{"transaction_timeout", "0"},
+#endif
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"default_transaction_isolation", "read committed"},
@@ -147,18 +150,19 @@ pge_work_run(PgeWork *work)
 static void
 run_note(PgeWork *work)
 {
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID};
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID};
 	Datum		values[] = {Int64GetDatum(work->job_id), (Datum) 0,
-							Int32GetDatum(work->wait_ms)};
-	char		nulls[] = {' ', work->message == NULL ? 'n' : ' ', ' '};
+							Int32GetDatum(work->wait_ms),
+							Int32GetDatum(memory->lost)};
+	char		nulls[] = {' ', work->message == NULL ? 'n' : ' ', ' ', ' '};
 	PgeWriter	writer = pge_write_begin();
 
 	if (work->message != NULL)
 		values[1] = CStringGetTextDatum(work->message);
 	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
 				  " not_before = greatest(not_before,"
-				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval)"
-				  " WHERE job_id = $1"
+				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
+				  " lost_workers = $4 WHERE job_id = $1"
 				  " AND state IN ('waiting', 'running', 'proving')",
 				  lengthof(types), types, values, nulls);
 	pge_write_end(&writer);

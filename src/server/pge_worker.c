@@ -324,6 +324,37 @@ wait_for_standbys(int64 job_id)
 		(void) pge_work_note(job_id, NULL, 0);
 }
 
+/*
+ * Records that earlier workers were lost at this job, before its next step can
+ * take this worker too: killed, or ended by a setting of the server's.
+ */
+static void
+note_lost_workers(int64 job_id)
+{
+	char		message[80];
+
+	if (slot->memory.job_id == job_id && slot->memory.lost > 0)
+	{
+		snprintf(message, sizeof(message),
+				 "workers lost in a row: %d; see the server log",
+				 slot->memory.lost);
+		(void) pge_work_note(job_id, message, 0);
+	}
+	else
+		slot->memory.lost = 0;
+	slot->memory.job_id = job_id;
+}
+
+/* Clears that record once a step has come to its end. */
+static void
+forget_lost_workers(int64 job_id)
+{
+	if (slot->memory.lost == 0)
+		return;
+	slot->memory.lost = 0;
+	(void) pge_work_note(job_id, NULL, 0);
+}
+
 /* Does a step, and what is to be told and waited for after it. */
 static void
 do_step(int64 job_id)
@@ -335,6 +366,7 @@ do_step(int64 job_id)
 	int64		next_ms;
 	int64		step_ms = pge_clock_ms();
 
+	note_lost_workers(job_id);
 	wait_for_standbys(job_id);
 	if (last_job != job_id)
 		memset(&last, 0, sizeof(last));
@@ -346,6 +378,7 @@ do_step(int64 job_id)
 		return;
 	}
 	slot->memory.failures = 0;
+	forget_lost_workers(job_id);
 	last = *result;
 	last.rows_seen = last.rewrapped = 0;
 	last_job = job_id;

@@ -11,7 +11,7 @@
 
 #include "utils/guc.h"
 
-#include "../core/envl_value.h"
+#include "core/envl_value.h"
 #include "pge_audit.h"
 #include "pge_compat.h"
 #include "pge_guc.h"

@@ -61,7 +61,7 @@ LTO = -flto=auto -ffat-lto-objects
 endif
 
 PG_CFLAGS = $(LTO)
-INCLUDES = $(addprefix -I,src src/core src/providers $(wildcard src/providers/*/) src/server $(SERVER_FOLDERS))
+INCLUDES = -Isrc -Isrc/core -Isrc/server
 PG_CPPFLAGS = $(INCLUDES) -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 
 # Functions are bound at load: at a first call the dynamic linker would save

@@ -16,15 +16,15 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_aws.h"
+#include "providers/aws/prov_aws.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms_services.h"
-#include "prov_cloud.h"
-#include "prov_json.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "awskms:v1:"
 #define ALGORITHM "SYMMETRIC_DEFAULT"

@@ -14,7 +14,7 @@
 #ifndef PROV_AWS_H
 #define PROV_AWS_H
 
-#include "prov_http.h"
+#include "providers/http/prov_http.h"
 
 #define PROV_AWS_KEY_SIZE 256
 #define PROV_AWS_TOKEN_SIZE 8192

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "prov_aws.h"
-#include "prov_cloud.h"
-#include "prov_json.h"
-#include "prov_serve.h"
-#include "prov_xml.h"
+#include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_xml.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/serve/prov_serve.h"
 
 /* Credentials are replaced this long before they end, and not used this. */
 #define REFRESH_AHEAD_S 300

@@ -22,10 +22,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "prov_aws.h"
-#include "prov_cloud.h"
-#include "prov_profile.h"
-#include "prov_serve.h"
+#include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_profile.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/serve/prov_serve.h"
 
 /* Profiles that name each other: more are a circle. */
 #define PROFILES_DEEP 5

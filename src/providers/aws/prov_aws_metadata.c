@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_aws.h"
-#include "prov_cloud.h"
-#include "prov_json.h"
-#include "prov_serve.h"
-#include "prov_time.h"
+#include "providers/aws/prov_aws.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/http/prov_time.h"
+#include "providers/serve/prov_serve.h"
 
 #define INSTANCE_ENDPOINT "http://169.254.169.254"
 #define ROLES "/latest/meta-data/iam/security-credentials/"

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_aws.h"
-#include "prov_cloud.h"
-#include "prov_form.h"
-#include "prov_serve.h"
-#include "prov_time.h"
-#include "prov_xml.h"
+#include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_xml.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_form.h"
+#include "providers/http/prov_time.h"
+#include "providers/serve/prov_serve.h"
 
 #define SESSION_NAME "pgenvelope"
 

@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_profile.h"
+#include "providers/aws/prov_profile.h"
 
 #include <string.h>
 #include <strings.h>

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_xml.h"
+#include "providers/aws/prov_xml.h"
 
 #include <stdio.h>
 #include <string.h>

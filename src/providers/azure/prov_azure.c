@@ -16,16 +16,16 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_azure.h"
+#include "providers/azure/prov_azure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "kms_services.h"
-#include "prov_cloud.h"
-#include "prov_json.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "azurekv:v1:"
 #define RSA_OAEP "RSA-OAEP-256"

@@ -10,8 +10,8 @@
 #ifndef PROV_AZURE_H
 #define PROV_AZURE_H
 
-#include "prov_json.h"
-#include "prov_oauth.h"
+#include "providers/http/prov_json.h"
+#include "providers/http/prov_oauth.h"
 
 #define PROV_AZURE_NAME_SIZE 128
 #define PROV_AZURE_VERSION_SIZE 65

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_azure.h"
-#include "prov_cloud.h"
+#include "providers/azure/prov_azure.h"
+#include "providers/http/prov_cloud.h"
 
 #define API_VERSION "7.4"
 

@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_azure.h"
-#include "prov_cloud.h"
-#include "prov_form.h"
-#include "prov_serve.h"
+#include "providers/azure/prov_azure.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_form.h"
+#include "providers/serve/prov_serve.h"
 
 #define ASSERTION_TYPE \
 	"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_crc32c.h"
+#include "providers/gcp/prov_crc32c.h"
 
 #define POLYNOMIAL 0x82F63B78U	/* 0x1EDC6F41, reflected */
 

@@ -13,16 +13,16 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_gcp.h"
+#include "providers/gcp/prov_gcp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms_services.h"
-#include "prov_cloud.h"
-#include "prov_crc32c.h"
-#include "prov_json.h"
+#include "providers/gcp/prov_crc32c.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "gcpkms:v1:"
 #define ENDPOINT "https://cloudkms.googleapis.com"

@@ -10,7 +10,7 @@
 #ifndef PROV_GCP_H
 #define PROV_GCP_H
 
-#include "prov_oauth.h"
+#include "providers/http/prov_oauth.h"
 
 typedef struct prov_gcp
 {

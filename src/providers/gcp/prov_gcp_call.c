@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_cloud.h"
-#include "prov_gcp.h"
-#include "prov_json.h"
+#include "providers/gcp/prov_gcp.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
 
 static prov_category get_token(void *state, prov_failure *failure);
 static prov_category classify(const prov_http_reply *reply);

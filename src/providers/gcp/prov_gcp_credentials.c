@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_cloud.h"
-#include "prov_form.h"
-#include "prov_gcp.h"
-#include "prov_json.h"
-#include "prov_jwt.h"
-#include "prov_serve.h"
-#include "prov_time.h"
+#include "providers/gcp/prov_gcp.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_form.h"
+#include "providers/http/prov_json.h"
+#include "providers/http/prov_jwt.h"
+#include "providers/http/prov_time.h"
+#include "providers/serve/prov_serve.h"
 
 #define SCOPE "https://www.googleapis.com/auth/cloudkms"
 #define SCOPE_PLATFORM "https://www.googleapis.com/auth/cloud-platform"

@@ -5,13 +5,13 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_cloud.h"
+#include "providers/http/prov_cloud.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_json.h"
-#include "prov_serve.h"
+#include "providers/http/prov_json.h"
+#include "providers/serve/prov_serve.h"
 
 prov_category
 prov_cloud_category(const prov_cloud_code *codes, const char *code,

@@ -12,7 +12,7 @@
 #ifndef PROV_CLOUD_H
 #define PROV_CLOUD_H
 
-#include "prov_http.h"
+#include "providers/http/prov_http.h"
 
 /* What a service's error code means; a table ends with a NULL code. */
 typedef struct prov_cloud_code

@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_curl.h"
+#include "providers/http/prov_curl.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -18,8 +18,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "prov_memory.h"
-#include "prov_serve.h"
+#include "providers/http/prov_memory.h"
+#include "providers/serve/prov_serve.h"
 
 struct prov_curl
 {

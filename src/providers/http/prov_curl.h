@@ -8,7 +8,7 @@
 #ifndef PROV_CURL_H
 #define PROV_CURL_H
 
-#include "prov_http.h"
+#include "providers/http/prov_http.h"
 
 /* What verifies the other side, and what shows who we are; "" for none. */
 typedef struct prov_curl_files

@@ -5,11 +5,11 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_form.h"
+#include "providers/http/prov_form.h"
 
 #include <string.h>
 
-#include "prov_uri.h"
+#include "providers/prov_uri.h"
 
 static void append(prov_form *form, const char *text);
 

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_http.h"
+#include "providers/http/prov_http.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +15,9 @@
 
 #include <openssl/rand.h>
 
-#include "prov_curl.h"
-#include "prov_memory.h"
-#include "prov_serve.h"
+#include "providers/http/prov_curl.h"
+#include "providers/http/prov_memory.h"
+#include "providers/serve/prov_serve.h"
 
 /* Run by hand, and without the setting. */
 #define TIMEOUT_MS 4000

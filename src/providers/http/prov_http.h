@@ -20,7 +20,7 @@
 #ifndef PROV_HTTP_H
 #define PROV_HTTP_H
 
-#include "prov_uri.h"
+#include "providers/prov_uri.h"
 
 #define PROV_HTTP_URL_MAX 4096
 #define PROV_HTTP_BODY_MAX 65536	/* of a reply */

@@ -8,13 +8,13 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_json.h"
+#include "providers/http/prov_json.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_memory.h"
+#include "providers/http/prov_memory.h"
 
 #define NAME_SIZE 64			/* of a member in a path */
 

@@ -13,7 +13,7 @@
 #ifndef PROV_JSON_H
 #define PROV_JSON_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 typedef struct prov_json prov_json;
 

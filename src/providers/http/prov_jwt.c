@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_jwt.h"
+#include "providers/http/prov_jwt.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>

@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_memory.h"
+#include "providers/http/prov_memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>

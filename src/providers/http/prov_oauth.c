@@ -5,14 +5,14 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_oauth.h"
+#include "providers/http/prov_oauth.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_cloud.h"
-#include "prov_json.h"
-#include "prov_serve.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_json.h"
+#include "providers/serve/prov_serve.h"
 
 /* A token is replaced this long before it ends, and not used this long. */
 #define REFRESH_AHEAD_S 300

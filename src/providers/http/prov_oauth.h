@@ -8,7 +8,7 @@
 #ifndef PROV_OAUTH_H
 #define PROV_OAUTH_H
 
-#include "prov_http.h"
+#include "providers/http/prov_http.h"
 
 #define PROV_OAUTH_TOKEN_SIZE 16384
 

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_time.h"
+#include "providers/http/prov_time.h"
 
 #include <string.h>
 

@@ -7,8 +7,8 @@
  */
 #include <stdlib.h>
 
-#include "kms_services.h"
-#include "prov_memory.h"
+#include "providers/http/prov_memory.h"
+#include "providers/kms/kms_services.h"
 
 int
 main(int argc, char **argv)

@@ -8,7 +8,7 @@
 #ifndef KMS_SERVICES_H
 #define KMS_SERVICES_H
 
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 
 /* prov_vault.c: HashiCorp Vault and OpenBao, over TLS and on this machine. */
 extern const prov_service prov_vault;

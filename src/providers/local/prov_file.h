@@ -8,7 +8,7 @@
 #ifndef PROV_FILE_H
 #define PROV_FILE_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /* Longest line, without its newline. */
 #define PROV_FILE_LINE_MAX 1024

@@ -14,7 +14,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_helper.h"
+#include "providers/local/prov_helper.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "prov_process.h"
+#include "providers/local/prov_process.h"
 
 static prov_category check_idle(prov_helper *helper, prov_failure *failure);
 static size_t format_request(const prov_helper *helper, const prov_root *root,

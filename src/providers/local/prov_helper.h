@@ -23,7 +23,7 @@
 
 #include <sys/types.h>
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /* Longest line either way, with its newline. */
 #define PROV_LINE_MAX 8192

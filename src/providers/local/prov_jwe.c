@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_jwe.h"
+#include "providers/local/prov_jwe.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #ifndef PROV_JWE_H
 #define PROV_JWE_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /* A kid of control characters takes six characters for each. */
 #define PROV_JWE_HEADER_MAX (40 + 6 * ENVL_KID_SIZE)

@@ -13,7 +13,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov.h"
+#include "providers/prov.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +21,8 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 
-#include "prov_file.h"
-#include "prov_jwe.h"
+#include "providers/local/prov_file.h"
+#include "providers/local/prov_jwe.h"
 
 /* A shorter passphrase seals nothing, but opens what it once sealed. */
 #define PASSPHRASE_MIN 8

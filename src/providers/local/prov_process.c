@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_process.h"
+#include "providers/local/prov_process.h"
 
 #include <errno.h>
 #include <fcntl.h>

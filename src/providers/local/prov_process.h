@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /* Our ends are non-blocking and closed by exec. */
 typedef struct prov_process

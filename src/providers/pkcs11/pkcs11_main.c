@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11.h"
+#include "providers/pkcs11/prov_pkcs11.h"
 
 int
 main(int argc, char **argv)

@@ -8,13 +8,13 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11.h"
+#include "providers/pkcs11/prov_pkcs11.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_pkcs11_crypt.h"
+#include "providers/pkcs11/prov_pkcs11_crypt.h"
 
 /* What is asked: sealed, plaintext and check as the verb has them. */
 typedef struct call

@@ -8,7 +8,7 @@
 #ifndef PROV_PKCS11_H
 #define PROV_PKCS11_H
 
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 
 extern const prov_service prov_pkcs11_service;
 

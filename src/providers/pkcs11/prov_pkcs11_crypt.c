@@ -12,12 +12,12 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_crypt.h"
+#include "providers/pkcs11/prov_pkcs11_crypt.h"
 
 #include <openssl/rand.h>
 #include <string.h>
 
-#include "prov_pkcs11_rsa.h"
+#include "providers/pkcs11/prov_pkcs11_rsa.h"
 
 /* CK_GCM_PARAMS as PKCS#11 2.40 had it at first, and old modules still do. */
 typedef struct short_gcm_params

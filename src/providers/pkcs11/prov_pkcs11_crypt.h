@@ -8,7 +8,7 @@
 #ifndef PROV_PKCS11_CRYPT_H
 #define PROV_PKCS11_CRYPT_H
 
-#include "prov_pkcs11_key.h"
+#include "providers/pkcs11/prov_pkcs11_key.h"
 
 /*
  * Seals ENVL_SEALED_PLAINTEXT_LEN bytes by blob->mechanism, and fills in the

@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_error.h"
+#include "providers/pkcs11/prov_pkcs11_error.h"
 
 /* Of PKCS#11 3.0; the header is that of 2.40. */
 #ifndef CKR_AEAD_DECRYPT_FAILED

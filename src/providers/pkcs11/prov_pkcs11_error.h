@@ -10,7 +10,7 @@
 
 #include <p11-kit-1/p11-kit/pkcs11.h>
 
-#include "prov.h"
+#include "providers/prov.h"
 
 typedef enum prov_pkcs11_cure
 {

@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_format.h"
+#include "providers/pkcs11/prov_pkcs11_format.h"
 
 #include <string.h>
 

@@ -20,7 +20,7 @@
 #ifndef PROV_PKCS11_FORMAT_H
 #define PROV_PKCS11_FORMAT_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /* The numbers are stored; 0 is none of them. */
 typedef enum prov_pkcs11_mechanism

@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_key.h"
+#include "providers/pkcs11/prov_pkcs11_key.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef PROV_PKCS11_KEY_H
 #define PROV_PKCS11_KEY_H
 
-#include "prov_pkcs11_token.h"
+#include "providers/pkcs11/prov_pkcs11_token.h"
 
 typedef struct prov_pkcs11_key
 {

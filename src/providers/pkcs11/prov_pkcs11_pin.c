@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_pin.h"
+#include "providers/pkcs11/prov_pkcs11_pin.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "prov_process.h"
+#include "providers/local/prov_process.h"
 
 /* Half of what the keeper gives a request by default. */
 #define COMMAND_TIMEOUT_MS 2500

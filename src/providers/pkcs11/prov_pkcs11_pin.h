@@ -16,8 +16,8 @@
 #ifndef PROV_PKCS11_PIN_H
 #define PROV_PKCS11_PIN_H
 
-#include "prov_pkcs11_uri.h"
-#include "prov_serve.h"
+#include "providers/pkcs11/prov_pkcs11_uri.h"
+#include "providers/serve/prov_serve.h"
 
 /* Reads the PIN that the URI points to; on failure it is wiped. */
 extern prov_category prov_pkcs11_pin_read(const prov_pkcs11_uri *uri,

@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_rsa.h"
+#include "providers/pkcs11/prov_pkcs11_rsa.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

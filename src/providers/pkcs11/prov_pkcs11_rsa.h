@@ -8,7 +8,7 @@
 #ifndef PROV_PKCS11_RSA_H
 #define PROV_PKCS11_RSA_H
 
-#include "prov_pkcs11_format.h"
+#include "providers/pkcs11/prov_pkcs11_format.h"
 
 /*
  * Seals ENVL_SEALED_PLAINTEXT_LEN bytes into blob->ciphertext, by the blob's

@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_pkcs11_token.h"
+#include "providers/pkcs11/prov_pkcs11_token.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -12,8 +12,8 @@
 #ifndef PROV_PKCS11_TOKEN_H
 #define PROV_PKCS11_TOKEN_H
 
-#include "prov_pkcs11_error.h"
-#include "prov_pkcs11_pin.h"
+#include "providers/pkcs11/prov_pkcs11_error.h"
+#include "providers/pkcs11/prov_pkcs11_pin.h"
 
 typedef struct prov_pkcs11_token
 {

@@ -14,8 +14,8 @@
 #ifndef PROV_PKCS11_URI_H
 #define PROV_PKCS11_URI_H
 
-#include "prov_pkcs11_format.h"
-#include "prov_uri.h"
+#include "providers/pkcs11/prov_pkcs11_format.h"
+#include "providers/prov_uri.h"
 
 /* Which keys "type" admits. */
 typedef enum prov_pkcs11_type

@@ -9,7 +9,7 @@
 #ifndef PROV_BY_HAND_H
 #define PROV_BY_HAND_H
 
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 
 /*
  * Checks, and sends random bytes there and back.  Prints what was found to

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_line.h"
+#include "providers/serve/prov_line.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef PROV_LINE_H
 #define PROV_LINE_H
 
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 
 /* With its newline; as in prov_helper.h, of which a helper shares no more. */
 #define PROV_LINE_MAX 8192

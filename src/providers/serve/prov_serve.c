@@ -11,7 +11,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,8 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "prov_by_hand.h"
-#include "prov_line.h"
+#include "providers/serve/prov_by_hand.h"
+#include "providers/serve/prov_line.h"
 
 #define TEXT_MAX 240
 #define IDLE_MAX_MS 3600000

@@ -27,8 +27,8 @@
 #ifndef PROV_SERVE_H
 #define PROV_SERVE_H
 
-#include "prov_secret.h"
-#include "prov_uri.h"
+#include "providers/prov_secret.h"
+#include "providers/prov_uri.h"
 
 /* What a check found out. */
 typedef struct prov_check

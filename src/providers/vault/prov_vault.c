@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms_services.h"
-#include "prov_memory.h"
-#include "prov_vault.h"
+#include "providers/http/prov_memory.h"
+#include "providers/kms/kms_services.h"
+#include "providers/vault/prov_vault.h"
 
 #define DEFAULT_PORT 8200
 

@@ -8,9 +8,9 @@
 #ifndef PROV_VAULT_H
 #define PROV_VAULT_H
 
-#include "prov_http.h"
-#include "prov_json.h"
-#include "prov_serve.h"
+#include "providers/http/prov_http.h"
+#include "providers/http/prov_json.h"
+#include "providers/serve/prov_serve.h"
 
 #define VAULT_TOKEN_MAX 4096
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_vault.h"
+#include "providers/vault/prov_vault.h"
 
 static prov_category classify(const prov_http_reply *reply);
 

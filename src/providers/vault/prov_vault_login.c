@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_vault.h"
+#include "providers/vault/prov_vault.h"
 
 #define KUBERNETES_TOKEN \
 	"/var/run/secrets/kubernetes.io/serviceaccount/token"

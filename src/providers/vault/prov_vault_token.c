@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_vault.h"
+#include "providers/vault/prov_vault.h"
 
 /* A renewal that failed is tried again after this. */
 #define RENEW_AGAIN_MS 10000

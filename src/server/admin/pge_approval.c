@@ -19,11 +19,11 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "pge_act.h"
-#include "pge_arguments.h"
-#include "pge_compat.h"
-#include "pge_request.h"
-#include "pge_write.h"
+#include "admin/pge_arguments.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_approve);
 PG_FUNCTION_INFO_V1(pgenvelope_reject);

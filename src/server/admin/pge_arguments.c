@@ -24,9 +24,9 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
-#include "pge_arguments.h"
-#include "pge_compat.h"
-#include "pge_request.h"
+#include "admin/pge_arguments.h"
+#include "admin/pge_request.h"
+#include "base/pge_compat.h"
 
 /* What is declared of a function's input arguments, which come first. */
 typedef struct Declared

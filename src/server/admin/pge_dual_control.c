@@ -12,10 +12,10 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_request.h"
-#include "pge_write.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_require_approval);
 PG_FUNCTION_INFO_V1(pgenvelope_may_decide);

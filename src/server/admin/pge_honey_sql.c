@@ -12,12 +12,12 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_entitlement.h"
-#include "pge_honey_row.h"
-#include "pge_shared.h"
-#include "pge_write.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_write.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_honey_row.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_honey);
 PG_FUNCTION_INFO_V1(pgenvelope_unhoney);

@@ -12,13 +12,13 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_entitlement.h"
-#include "pge_lock.h"
-#include "pge_request.h"
-#include "pge_shared.h"
-#include "pge_tally.h"
-#include "pge_write.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_write.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_lock.h"
+#include "rights/pge_tally.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_limit);
 PG_FUNCTION_INFO_V1(pgenvelope_unlock_grant);

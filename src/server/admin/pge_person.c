@@ -9,8 +9,8 @@
 
 #include "miscadmin.h"
 
-#include "pge_compat.h"
-#include "pge_person.h"
+#include "admin/pge_person.h"
+#include "base/pge_compat.h"
 
 void
 pge_person_now(Oid role, PgePerson *person)

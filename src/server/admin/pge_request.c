@@ -13,12 +13,12 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
-#include "pge_act.h"
-#include "pge_arguments.h"
-#include "pge_compat.h"
+#include "admin/pge_arguments.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
 #include "pge_guc.h"
-#include "pge_request.h"
-#include "pge_write.h"
 
 /* ---------------------------------------------------------------- */
 /* Acts                                                             */

@@ -16,9 +16,9 @@
 
 #include "fmgr.h"
 
-#include "pge_entitlement.h"
-#include "pge_person.h"
-#include "pge_version.h"
+#include "admin/pge_person.h"
+#include "lifecycle/pge_version.h"
+#include "rights/pge_entitlement.h"
 
 /* An act that may need approval. */
 typedef struct PgeControlled

@@ -13,13 +13,13 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_pattern.h"
-#include "pge_privilege.h"
-#include "pge_request.h"
-#include "pge_rights.h"
-#include "pge_write.h"
+#include "admin/pge_request.h"
+#include "admin/pge_rights.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_privilege.h"
+#include "catalog/pge_write.h"
+#include "context/pge_pattern.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_grant);
 PG_FUNCTION_INFO_V1(pgenvelope_revoke);

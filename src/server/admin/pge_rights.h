@@ -10,7 +10,7 @@
 
 #include "utils/jsonb.h"
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 typedef struct PgeNewGrant
 {

@@ -16,10 +16,10 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_entitlement.h"
-#include "pge_shared.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_why_denied);
 

@@ -16,12 +16,12 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
-#include "pge_act.h"
-#include "pge_audit.h"
-#include "pge_audit_log.h"
-#include "pge_compat.h"
+#include "audit/pge_act.h"
+#include "audit/pge_audit.h"
+#include "audit/pge_audit_log.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
 #include "pge_guc.h"
-#include "pge_line.h"
 
 #define SQLSTATE_ACT MAKE_SQLSTATE('P', 'E', 'A', '0', '2')
 

@@ -17,7 +17,7 @@
 #ifndef PGE_ACT_H
 #define PGE_ACT_H
 
-#include "pge_report.h"
+#include "base/pge_report.h"
 
 /* What is told of an act. */
 typedef struct PgeAct

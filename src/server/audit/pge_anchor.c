@@ -20,10 +20,10 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-#include "pge_anchor.h"
-#include "pge_compat.h"
+#include "audit/pge_anchor.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
 #include "pge_guc.h"
-#include "pge_line.h"
 
 /* Databases whose heads are kept; the files have those of all. */
 #define ANCHORS 128

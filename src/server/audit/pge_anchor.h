@@ -14,8 +14,8 @@
 #ifndef PGE_ANCHOR_H
 #define PGE_ANCHOR_H
 
+#include "base/pge_shared.h"
 #include "core/envl_audit.h"
-#include "pge_shared.h"
 
 /* The last entry of a database's chain; seq 0: there is none. */
 typedef struct PgeAnchor

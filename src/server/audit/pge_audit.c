@@ -15,11 +15,11 @@
 
 #include "utils/json.h"
 
-#include "pge_audit.h"
-#include "pge_compat.h"
+#include "audit/pge_audit.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
+#include "base/pge_use.h"
 #include "pge_guc.h"
-#include "pge_line.h"
-#include "pge_use.h"
 
 #define SQLSTATE_USE MAKE_SQLSTATE('P', 'E', 'A', '0', '1')
 

@@ -16,13 +16,13 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "pge_audit_log.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
+#include "audit/pge_audit_log.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_line.h"
+#include "catalog/pge_write.h"
 #include "pge_guc.h"
-#include "pge_line.h"
-#include "pge_value.h"
-#include "pge_write.h"
+#include "value/pge_value.h"
 
 #define COLUMN_PREVIOUS (PGE_ENTRY_FIELDS + 1)
 #define COLUMN_MAC (PGE_ENTRY_FIELDS + 2)

@@ -12,9 +12,9 @@
 #ifndef PGE_AUDIT_LOG_H
 #define PGE_AUDIT_LOG_H
 
-#include "pge_act.h"
-#include "pge_anchor.h"
-#include "pge_catalog.h"
+#include "audit/pge_act.h"
+#include "audit/pge_anchor.h"
+#include "catalog/pge_catalog.h"
 
 /* The columns that are chained, in this order. */
 enum

@@ -10,7 +10,7 @@
 
 #include "utils/memutils.h"
 
-#include "pge_audit_seen.h"
+#include "audit/pge_audit_seen.h"
 
 #define FIRST_SIZE 1024
 

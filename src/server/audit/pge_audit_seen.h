@@ -9,7 +9,7 @@
 #ifndef PGE_AUDIT_SEEN_H
 #define PGE_AUDIT_SEEN_H
 
-#include "pge_audit_log.h"
+#include "audit/pge_audit_log.h"
 
 typedef struct PgeSeen PgeSeen;
 

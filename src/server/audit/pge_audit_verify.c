@@ -19,12 +19,12 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#include "pge_act.h"
-#include "pge_audit_log.h"
-#include "pge_audit_seen.h"
-#include "pge_compat.h"
-#include "pge_entitlement.h"
-#include "pge_write.h"
+#include "audit/pge_act.h"
+#include "audit/pge_audit_log.h"
+#include "audit/pge_audit_seen.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "rights/pge_entitlement.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_audit_verify);
 PG_FUNCTION_INFO_V1(pgenvelope_audit_accept_restore);

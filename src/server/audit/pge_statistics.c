@@ -20,10 +20,10 @@
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_shared.h"
-#include "pge_statistics.h"
-#include "pge_use.h"
+#include "audit/pge_statistics.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "base/pge_use.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
 PG_FUNCTION_INFO_V1(pgenvelope_stat_reset);

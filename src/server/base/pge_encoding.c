@@ -11,9 +11,9 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "base/pge_encoding.h"
 #include "core/envl_secret.h"
 #include "core/envl_string.h"
-#include "pge_encoding.h"
 
 /*
  * Converts all of in, or returns false.  What was converted before a failure

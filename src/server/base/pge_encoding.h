@@ -9,8 +9,8 @@
 #ifndef PGE_ENCODING_H
 #define PGE_ENCODING_H
 
+#include "base/pge_report.h"
 #include "core/envl_bytes.h"
-#include "pge_report.h"
 
 /*
  * Text of the database in UTF-8, palloc'd unless it is that already.  In a

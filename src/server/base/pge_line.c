@@ -19,9 +19,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
 #include "pge_guc.h"
-#include "pge_line.h"
 
 /* Found by whoever reads the log. */
 #define AUDIT_TAG "pgenvelope audit: "

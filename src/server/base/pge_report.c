@@ -9,10 +9,10 @@
 
 #include "mb/pg_wchar.h"
 
-#include "pge_act.h"
-#include "pge_redact.h"
-#include "pge_report.h"
-#include "pge_use.h"
+#include "audit/pge_act.h"
+#include "base/pge_report.h"
+#include "base/pge_use.h"
+#include "redact/pge_redact.h"
 
 /* Indexed by PgeOutcome. */
 static const struct

@@ -15,8 +15,8 @@
 
 #include "fmgr.h"
 
+#include "base/pge_compat.h"
 #include "core/envl_status.h"
-#include "pge_compat.h"
 
 typedef enum PgeOutcome
 {

@@ -9,8 +9,8 @@
 
 #include <sys/mman.h>
 
+#include "base/pge_secret.h"
 #include "core/envl_secret.h"
-#include "pge_secret.h"
 
 static void *
 map_pages(Size size, int sharing, bool *locked)

@@ -13,15 +13,15 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#include "pge_activity.h"
-#include "pge_anchor.h"
-#include "pge_compat.h"
+#include "audit/pge_anchor.h"
+#include "audit/pge_statistics.h"
+#include "base/pge_compat.h"
+#include "base/pge_secret.h"
+#include "base/pge_shared.h"
+#include "context/pge_replay.h"
 #include "pge_guc.h"
-#include "pge_replay.h"
-#include "pge_secret.h"
-#include "pge_shared.h"
-#include "pge_statistics.h"
-#include "pge_tally.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_tally.h"
 
 PgeShared  *pge_shared;
 

@@ -28,7 +28,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
-#include "prov.h"
+#include "providers/prov.h"
 
 typedef enum PgeSlotState
 {

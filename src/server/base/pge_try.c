@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "pge_try.h"
+#include "base/pge_try.h"
 
 /* How long pge_try_soon waits for a lock, in milliseconds. */
 #define SOON_MS 250

@@ -23,9 +23,9 @@
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 
-#include "pge_compat.h"
-#include "pge_line.h"
-#include "pge_use.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
+#include "base/pge_use.h"
 
 /* Entries kept, and bytes of their subjects; more are handed over early. */
 #define ENTRIES 32

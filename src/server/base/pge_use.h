@@ -24,7 +24,7 @@
 
 #include "miscadmin.h"
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 typedef enum PgeOperation
 {

@@ -13,9 +13,9 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "pge_compat.h"
-#include "pge_kek.h"
-#include "pge_row.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_row.h"
+#include "keys/pge_kek.h"
 
 /* 2^64 divided by the golden ratio. */
 #define WEYL_STEP UINT64CONST(0x9E3779B97F4A7C15)

@@ -27,7 +27,7 @@
 #include "utils/jsonb.h"
 
 #include "core/envl_context.h"
-#include "pge_cache.h"
+#include "keys/pge_cache.h"
 
 typedef enum PgeState
 {

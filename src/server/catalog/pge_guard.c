@@ -34,9 +34,9 @@
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
-#include "pge_catalog.h"
-#include "pge_compat.h"
-#include "pge_write.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_catalog.h"
+#include "catalog/pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_guard);
 PG_FUNCTION_INFO_V1(pgenvelope_keep_local);

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "pge_privilege.h"
+#include "catalog/pge_privilege.h"
 
 static const char *const names[PGE_PRIVILEGES] = {
 	[PGE_ENCRYPT] = "encrypt",

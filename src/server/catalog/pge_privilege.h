@@ -8,7 +8,7 @@
 #ifndef PGE_PRIVILEGE_H
 #define PGE_PRIVILEGE_H
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 /* The privilege of that name; PGE_NO_PRIVILEGE if there is no such. */
 extern PgePrivilege pge_privilege_parse(const char *name);

@@ -18,12 +18,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pge_budget.h"
-#include "pge_compat.h"
-#include "pge_context.h"
-#include "pge_pattern.h"
-#include "pge_privilege.h"
-#include "pge_row.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_privilege.h"
+#include "catalog/pge_row.h"
+#include "context/pge_context.h"
+#include "context/pge_pattern.h"
+#include "rights/pge_budget.h"
 
 /* Columns, as sql/pgenvelope.sql has them. */
 enum

@@ -14,7 +14,7 @@
 
 #include "nodes/pg_list.h"
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 /* Whether a relation is one of the tables that are read here. */
 extern bool pge_row_source(Oid relation);

@@ -19,12 +19,12 @@
 #include "utils/hsearch.h"
 #include "utils/syscache.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_entitlement.h"
-#include "pge_value.h"
-#include "pge_write.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_write.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
 
 static Oid
 relation_owner(Oid relation)

@@ -11,8 +11,8 @@
 #ifndef PGE_WRITE_H
 #define PGE_WRITE_H
 
-#include "pge_catalog.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_catalog.h"
 
 /* Who we are while the tables' owner writes. */
 typedef struct PgeWriter

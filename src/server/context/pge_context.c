@@ -16,11 +16,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "pge_compat.h"
-#include "pge_context.h"
-#include "pge_encoding.h"
-#include "pge_subject.h"
-#include "pge_use.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_use.h"
+#include "context/pge_context.h"
+#include "context/pge_subject.h"
 
 /* Contexts remembered, and the longest jsonb that is. */
 #define REMEMBERED 8

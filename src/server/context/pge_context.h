@@ -10,10 +10,10 @@
 
 #include "utils/jsonb.h"
 
+#include "base/pge_report.h"
+#include "catalog/pge_catalog.h"
+#include "context/pge_pattern.h"
 #include "core/envl_value.h"
-#include "pge_catalog.h"
-#include "pge_pattern.h"
-#include "pge_report.h"
 
 /* The limited grant that a context was last found to match, or NULL. */
 typedef struct PgeEntitled

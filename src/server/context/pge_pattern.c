@@ -10,10 +10,10 @@
  */
 #include "postgres.h"
 
-#include "pge_context.h"
-#include "pge_encoding.h"
-#include "pge_pattern.h"
-#include "pge_session_context.h"
+#include "base/pge_encoding.h"
+#include "context/pge_context.h"
+#include "context/pge_pattern.h"
+#include "context/pge_session_context.h"
 
 #define HINT \
 	"Give, for example, {\"tenant\": \"acme\"}, {\"tenant\": [\"acme\", \"globex\"]}, {\"owner\": {\"is\": \"current_user\"}} or {\"tenant\": {\"session\": \"tenant\"}}."

@@ -23,8 +23,8 @@
 
 #include "utils/jsonb.h"
 
+#include "base/pge_report.h"
 #include "core/envl_context.h"
-#include "pge_report.h"
 
 typedef enum PgeConditionKind
 {

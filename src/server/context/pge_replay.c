@@ -18,9 +18,9 @@
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "context/pge_replay.h"
 #include "pge_guc.h"
-#include "pge_replay.h"
 
 typedef struct UsedToken
 {

@@ -36,17 +36,17 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_report.h"
+#include "base/pge_secret.h"
+#include "base/pge_shared.h"
+#include "base/pge_use.h"
+#include "context/pge_replay.h"
+#include "context/pge_subject.h"
 #include "core/envl_claims.h"
-#include "prov_secret.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
 #include "pge_guc.h"
-#include "pge_replay.h"
-#include "pge_report.h"
-#include "pge_secret.h"
-#include "pge_shared.h"
-#include "pge_subject.h"
-#include "pge_use.h"
+#include "providers/prov_secret.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_bind_session);
 PG_FUNCTION_INFO_V1(pgenvelope_unbind_session);

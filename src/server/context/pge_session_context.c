@@ -17,9 +17,9 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
-#include "pge_context.h"
-#include "pge_pattern.h"
-#include "pge_session_context.h"
+#include "context/pge_context.h"
+#include "context/pge_pattern.h"
+#include "context/pge_session_context.h"
 
 char	   *pge_session_context;
 uint64		pge_session_generation = 1;

@@ -8,9 +8,9 @@
  */
 #include "postgres.h"
 
-#include "pge_audit.h"
-#include "pge_compat.h"
-#include "pge_subject.h"
+#include "audit/pge_audit.h"
+#include "base/pge_compat.h"
+#include "context/pge_subject.h"
 
 uint64		pge_subject_epoch = 1;
 

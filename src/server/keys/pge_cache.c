@@ -16,10 +16,10 @@
 #include "commands/dbcommands.h"
 #include "utils/lsyscache.h"
 
-#include "pge_cache.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "keys/pge_cache.h"
+#include "keys/pge_slot.h"
 #include "pge_guc.h"
-#include "pge_slot.h"
 
 /* How long a KEK that fails its check is kept.  Seconds, as any failure. */
 #define MISMATCH_MS 2000

@@ -9,8 +9,8 @@
 #ifndef PGE_CACHE_H
 #define PGE_CACHE_H
 
-#include "pge_report.h"
-#include "pge_shared.h"
+#include "base/pge_report.h"
+#include "base/pge_shared.h"
 
 /* A KEK as the catalog knows it: enough to have it unsealed. */
 typedef struct PgeSealedKek

@@ -7,10 +7,10 @@
  */
 #include "postgres.h"
 
-#include "pge_call.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "keys/pge_call.h"
+#include "keys/pge_provider_stat.h"
 #include "pge_guc.h"
-#include "pge_provider_stat.h"
 
 /* How long a failure is remembered.  Seconds, never more. */
 #define FAILURE_MEMORY_MS 2000

@@ -14,8 +14,8 @@
 #ifndef PGE_CALL_H
 #define PGE_CALL_H
 
-#include "prov_helper.h"
-#include "pge_shared.h"
+#include "base/pge_shared.h"
+#include "providers/local/prov_helper.h"
 
 /* What a call is at. */
 typedef enum PgeStep

@@ -9,10 +9,10 @@
 
 #include "commands/dbcommands.h"
 
-#include "pge_check.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "keys/pge_check.h"
+#include "keys/pge_slot.h"
 #include "pge_guc.h"
-#include "pge_slot.h"
 
 /* As in pge_cache.c: a keeper that dies tells nobody, and starts again. */
 #define KEEPER_PATIENCE_MS 3000

@@ -12,7 +12,7 @@
 #ifndef PGE_CHECK_H
 #define PGE_CHECK_H
 
-#include "pge_shared.h"
+#include "base/pge_shared.h"
 
 typedef struct PgeCheck
 {

@@ -28,13 +28,13 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "pge_anchor.h"
-#include "pge_call.h"
-#include "pge_compat.h"
+#include "audit/pge_anchor.h"
+#include "base/pge_compat.h"
+#include "base/pge_secret.h"
+#include "keys/pge_call.h"
+#include "keys/pge_keeper.h"
+#include "keys/pge_slot.h"
 #include "pge_guc.h"
-#include "pge_keeper.h"
-#include "pge_secret.h"
-#include "pge_slot.h"
 
 /* Wake up at least this often: clocks and files change silently. */
 #define LONGEST_SLEEP_MS 60000

@@ -11,8 +11,8 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
-#include "pge_kek.h"
-#include "pge_secret.h"
+#include "base/pge_secret.h"
+#include "keys/pge_kek.h"
 
 /*
  * How many KEKs a backend holds at once.  One more replaces the first come:

@@ -12,8 +12,8 @@
 #ifndef PGE_KEK_H
 #define PGE_KEK_H
 
+#include "catalog/pge_catalog.h"
 #include "core/envl_value.h"
-#include "pge_catalog.h"
 
 /* Lives in pge_secret memory: the pool holds DEKs. */
 typedef struct PgeKek

@@ -12,8 +12,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_provider_stat.h"
+#include "base/pge_compat.h"
+#include "keys/pge_provider_stat.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_providers);
 

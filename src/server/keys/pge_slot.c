@@ -9,7 +9,7 @@
 
 #include "miscadmin.h"
 
-#include "pge_slot.h"
+#include "keys/pge_slot.h"
 
 void
 pge_slot_clear(int slot)

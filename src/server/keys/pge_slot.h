@@ -8,7 +8,7 @@
 #ifndef PGE_SLOT_H
 #define PGE_SLOT_H
 
-#include "pge_shared.h"
+#include "base/pge_shared.h"
 
 /* The slot of that digest and database, or -1.  Caller holds the lock. */
 extern int	pge_slot_find(const uint8 *digest, Oid database);

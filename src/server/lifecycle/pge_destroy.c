@@ -24,12 +24,12 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "lifecycle/pge_retire.h"
 #include "pge_guc.h"
-#include "pge_job.h"
-#include "pge_request.h"
-#include "pge_retire.h"
+#include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
 

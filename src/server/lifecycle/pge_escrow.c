@@ -16,12 +16,12 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_escrow.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_escrow.h"
+#include "lifecycle/pge_version.h"
 #include "pge_guc.h"
-#include "pge_value.h"
-#include "pge_version.h"
-#include "pge_write.h"
+#include "value/pge_value.h"
 
 static bool
 choose_provider(char *provider, PgeProblem *problem)

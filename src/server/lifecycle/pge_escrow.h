@@ -12,8 +12,8 @@
 #ifndef PGE_ESCROW_H
 #define PGE_ESCROW_H
 
-#include "pge_cache.h"
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
+#include "keys/pge_cache.h"
 
 /* A second seal that is to be stored. */
 typedef struct PgeEscrow

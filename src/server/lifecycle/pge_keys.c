@@ -13,15 +13,15 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_context.h"
-#include "pge_encoding.h"
+#include "admin/pge_rights.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_write.h"
+#include "context/pge_context.h"
+#include "lifecycle/pge_version.h"
 #include "pge_guc.h"
-#include "pge_rights.h"
-#include "pge_value.h"
-#include "pge_version.h"
-#include "pge_write.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_create_key);
 PG_FUNCTION_INFO_V1(pgenvelope_create_audit_key);

@@ -20,17 +20,17 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_entitlement.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_reseal.h"
+#include "lifecycle/pge_version.h"
 #include "pge_guc.h"
-#include "pge_request.h"
-#include "pge_reseal.h"
-#include "pge_row.h"
-#include "pge_value.h"
-#include "pge_version.h"
-#include "pge_write.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_reseal_keys);
 

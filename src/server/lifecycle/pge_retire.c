@@ -14,12 +14,12 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_census.h"
-#include "pge_compat.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "lifecycle/pge_retire.h"
 #include "pge_guc.h"
-#include "pge_request.h"
-#include "pge_retire.h"
+#include "rewrap/pge_census.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_retire_key);
 PG_FUNCTION_INFO_V1(pgenvelope_restore_key);

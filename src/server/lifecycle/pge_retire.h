@@ -8,7 +8,7 @@
 #ifndef PGE_RETIRE_H
 #define PGE_RETIRE_H
 
-#include "pge_version.h"
+#include "lifecycle/pge_version.h"
 
 /*
  * Sentences, one a line, that say why a version may still be needed: no fresh

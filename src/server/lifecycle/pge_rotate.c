@@ -16,10 +16,10 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_job.h"
-#include "pge_rotate.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "lifecycle/pge_rotate.h"
+#include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rotate_key);
 PG_FUNCTION_INFO_V1(pgenvelope_activate_key);

@@ -8,7 +8,7 @@
 #ifndef PGE_ROTATE_H
 #define PGE_ROTATE_H
 
-#include "pge_version.h"
+#include "lifecycle/pge_version.h"
 
 /*
  * Makes a version, sealed by the provider of the active one, and activates

@@ -15,11 +15,11 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "pge_act.h"
-#include "pge_compat.h"
-#include "pge_job.h"
-#include "pge_rotate.h"
-#include "pge_try.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
+#include "lifecycle/pge_rotate.h"
+#include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
 PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);

@@ -14,12 +14,12 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#include "pge_compat.h"
-#include "pge_encoding.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_version.h"
 #include "pge_guc.h"
-#include "pge_value.h"
-#include "pge_version.h"
-#include "pge_write.h"
+#include "value/pge_value.h"
 
 /* The provider asked for, or the default one; either must be listed. */
 void

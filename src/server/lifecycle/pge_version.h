@@ -12,8 +12,8 @@
 #ifndef PGE_VERSION_H
 #define PGE_VERSION_H
 
-#include "pge_escrow.h"
-#include "pge_write.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_escrow.h"
 
 /* A key that is being changed, as it was before. */
 typedef struct PgeChange

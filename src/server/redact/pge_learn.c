@@ -15,9 +15,9 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
-#include "pge_learn.h"
-#include "pge_mention.h"
-#include "pge_write.h"
+#include "catalog/pge_write.h"
+#include "redact/pge_learn.h"
+#include "redact/pge_mention.h"
 
 static ProcessUtility_hook_type previous_utility_hook;
 

@@ -23,8 +23,8 @@
 #include "common/hashfn.h"
 #include "port/atomics.h"
 
-#include "pge_compat.h"
-#include "pge_mention.h"
+#include "base/pge_compat.h"
+#include "redact/pge_mention.h"
 
 /* Of each kind; powers of two. */
 #define NAMES 4096

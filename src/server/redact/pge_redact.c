@@ -24,10 +24,10 @@
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
 #include "pge_guc.h"
-#include "pge_mention.h"
-#include "pge_redact.h"
+#include "redact/pge_mention.h"
+#include "redact/pge_redact.h"
 
 #define HIDDEN "<hidden by pgenvelope.redact_statements>"
 

@@ -17,9 +17,9 @@
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 
-#include "pge_activity.h"
-#include "pge_compat.h"
-#include "pge_shared.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_activity.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_activity);
 

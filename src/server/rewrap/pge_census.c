@@ -23,11 +23,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/pge_compat.h"
+#include "catalog/pge_catalog.h"
 #include "core/envl_format.h"
-#include "pge_batch.h"
-#include "pge_catalog.h"
-#include "pge_census.h"
-#include "pge_compat.h"
+#include "rewrap/pge_census.h"
+#include "rewrite/pge_batch.h"
 
 /* Blocks that are read under one lock: 32 MB. */
 #define CHUNK_BLOCKS 4096

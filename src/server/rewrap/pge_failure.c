@@ -14,9 +14,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
 #include "pge_guc.h"
-#include "pge_step.h"
+#include "rewrap/pge_step.h"
 
 /* Rows that are tried again at a time. */
 #define ROWS_MAX 1000

@@ -11,9 +11,9 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_launcher.h"
-#include "pge_step.h"
+#include "base/pge_compat.h"
+#include "rewrap/pge_step.h"
+#include "workers/pge_launcher.h"
 
 /* Milliseconds until not_before, 0 if that is past. */
 #define WAIT_MS \

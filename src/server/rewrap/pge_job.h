@@ -14,7 +14,7 @@
 #ifndef PGE_JOB_H
 #define PGE_JOB_H
 
-#include "pge_batch.h"
+#include "rewrite/pge_batch.h"
 
 /*
  * Files a job, by the writer's rights (pge_write.h), in place of one that the

@@ -14,10 +14,10 @@
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
-#include "pge_activity.h"
+#include "base/pge_shared.h"
 #include "pge_guc.h"
-#include "pge_pace.h"
-#include "pge_shared.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_pace.h"
 
 /* How often the standbys are looked at. */
 #define LOOK_EVERY_MS 200

@@ -13,9 +13,9 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#include "pge_census.h"
-#include "pge_compat.h"
-#include "pge_write.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "rewrap/pge_census.h"
 
 static const char places_query[] =
 	/* Which type is made of which. */

@@ -43,10 +43,10 @@
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
-#include "pge_activity.h"
-#include "pge_census.h"
-#include "pge_compat.h"
-#include "pge_step.h"
+#include "base/pge_compat.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_census.h"
+#include "rewrap/pge_step.h"
 
 static const char waits_message[] =
 	"waiting for transactions that may yet write old values";

@@ -16,15 +16,15 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "pge_act.h"
-#include "pge_activity.h"
-#include "pge_census.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_entitlement.h"
-#include "pge_launcher.h"
-#include "pge_value.h"
-#include "pge_step.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_census.h"
+#include "rewrap/pge_step.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
+#include "workers/pge_launcher.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_start);
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_pause);

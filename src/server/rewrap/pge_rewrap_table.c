@@ -17,10 +17,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pge_act.h"
-#include "pge_batch.h"
-#include "pge_compat.h"
-#include "pge_write.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "rewrite/pge_batch.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_method);
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_context);

@@ -20,10 +20,10 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
 #include "pge_guc.h"
-#include "pge_step.h"
-#include "pge_try.h"
+#include "rewrap/pge_step.h"
 
 /* Waits between attempts double, up to these. */
 #define LOCKED_WAIT_MAX_MS 10000

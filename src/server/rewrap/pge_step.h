@@ -12,8 +12,8 @@
 
 #include "executor/spi.h"
 
-#include "pge_job.h"
-#include "pge_write.h"
+#include "catalog/pge_write.h"
+#include "rewrap/pge_job.h"
 
 /* How long a step has others wait that meets a lock, in milliseconds. */
 #define PGE_LOCK_WAIT_MS 500

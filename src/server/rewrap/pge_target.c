@@ -11,9 +11,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "pge_census.h"
-#include "pge_compat.h"
-#include "pge_step.h"
+#include "base/pge_compat.h"
+#include "rewrap/pge_census.h"
+#include "rewrap/pge_step.h"
 
 /* ---------------------------------------------------------------- */
 /* At the beginning of a pass                                       */

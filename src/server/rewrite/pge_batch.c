@@ -28,11 +28,11 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "pge_batch.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
 #include "pge_guc.h"
-#include "pge_try.h"
-#include "pge_type.h"
+#include "rewrite/pge_batch.h"
+#include "value/pge_type.h"
 
 /* How long to wait before a lock is asked for again. */
 #define LOCK_RETRY_MS 5

@@ -22,7 +22,7 @@
 #include "utils/relcache.h"
 #include "utils/relcache.h"
 
-#include "pge_rewrap.h"
+#include "rewrite/pge_rewrap.h"
 
 typedef enum PgeBatchEnd
 {

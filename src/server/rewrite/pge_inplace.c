@@ -31,9 +31,9 @@
 #include "utils/fmgroids.h"
 #include "utils/relcache.h"
 
-#include "pge_batch.h"
-#include "pge_compat.h"
-#include "pge_inplace.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_batch.h"
+#include "rewrite/pge_inplace.h"
 
 /* How long the table stays locked. */
 #define BATCH_MS 100

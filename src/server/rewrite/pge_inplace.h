@@ -13,7 +13,7 @@
 #include "storage/buf.h"
 #include "utils/rel.h"
 
-#include "pge_rewrap.h"
+#include "rewrite/pge_rewrap.h"
 
 /*
  * Whether the values of these columns may change without an UPDATE.  False

@@ -34,8 +34,8 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "pge_compat.h"
-#include "pge_inplace.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_inplace.h"
 
 /* A table and its columns, and what was found to stand against it. */
 typedef struct Guard

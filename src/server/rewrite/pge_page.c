@@ -37,8 +37,8 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 
-#include "pge_compat.h"
-#include "pge_inplace.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_inplace.h"
 
 uint8 *
 pge_page_value(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor,

@@ -15,11 +15,11 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
-#include "pge_compat.h"
-#include "pge_honey.h"
-#include "pge_reencrypt.h"
-#include "pge_use.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "base/pge_use.h"
+#include "rewrite/pge_reencrypt.h"
+#include "rights/pge_honey.h"
+#include "value/pge_value.h"
 
 #define FUNCTION "env_rewrap_context"
 

@@ -13,8 +13,8 @@
 #ifndef PGE_REENCRYPT_H
 #define PGE_REENCRYPT_H
 
-#include "pge_member.h"
-#include "pge_rewrap.h"
+#include "rewrite/pge_rewrap.h"
+#include "value/pge_member.h"
 
 /*
  * The context of each column of a table, by attribute number less one, or

@@ -23,8 +23,8 @@
 #include "nodes/makefuncs.h"
 #include "utils/rel.h"
 
-#include "pge_compat.h"
-#include "pge_replace.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_replace.h"
 
 /* The columns that are written, as the executor numbers them. */
 static Bitmapset *

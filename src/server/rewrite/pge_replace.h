@@ -15,7 +15,7 @@
 #include "nodes/execnodes.h"
 #include "utils/snapshot.h"
 
-#include "pge_batch.h"
+#include "rewrite/pge_batch.h"
 
 typedef struct PgeReplacer
 {

@@ -22,10 +22,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "pge_kek.h"
-#include "pge_rewrap.h"
-#include "pge_use.h"
-#include "pge_value.h"
+#include "base/pge_use.h"
+#include "keys/pge_kek.h"
+#include "rewrite/pge_rewrap.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap);
 

@@ -12,8 +12,8 @@
 #ifndef PGE_REWRAP_H
 #define PGE_REWRAP_H
 
+#include "catalog/pge_catalog.h"
 #include "core/envl_wrap.h"
-#include "pge_catalog.h"
 
 /* What a rewrap reads and writes of a value. */
 #define PGE_WRAP_PREFIX ENVL_OFFSET_NONCE

@@ -21,8 +21,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pge_compat.h"
-#include "pge_update.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_update.h"
 
 /*
  * Rows are written when so many values, or bytes of rows, are gathered: a

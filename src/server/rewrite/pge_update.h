@@ -9,8 +9,8 @@
 #ifndef PGE_UPDATE_H
 #define PGE_UPDATE_H
 
-#include "pge_reencrypt.h"
-#include "pge_replace.h"
+#include "rewrite/pge_reencrypt.h"
+#include "rewrite/pge_replace.h"
 
 /* A row with values to be moved, as it was read. */
 typedef struct PgeUpdateRow

@@ -17,8 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "pge_compat.h"
-#include "pge_update.h"
+#include "base/pge_compat.h"
+#include "rewrite/pge_update.h"
 
 void
 pge_update_failed(PgeUpdate *update, AttrNumber attribute, ItemPointer tid,

@@ -12,12 +12,12 @@
 #include "miscadmin.h"
 #include "storage/shmem.h"
 
-#include "pge_activity.h"
-#include "pge_alert.h"
-#include "pge_compat.h"
-#include "pge_line.h"
-#include "pge_shared.h"
-#include "pge_tally.h"
+#include "base/pge_compat.h"
+#include "base/pge_line.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_tally.h"
 
 static const struct
 {

@@ -22,7 +22,7 @@
 
 #include "storage/lwlock.h"
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 #define PGE_ALERT_CHANNEL "pgenvelope_alert"
 

@@ -13,10 +13,10 @@
 #include "access/xact.h"
 #include "utils/hsearch.h"
 
-#include "pge_budget.h"
-#include "pge_compat.h"
-#include "pge_shared.h"
-#include "pge_tally.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rights/pge_budget.h"
+#include "rights/pge_tally.h"
 
 /* What this process may yet open by a grant without asking again. */
 typedef struct Account

@@ -19,7 +19,7 @@
 #ifndef PGE_BUDGET_H
 #define PGE_BUDGET_H
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 #define PGE_CREDIT_MAX 64
 

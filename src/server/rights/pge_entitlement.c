@@ -11,11 +11,11 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_entitlement.h"
-#include "pge_session_context.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "context/pge_session_context.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
 
 /*
  * Identities remembered for each key: that of the session and that of a

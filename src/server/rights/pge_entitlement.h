@@ -17,9 +17,9 @@
 #ifndef PGE_ENTITLEMENT_H
 #define PGE_ENTITLEMENT_H
 
-#include "pge_context.h"
-#include "pge_pattern.h"
-#include "pge_privilege.h"
+#include "catalog/pge_privilege.h"
+#include "context/pge_context.h"
+#include "context/pge_pattern.h"
 
 /* Who asks. */
 typedef struct PgeIdentity

@@ -14,13 +14,13 @@
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
-#include "pge_alert.h"
-#include "pge_compat.h"
-#include "pge_entitlement.h"
-#include "pge_honey.h"
-#include "pge_honey_row.h"
-#include "pge_kek.h"
-#include "pge_lock.h"
+#include "base/pge_compat.h"
+#include "keys/pge_kek.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_honey.h"
+#include "rights/pge_honey_row.h"
+#include "rights/pge_lock.h"
 
 /* Columns of pgenvelope.honey, as sql/parts/limits.sql has them. */
 enum

@@ -16,7 +16,7 @@
 #ifndef PGE_HONEY_H
 #define PGE_HONEY_H
 
-#include "pge_value.h"
+#include "value/pge_value.h"
 
 /* A row of pgenvelope.honey, in the catalog's memory. */
 typedef struct PgeHoney

@@ -8,7 +8,7 @@
 #ifndef PGE_HONEY_ROW_H
 #define PGE_HONEY_ROW_H
 
-#include "pge_honey.h"
+#include "rights/pge_honey.h"
 
 /* The mark of a value; false fills in problem. */
 extern bool pge_honey_mark(PgeKeyVersion *version,

@@ -9,10 +9,10 @@
 
 #include "miscadmin.h"
 
-#include "pge_alert.h"
-#include "pge_budget.h"
-#include "pge_entitlement.h"
-#include "pge_limit.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_budget.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_limit.h"
 
 /* ---------------------------------------------------------------- */
 /* Asking                                                           */

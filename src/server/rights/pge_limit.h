@@ -9,8 +9,8 @@
 #ifndef PGE_LIMIT_H
 #define PGE_LIMIT_H
 
-#include "pge_context.h"
-#include "pge_lock.h"
+#include "context/pge_context.h"
+#include "rights/pge_lock.h"
 
 /* Whether there is anything to ask: cheap, and mostly not. */
 static inline bool

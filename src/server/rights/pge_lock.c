@@ -12,12 +12,12 @@
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
-#include "pge_activity.h"
-#include "pge_compat.h"
-#include "pge_lock.h"
-#include "pge_shared.h"
-#include "pge_tally.h"
-#include "pge_write.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_write.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_lock.h"
+#include "rights/pge_tally.h"
 
 /* A grant that this transaction unlocks, if it commits. */
 typedef struct Unlocking

@@ -14,7 +14,7 @@
 #ifndef PGE_LOCK_H
 #define PGE_LOCK_H
 
-#include "pge_catalog.h"
+#include "catalog/pge_catalog.h"
 
 /* Called from _PG_init. */
 extern void pge_lock_init(void);

@@ -11,9 +11,9 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 
-#include "pge_compat.h"
-#include "pge_shared.h"
-#include "pge_tally.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rights/pge_tally.h"
 
 /* A minute and a count in one word: when it began, in TICK_MS, above. */
 #define COUNT_BITS 28

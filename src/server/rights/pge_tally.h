@@ -23,7 +23,7 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
-#include "pge_alert.h"
+#include "rights/pge_alert.h"
 
 /* Grants with a tally at a time, in the whole cluster; a power of 2. */
 #define PGE_TALLY_COUNT 1024

@@ -14,11 +14,11 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "core/envl_jwe.h"
-#include "pge_compat.h"
-#include "pge_encoding.h"
 #include "pge_guc.h"
-#include "pge_value.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_inspect);
 PG_FUNCTION_INFO_V1(pgenvelope_key);

@@ -19,10 +19,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_member.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "value/pge_member.h"
+#include "value/pge_value.h"
 
 void
 pge_column_find(Relation table, const char *name, const char *function,

@@ -14,7 +14,7 @@
 #include "fmgr.h"
 #include "utils/relcache.h"
 
-#include "pge_context.h"
+#include "context/pge_context.h"
 
 /* The most members that are named so. */
 #define PGE_ROW_MEMBERS_MAX 32

@@ -27,12 +27,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pge_compat.h"
-#include "pge_member.h"
-#include "pge_mention.h"
-#include "pge_type.h"
-#include "pge_use.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "base/pge_use.h"
+#include "redact/pge_mention.h"
+#include "value/pge_member.h"
+#include "value/pge_type.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_column);
 

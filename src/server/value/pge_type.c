@@ -18,9 +18,9 @@
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 
-#include "pge_compat.h"
-#include "pge_type.h"
-#include "pge_value.h"
+#include "base/pge_compat.h"
+#include "value/pge_type.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_in);
 PG_FUNCTION_INFO_V1(pgenvelope_out);

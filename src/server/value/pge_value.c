@@ -7,15 +7,15 @@
  */
 #include "postgres.h"
 
-#include "pge_compat.h"
-#include "pge_encoding.h"
-#include "pge_entitlement.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_use.h"
+#include "keys/pge_kek.h"
 #include "pge_guc.h"
-#include "pge_honey.h"
-#include "pge_kek.h"
-#include "pge_limit.h"
-#include "pge_use.h"
-#include "pge_value.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_honey.h"
+#include "rights/pge_limit.h"
+#include "value/pge_value.h"
 
 /* ---------------------------------------------------------------- */
 /* Sealing                                                          */

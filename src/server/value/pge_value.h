@@ -12,9 +12,9 @@
 #ifndef PGE_VALUE_H
 #define PGE_VALUE_H
 
+#include "catalog/pge_catalog.h"
+#include "context/pge_context.h"
 #include "core/envl_value.h"
-#include "pge_catalog.h"
-#include "pge_context.h"
 
 /* The bytes of a detoasted datum. */
 static inline envl_view

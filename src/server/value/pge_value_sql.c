@@ -11,11 +11,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "pge_compat.h"
-#include "pge_encoding.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_use.h"
 #include "pge_guc.h"
-#include "pge_use.h"
-#include "pge_value.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);

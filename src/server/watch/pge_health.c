@@ -17,13 +17,13 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "pge_activity.h"
-#include "pge_catalog.h"
-#include "pge_check.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_catalog.h"
+#include "keys/pge_check.h"
+#include "keys/pge_provider_stat.h"
 #include "pge_guc.h"
-#include "pge_health.h"
-#include "pge_provider_stat.h"
+#include "rewrap/pge_activity.h"
+#include "watch/pge_health.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 

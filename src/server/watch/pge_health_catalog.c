@@ -17,13 +17,13 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "pge_activity.h"
-#include "pge_anchor.h"
-#include "pge_compat.h"
+#include "audit/pge_anchor.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
+#include "catalog/pge_write.h"
 #include "pge_guc.h"
-#include "pge_health.h"
-#include "pge_try.h"
-#include "pge_write.h"
+#include "rewrap/pge_activity.h"
+#include "watch/pge_health.h"
 
 /* ---------------------------------------------------------------- */
 /* What the catalog says                                            */

@@ -19,9 +19,9 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
 #include "pge_guc.h"
-#include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_lint_server);
 

@@ -15,12 +15,12 @@
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 
-#include "pge_check.h"
-#include "pge_compat.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
+#include "catalog/pge_write.h"
+#include "keys/pge_check.h"
+#include "keys/pge_provider_stat.h"
 #include "pge_guc.h"
-#include "pge_provider_stat.h"
-#include "pge_try.h"
-#include "pge_write.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_ready);
 

@@ -11,9 +11,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
-#include "pge_activity.h"
-#include "pge_alert.h"
-#include "pge_cache.h"
+#include "keys/pge_cache.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_alert.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat);
 

@@ -24,13 +24,13 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "pge_alert.h"
-#include "pge_compat.h"
-#include "pge_databases.h"
-#include "pge_launcher.h"
-#include "pge_lock.h"
-#include "pge_shared.h"
-#include "pge_work.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_lock.h"
+#include "workers/pge_databases.h"
+#include "workers/pge_launcher.h"
+#include "workers/pge_work.h"
 
 /* A database whose worker fails waits no longer than this for the next. */
 #define LONGEST_BACKOFF_MS 5000

@@ -16,8 +16,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "pge_databases.h"
-#include "pge_shared.h"
+#include "base/pge_shared.h"
+#include "workers/pge_databases.h"
 
 /* A database without the extension is looked at every so many naptimes. */
 #define ABSENT_NAPTIMES 10

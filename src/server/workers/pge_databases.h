@@ -11,7 +11,7 @@
 
 #include "nodes/pg_list.h"
 
-#include "pge_activity.h"
+#include "rewrap/pge_activity.h"
 
 typedef struct PgeDatabase
 {

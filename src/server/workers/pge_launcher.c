@@ -23,12 +23,12 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "pge_activity.h"
-#include "pge_alert.h"
-#include "pge_compat.h"
-#include "pge_databases.h"
-#include "pge_launcher.h"
-#include "pge_shared.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_alert.h"
+#include "workers/pge_databases.h"
+#include "workers/pge_launcher.h"
 
 /* Wake up at least this often. */
 #define LONGEST_SLEEP_MS 60000

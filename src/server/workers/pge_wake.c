@@ -10,8 +10,8 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
-#include "pge_activity.h"
-#include "pge_launcher.h"
+#include "rewrap/pge_activity.h"
+#include "workers/pge_launcher.h"
 
 /*
  * The outermost nesting level that asked, 0 if none did.  A deeper one need

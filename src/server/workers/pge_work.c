@@ -21,9 +21,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "pge_compat.h"
-#include "pge_work.h"
-#include "pge_write.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "workers/pge_work.h"
 
 static PgeMemory *memory;
 static MemoryContext work_context;

@@ -8,8 +8,8 @@
 #ifndef PGE_WORK_H
 #define PGE_WORK_H
 
-#include "pge_activity.h"
-#include "pge_job.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_job.h"
 
 /* One transaction's worth of work; run sets what is out. */
 typedef struct PgeWork

@@ -23,15 +23,15 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
-#include "pge_activity.h"
-#include "pge_compat.h"
-#include "pge_job.h"
-#include "pge_launcher.h"
-#include "pge_learn.h"
-#include "pge_pace.h"
-#include "pge_reseal.h"
-#include "pge_shared.h"
-#include "pge_work.h"
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "lifecycle/pge_reseal.h"
+#include "redact/pge_learn.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_job.h"
+#include "rewrap/pge_pace.h"
+#include "workers/pge_launcher.h"
+#include "workers/pge_work.h"
 
 /* Sleep no longer than this without a look at what else there is. */
 #define SLICE_MS 500

@@ -146,7 +146,7 @@ COMMENT ON OPERATOR FAMILY @extschema@.envelope_ops USING hash IS
 CREATE SCHEMA pgenvelope;
 
 COMMENT ON SCHEMA pgenvelope IS
-    'pgenvelope: tables and views; the functions are in the schema that CREATE EXTENSION named';
+    'pgenvelope: keys, rights, jobs and audit, and the functions that administer and report; what is called for each value is in the schema that CREATE EXTENSION named';
 
 CREATE TABLE pgenvelope.key (
     key_id           bigint PRIMARY KEY
@@ -167,7 +167,7 @@ CREATE TABLE pgenvelope.key (
 CREATE UNIQUE INDEX key_audit ON pgenvelope.key (purpose)
     WHERE purpose = 'audit';
 
-COMMENT ON TABLE pgenvelope.key IS 'keys, by name; written by env_create_key';
+COMMENT ON TABLE pgenvelope.key IS 'keys, by name; written by pgenvelope.create_key';
 COMMENT ON COLUMN pgenvelope.key.key_id IS
     'random 48-bit number that every value of the key carries';
 COMMENT ON COLUMN pgenvelope.key.name IS 'name, for people and calls';
@@ -353,7 +353,7 @@ CREATE UNIQUE INDEX key_grant_once
                              COALESCE(context, 'null'::jsonb));
 
 COMMENT ON TABLE pgenvelope.key_grant IS
-    'who may do what with a key; written by env_grant and env_revoke';
+    'who may do what with a key; written by pgenvelope.grant_key and pgenvelope.revoke_key';
 COMMENT ON COLUMN pgenvelope.key_grant.grant_id IS
     'random number of the grant, which no subscriber gives to another';
 COMMENT ON COLUMN pgenvelope.key_grant.key_id IS 'the key';
@@ -456,7 +456,7 @@ COMMENT ON TRIGGER guard ON pgenvelope.key_proof IS 'refuses direct writes';
 COMMENT ON TRIGGER guard_row ON pgenvelope.key_proof IS
     'refuses writes that fire no statement triggers';
 
--- Or env_revoke would fail where all tables are published.
+-- Or pgenvelope.revoke_key would fail where all tables are published.
 ALTER TABLE pgenvelope.key_grant REPLICA IDENTITY FULL;
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.key', '');
@@ -488,6 +488,13 @@ RETURNS @extschema@.envelope
 AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_bytea'
 LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
 
+-- By a name of its own, for drivers that leave a parameter's type open.
+CREATE FUNCTION @extschema@.env_encrypt_bytea(plaintext bytea, context jsonb,
+                                              key text DEFAULT NULL)
+RETURNS @extschema@.envelope
+AS 'MODULE_PATHNAME', 'pgenvelope_encrypt_bytea'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
 CREATE FUNCTION @extschema@.env_decrypt(value @extschema@.envelope,
                                         context jsonb,
                                         key text DEFAULT NULL)
@@ -500,6 +507,13 @@ CREATE FUNCTION @extschema@.env_decrypt_bytea(value @extschema@.envelope,
                                               key text DEFAULT NULL)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'pgenvelope_decrypt_bytea'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+CREATE FUNCTION @extschema@.env_try_decrypt(value @extschema@.envelope,
+                                            context jsonb,
+                                            key text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pgenvelope_try_decrypt'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000;
 
 CREATE FUNCTION @extschema@.env_verify(value @extschema@.envelope,
@@ -537,12 +551,17 @@ COMMENT ON FUNCTION @extschema@.env_encrypt(text, jsonb, text) IS
     'encrypts text, bound to a context, with the named or default key';
 COMMENT ON FUNCTION @extschema@.env_encrypt(bytea, jsonb, text) IS
     'encrypts bytes, bound to a context, with the named or default key';
+COMMENT ON FUNCTION @extschema@.env_encrypt_bytea(bytea, jsonb, text) IS
+    'encrypts bytes, bound to a context, with the named or default key';
 COMMENT ON FUNCTION @extschema@.env_decrypt(@extschema@.envelope, jsonb,
                                             text) IS
     'decrypts text, given the context it was encrypted with';
 COMMENT ON FUNCTION @extschema@.env_decrypt_bytea(@extschema@.envelope,
                                                   jsonb, text) IS
     'decrypts to bytes, given the context it was encrypted with';
+COMMENT ON FUNCTION @extschema@.env_try_decrypt(@extschema@.envelope, jsonb,
+                                                text) IS
+    'decrypts text; null where the value does not open in the context, or its key version may not be used';
 COMMENT ON FUNCTION @extschema@.env_verify(@extschema@.envelope, jsonb) IS
     'says whether a value opens: ok, or the category of the failure';
 COMMENT ON FUNCTION @extschema@.env_reencrypt(@extschema@.envelope,
@@ -604,10 +623,10 @@ COMMENT ON FUNCTION @extschema@.env_from_jwe(jsonb) IS
 -- ---------------------------------------------------------------------------
 -- Keys.  Nobody may call these until the administrator says so; but for
 -- creating and evicting, the caller needs a privilege on the key as well:
--- rotate, retire or, for env_reseal_keys, admin, which implies the others.
+-- rotate, retire or, for pgenvelope.reseal_keys, admin, which implies the others.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.env_create_key(name text,
+CREATE FUNCTION pgenvelope.create_key(name text,
                                            provider text DEFAULT NULL,
                                            required_context jsonb
                                                DEFAULT NULL,
@@ -619,7 +638,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_create_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_rotate_key(name text,
+CREATE FUNCTION pgenvelope.rotate_key(name text,
                                            canary_percent integer
                                                DEFAULT NULL,
                                            rewrap boolean DEFAULT true)
@@ -627,7 +646,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_rotate_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_activate_key(name text,
+CREATE FUNCTION pgenvelope.activate_key(name text,
                                              version integer DEFAULT NULL,
                                              canary_percent integer
                                                  DEFAULT NULL,
@@ -636,23 +655,23 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_activate_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_rollback_key(name text)
+CREATE FUNCTION pgenvelope.rollback_key(name text)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_rollback_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_retire_key(name text, version integer,
+CREATE FUNCTION pgenvelope.retire_key(name text, version integer,
                                            force boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_retire_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_restore_key(name text, version integer)
+CREATE FUNCTION pgenvelope.restore_key(name text, version integer)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_restore_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_destroy_key(name text, version integer,
+CREATE FUNCTION pgenvelope.destroy_key(name text, version integer,
                                             confirm text,
                                             shred boolean DEFAULT false,
                                             OUT holder text,
@@ -661,74 +680,74 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgenvelope_destroy_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_schedule_rotation(name text, every interval)
+CREATE FUNCTION pgenvelope.schedule_rotation(name text, every interval)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_schedule_rotation'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_rotate_due()
+CREATE FUNCTION pgenvelope.rotate_due_keys()
 RETURNS integer
-AS 'MODULE_PATHNAME', 'pgenvelope_rotate_due'
+AS 'MODULE_PATHNAME', 'pgenvelope_rotate_due_keys'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_reseal_keys(provider text DEFAULT NULL,
+CREATE FUNCTION pgenvelope.reseal_keys(provider text DEFAULT NULL,
                                             key text DEFAULT NULL,
                                             from_escrow boolean DEFAULT false)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_reseal_keys'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_evict(name text DEFAULT NULL)
+CREATE FUNCTION pgenvelope.evict_key(name text DEFAULT NULL)
 RETURNS integer
-AS 'MODULE_PATHNAME', 'pgenvelope_evict'
+AS 'MODULE_PATHNAME', 'pgenvelope_evict_key'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean,
+REVOKE ALL ON FUNCTION pgenvelope.create_key(text, text, jsonb, boolean,
                                               boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean)
+REVOKE ALL ON FUNCTION pgenvelope.rotate_key(text, integer, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_activate_key(text, integer, integer,
+REVOKE ALL ON FUNCTION pgenvelope.activate_key(text, integer, integer,
                                                     boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rollback_key(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_retire_key(text, integer, boolean)
+REVOKE ALL ON FUNCTION pgenvelope.rollback_key(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.retire_key(text, integer, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_restore_key(text, integer) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
+REVOKE ALL ON FUNCTION pgenvelope.restore_key(text, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.destroy_key(text, integer, text,
                                                    boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_schedule_rotation(text, interval)
+REVOKE ALL ON FUNCTION pgenvelope.schedule_rotation(text, interval)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rotate_due() FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean)
+REVOKE ALL ON FUNCTION pgenvelope.rotate_due_keys() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.reseal_keys(text, text, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_evict(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.evict_key(text) FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_create_key(text, text, jsonb, boolean,
+COMMENT ON FUNCTION pgenvelope.create_key(text, text, jsonb, boolean,
                                               boolean) IS
     'creates a key, sealed by a provider; returns its id';
-COMMENT ON FUNCTION @extschema@.env_rotate_key(text, integer, boolean) IS
+COMMENT ON FUNCTION pgenvelope.rotate_key(text, integer, boolean) IS
     'makes a new version of a key, active at once or on trial with a share of new values; returns its number';
-COMMENT ON FUNCTION @extschema@.env_activate_key(text, integer, integer,
+COMMENT ON FUNCTION pgenvelope.activate_key(text, integer, integer,
                                                  boolean) IS
     'activates a version of a key, or changes its share of new values; returns the active version';
-COMMENT ON FUNCTION @extschema@.env_rollback_key(text) IS
+COMMENT ON FUNCTION pgenvelope.rollback_key(text) IS
     'ends the trial of a pre_active version, or returns to the version before the active one; returns the active version';
-COMMENT ON FUNCTION @extschema@.env_retire_key(text, integer, boolean) IS
+COMMENT ON FUNCTION pgenvelope.retire_key(text, integer, boolean) IS
     'has a version decrypt no longer, once it is proved that no value needs it';
-COMMENT ON FUNCTION @extschema@.env_restore_key(text, integer) IS
+COMMENT ON FUNCTION pgenvelope.restore_key(text, integer) IS
     'has a retired version decrypt again';
-COMMENT ON FUNCTION @extschema@.env_destroy_key(text, integer, text,
+COMMENT ON FUNCTION pgenvelope.destroy_key(text, integer, text,
                                                 boolean) IS
     'erases every seal of a version, for good; returns what may still hold a copy';
-COMMENT ON FUNCTION @extschema@.env_schedule_rotation(text, interval) IS
+COMMENT ON FUNCTION pgenvelope.schedule_rotation(text, interval) IS
     'has a key rotated this long after its active version was activated; null: no longer';
-COMMENT ON FUNCTION @extschema@.env_rotate_due() IS
+COMMENT ON FUNCTION pgenvelope.rotate_due_keys() IS
     'rotates the keys whose time has come, as the workers do; returns how many';
-COMMENT ON FUNCTION @extschema@.env_reseal_keys(text, text, boolean) IS
+COMMENT ON FUNCTION pgenvelope.reseal_keys(text, text, boolean) IS
     'has keys sealed anew, by another provider or under the next root key';
-COMMENT ON FUNCTION @extschema@.env_evict(text) IS
+COMMENT ON FUNCTION pgenvelope.evict_key(text) IS
     'wipes cached keys of this database now; returns how many';
 
 
@@ -943,7 +962,7 @@ CREATE TABLE pgenvelope.rewrap_table (
 );
 
 COMMENT ON TABLE pgenvelope.rewrap_table IS
-    'how a table''s values are rewrapped; written by env_rewrap_method and env_rewrap_context';
+    'how a table''s values are rewrapped; written by pgenvelope.set_rewrap_method and pgenvelope.set_rewrap_context';
 COMMENT ON COLUMN pgenvelope.rewrap_table.relation IS 'the table';
 COMMENT ON COLUMN pgenvelope.rewrap_table.method IS 'update or inplace';
 COMMENT ON COLUMN pgenvelope.rewrap_table.contexts IS
@@ -1071,34 +1090,34 @@ COMMENT ON TRIGGER keep_local ON pgenvelope.rewrap_failure IS
 -- The caller needs the privilege rewrap or admin on the key; of a table's
 -- method and contexts, its owner decides.
 
-CREATE FUNCTION @extschema@.env_rewrap_start(key text,
+CREATE FUNCTION pgenvelope.start_rewrap(key text,
                                              kind text DEFAULT 'rewrap',
                                              version integer DEFAULT NULL)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_start'
+AS 'MODULE_PATHNAME', 'pgenvelope_start_rewrap'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_rewrap_pause(job bigint)
+CREATE FUNCTION pgenvelope.pause_rewrap(job bigint)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_pause'
+AS 'MODULE_PATHNAME', 'pgenvelope_pause_rewrap'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_resume(job bigint)
+CREATE FUNCTION pgenvelope.resume_rewrap(job bigint)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_resume'
+AS 'MODULE_PATHNAME', 'pgenvelope_resume_rewrap'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_cancel(job bigint)
+CREATE FUNCTION pgenvelope.cancel_rewrap(job bigint)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_cancel'
+AS 'MODULE_PATHNAME', 'pgenvelope_cancel_rewrap'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_retry(job bigint)
+CREATE FUNCTION pgenvelope.retry_rewrap(job bigint)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_retry'
+AS 'MODULE_PATHNAME', 'pgenvelope_retry_rewrap'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_step(
+CREATE FUNCTION pgenvelope.step_rewrap(
     job bigint,
     OUT step text,
     OUT wait_ms integer,
@@ -1115,62 +1134,62 @@ CREATE FUNCTION @extschema@.env_rewrap_step(
     OUT bytes bigint,
     OUT message text)
 RETURNS record
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_step'
+AS 'MODULE_PATHNAME', 'pgenvelope_step_rewrap'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_method(relation regclass, method text)
+CREATE FUNCTION pgenvelope.set_rewrap_method(relation regclass, method text)
 RETURNS void
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_method'
+AS 'MODULE_PATHNAME', 'pgenvelope_set_rewrap_method'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_rewrap_context(relation regclass,
+CREATE FUNCTION pgenvelope.set_rewrap_context(relation regclass,
                                                "column" name,
                                                VARIADIC members text[]
                                                    DEFAULT '{}')
 RETURNS void
-AS 'MODULE_PATHNAME', 'pgenvelope_rewrap_context'
+AS 'MODULE_PATHNAME', 'pgenvelope_set_rewrap_context'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_census(
+CREATE FUNCTION pgenvelope.take_census(
     OUT relation regclass,
     OUT "column" name,
     OUT key text,
     OUT version integer,
     OUT count bigint)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pgenvelope_census'
+AS 'MODULE_PATHNAME', 'pgenvelope_take_census'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_start(text, text, integer)
+REVOKE ALL ON FUNCTION pgenvelope.start_rewrap(text, text, integer)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_pause(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_resume(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_cancel(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_retry(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_step(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_method(regclass, text)
+REVOKE ALL ON FUNCTION pgenvelope.pause_rewrap(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.resume_rewrap(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.cancel_rewrap(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.retry_rewrap(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.step_rewrap(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.set_rewrap_method(regclass, text)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_rewrap_context(regclass, name, text[])
+REVOKE ALL ON FUNCTION pgenvelope.set_rewrap_context(regclass, name, text[])
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_census() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.take_census() FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_rewrap_start(text, text, integer) IS
+COMMENT ON FUNCTION pgenvelope.start_rewrap(text, text, integer) IS
     'files a job that moves a key''s values to its active version; returns its number';
-COMMENT ON FUNCTION @extschema@.env_rewrap_pause(bigint) IS
+COMMENT ON FUNCTION pgenvelope.pause_rewrap(bigint) IS
     'stops a job where it is; false if it was paused';
-COMMENT ON FUNCTION @extschema@.env_rewrap_resume(bigint) IS
+COMMENT ON FUNCTION pgenvelope.resume_rewrap(bigint) IS
     'lets a paused job go on; false if it was not paused';
-COMMENT ON FUNCTION @extschema@.env_rewrap_cancel(bigint) IS
+COMMENT ON FUNCTION pgenvelope.cancel_rewrap(bigint) IS
     'ends a job; false if it had ended';
-COMMENT ON FUNCTION @extschema@.env_rewrap_retry(bigint) IS
+COMMENT ON FUNCTION pgenvelope.retry_rewrap(bigint) IS
     'has a job try failed values again now, also if it is paused; returns how many';
-COMMENT ON FUNCTION @extschema@.env_rewrap_step(bigint) IS
+COMMENT ON FUNCTION pgenvelope.step_rewrap(bigint) IS
     'does one step of a job, as the worker does';
-COMMENT ON FUNCTION @extschema@.env_rewrap_method(regclass, text) IS
+COMMENT ON FUNCTION pgenvelope.set_rewrap_method(regclass, text) IS
     'sets how a table''s values are rewrapped: update or inplace';
-COMMENT ON FUNCTION @extschema@.env_rewrap_context(regclass, name, text[]) IS
+COMMENT ON FUNCTION pgenvelope.set_rewrap_context(regclass, name, text[]) IS
     'says where the context of a column''s values comes from, for reencrypt';
-COMMENT ON FUNCTION @extschema@.env_census() IS
+COMMENT ON FUNCTION pgenvelope.take_census() IS
     'counts the stored values of every column by key version, now';
 
 

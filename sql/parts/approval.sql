@@ -112,34 +112,34 @@ COMMENT ON TRIGGER keep_local ON pgenvelope.request IS
 SELECT pg_catalog.pg_extension_config_dump(
     'pgenvelope.request_request_id_seq', '');
 
-CREATE FUNCTION @extschema@.env_require_approval(key text,
+CREATE FUNCTION pgenvelope.require_approval(key text,
                                                  required boolean
                                                      DEFAULT true)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'pgenvelope_require_approval'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_approve(request bigint)
+CREATE FUNCTION pgenvelope.approve(request bigint)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'pgenvelope_approve'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION @extschema@.env_reject(request bigint,
+CREATE FUNCTION pgenvelope.reject(request bigint,
                                        reason text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_reject'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_require_approval(text, boolean)
+REVOKE ALL ON FUNCTION pgenvelope.require_approval(text, boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_approve(bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_reject(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.approve(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.reject(bigint, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_require_approval(text, boolean) IS
+COMMENT ON FUNCTION pgenvelope.require_approval(text, boolean) IS
     'puts a key under dual control; to end that is itself a request';
-COMMENT ON FUNCTION @extschema@.env_approve(bigint) IS
+COMMENT ON FUNCTION pgenvelope.approve(bigint) IS
     'does what another person has asked for; returns what that function returns';
-COMMENT ON FUNCTION @extschema@.env_reject(bigint, text) IS
+COMMENT ON FUNCTION pgenvelope.reject(bigint, text) IS
     'rejects a request, or withdraws one''s own';
 
 CREATE FUNCTION pgenvelope.may_decide(key_id bigint, operation text,

@@ -25,7 +25,7 @@ CREATE TABLE pgenvelope.audit_log (
 );
 
 COMMENT ON TABLE pgenvelope.audit_log IS
-    'what was done to keys and rights, chained; env_audit_verify checks it';
+    'what was done to keys and rights, chained; pgenvelope.verify_audit checks it';
 COMMENT ON COLUMN pgenvelope.audit_log.seq IS 'counts from 1, without gaps';
 COMMENT ON COLUMN pgenvelope.audit_log.at IS 'when it was done';
 COMMENT ON COLUMN pgenvelope.audit_log.act IS 'the function that did it';
@@ -73,36 +73,36 @@ GRANT SELECT ON pgenvelope.audit_log TO pg_monitor;
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.audit_log', '');
 
-CREATE FUNCTION @extschema@.env_create_audit_key(provider text DEFAULT NULL,
+CREATE FUNCTION pgenvelope.create_audit_key(provider text DEFAULT NULL,
                                                  name text DEFAULT 'audit')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_create_audit_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_audit_verify(
+CREATE FUNCTION pgenvelope.verify_audit(
     OUT seq bigint,
     OUT finding text,
     OUT ok boolean,
     OUT detail text)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pgenvelope_audit_verify'
+AS 'MODULE_PATHNAME', 'pgenvelope_verify_audit'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_audit_accept_restore(reason text)
+CREATE FUNCTION pgenvelope.accept_restore(reason text)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pgenvelope_audit_accept_restore'
+AS 'MODULE_PATHNAME', 'pgenvelope_accept_restore'
 LANGUAGE C VOLATILE STRICT;
 
-REVOKE ALL ON FUNCTION @extschema@.env_create_audit_key(text, text)
+REVOKE ALL ON FUNCTION pgenvelope.create_audit_key(text, text)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_audit_verify() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.env_audit_verify() TO pg_monitor;
-REVOKE ALL ON FUNCTION @extschema@.env_audit_accept_restore(text)
+REVOKE ALL ON FUNCTION pgenvelope.verify_audit() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.verify_audit() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgenvelope.accept_restore(text)
     FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_create_audit_key(text, text) IS
+COMMENT ON FUNCTION pgenvelope.create_audit_key(text, text) IS
     'creates the key that chains the audit''s log; returns its id';
-COMMENT ON FUNCTION @extschema@.env_audit_verify() IS
+COMMENT ON FUNCTION pgenvelope.verify_audit() IS
     'checks the audit''s log: what was edited, deleted, moved, cut off or forged, and where';
-COMMENT ON FUNCTION @extschema@.env_audit_accept_restore(text) IS
+COMMENT ON FUNCTION pgenvelope.accept_restore(text) IS
     'accepts, for good and in the log, that a restore has lost entries; returns how many';

@@ -37,7 +37,7 @@ CREATE TABLE pgenvelope.honey (
 );
 
 COMMENT ON TABLE pgenvelope.honey IS
-    'honey values, that raise an alert when they are decrypted; written by env_honey';
+    'honey values, that raise an alert when they are decrypted; written by pgenvelope.mark_honey';
 COMMENT ON COLUMN pgenvelope.honey.key_id IS 'the key of the value';
 COMMENT ON COLUMN pgenvelope.honey.mark IS
     'a MAC under the value''s own data key: which value it is of, only who can unwrap that can tell';
@@ -64,54 +64,54 @@ COMMENT ON TRIGGER guard_row ON pgenvelope.honey IS
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.honey', '');
 
-CREATE FUNCTION @extschema@.env_limit(key text, role regrole,
+CREATE FUNCTION pgenvelope.limit_grant(key text, role regrole,
                                       context jsonb DEFAULT NULL,
                                       per_minute integer DEFAULT NULL,
                                       per_transaction integer DEFAULT NULL,
                                       action text DEFAULT 'deny')
 RETURNS void
-AS 'MODULE_PATHNAME', 'pgenvelope_limit'
+AS 'MODULE_PATHNAME', 'pgenvelope_limit_grant'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_unlock_grant(key text, role regrole)
+CREATE FUNCTION pgenvelope.unlock_grant(key text, role regrole)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pgenvelope_unlock_grant'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_honey(value @extschema@.envelope,
+CREATE FUNCTION pgenvelope.mark_honey(value @extschema@.envelope,
                                       context jsonb,
                                       lock boolean DEFAULT false,
                                       note text DEFAULT NULL)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_honey'
+AS 'MODULE_PATHNAME', 'pgenvelope_mark_honey'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_unhoney(value @extschema@.envelope,
+CREATE FUNCTION pgenvelope.unmark_honey(value @extschema@.envelope,
                                         context jsonb)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_unhoney'
+AS 'MODULE_PATHNAME', 'pgenvelope_unmark_honey'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_limit(text, regrole, jsonb, integer,
+REVOKE ALL ON FUNCTION pgenvelope.limit_grant(text, regrole, jsonb, integer,
                                              integer, text)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_unlock_grant(text, regrole)
+REVOKE ALL ON FUNCTION pgenvelope.unlock_grant(text, regrole)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_honey(@extschema@.envelope, jsonb,
+REVOKE ALL ON FUNCTION pgenvelope.mark_honey(@extschema@.envelope, jsonb,
                                              boolean, text)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_unhoney(@extschema@.envelope, jsonb)
+REVOKE ALL ON FUNCTION pgenvelope.unmark_honey(@extschema@.envelope, jsonb)
     FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_limit(text, regrole, jsonb, integer,
+COMMENT ON FUNCTION pgenvelope.limit_grant(text, regrole, jsonb, integer,
                                           integer, text) IS
     'sets how many values a role may decrypt by a grant in a minute and in a transaction';
-COMMENT ON FUNCTION @extschema@.env_unlock_grant(text, regrole) IS
+COMMENT ON FUNCTION pgenvelope.unlock_grant(text, regrole) IS
     'unlocks the grants by which a role may decrypt; returns how many were locked';
-COMMENT ON FUNCTION @extschema@.env_honey(@extschema@.envelope, jsonb,
+COMMENT ON FUNCTION pgenvelope.mark_honey(@extschema@.envelope, jsonb,
                                           boolean, text) IS
     'marks a value whose decryption raises an alert, and may lock the grant; false if it was marked';
-COMMENT ON FUNCTION @extschema@.env_unhoney(@extschema@.envelope, jsonb) IS
+COMMENT ON FUNCTION pgenvelope.unmark_honey(@extschema@.envelope, jsonb) IS
     'takes the mark of a honey value away; false if it had none';
 
 CREATE VIEW pgenvelope.limits WITH (security_barrier) AS

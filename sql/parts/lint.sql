@@ -2,7 +2,7 @@
 
 -- ---------------------------------------------------------------------------
 -- Lint: what would leak or break.  docs/lint.md has every check under its
--- name.  One function for each subject; env_lint, as the owner, calls them.
+-- name.  One function for each subject; pgenvelope.lint, as the owner, calls them.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION pgenvelope.own_functions(
@@ -376,7 +376,7 @@ AS $$
         format('key %s, role %s', k.name, g.grantee::oid),
         format('The role that held %s was dropped; the number may be given '
                'to another.', g.privilege),
-        format('SELECT env_revoke(%L, %L, %L, all_contexts => true);',
+        format('SELECT pgenvelope.revoke_key(%L, %L, %L, all_contexts => true);',
                k.name, g.privilege, g.grantee::oid)
     FROM pgenvelope.key_grant g
     JOIN pgenvelope.key k USING (key_id)
@@ -385,7 +385,7 @@ AS $$
     SELECT DISTINCT 'warning', 'superuser_grant',
         format('key %s, role %s', k.name, r.rolname),
         'A superuser holds the privilege decrypt.',
-        format('SELECT env_revoke(%L, ''decrypt'', %L, all_contexts => true); '
+        format('SELECT pgenvelope.revoke_key(%L, ''decrypt'', %L, all_contexts => true); '
                'and create keys with grant_creator => false.', k.name,
                r.rolname)
     FROM pgenvelope.key_grant g
@@ -434,7 +434,7 @@ AS $$
     SELECT 'warning', 'no_audit_key', 'pgenvelope.audit_log',
         'There is no audit key: what is done to keys and rights is not '
         'recorded in this database.',
-        'SELECT env_create_audit_key();'
+        'SELECT pgenvelope.create_audit_key();'
     WHERE EXISTS (SELECT FROM pgenvelope.key)
       AND NOT EXISTS (SELECT FROM pgenvelope.key WHERE purpose = 'audit')
     UNION ALL
@@ -455,7 +455,7 @@ AS $$
     SELECT 'warning', 'rotation_overdue', format('key %s', k.name),
         format('It was to be rotated %s.',
                to_char(v.activated_at + k.rotate_every, 'YYYY-MM-DD')),
-        'See the server''s log for why it was not; SELECT env_rotate_due();'
+        'See the server''s log for why it was not; SELECT pgenvelope.rotate_due_keys();'
     FROM pgenvelope.key k
     JOIN pgenvelope.key_version v USING (key_id)
     WHERE v.state = 'active'
@@ -464,7 +464,7 @@ AS $$
     UNION ALL
     SELECT 'info', 'never_rotated', format('key %s', k.name),
         'Its active version is older than a year, and it has no schedule.',
-        format('SELECT env_schedule_rotation(%L, ''1 year'');', k.name)
+        format('SELECT pgenvelope.schedule_rotation(%L, ''1 year'');', k.name)
     FROM pgenvelope.key k
     JOIN pgenvelope.key_version v USING (key_id)
     WHERE v.state = 'active' AND k.rotate_every IS NULL
@@ -474,7 +474,7 @@ AS $$
         format('key %s, version %s', k.name, v.version),
         'It was deactivated a week ago or more, and there is no proof that '
         'no value needs it.',
-        format('See pgenvelope.rewrap_progress; SELECT env_rewrap_start(%L);',
+        format('See pgenvelope.rewrap_progress; SELECT pgenvelope.start_rewrap(%L);',
                k.name)
     FROM pgenvelope.key k
     JOIN pgenvelope.key_version v USING (key_id)
@@ -490,7 +490,7 @@ AS $$
         'no_escrow', format('key %s, version %s', k.name, v.version),
         'There is no second seal: if its provider is lost, so are its '
         'values.',
-        'Set pgenvelope.escrow_provider; SELECT env_reseal_keys();'
+        'Set pgenvelope.escrow_provider; SELECT pgenvelope.reseal_keys();'
     FROM pgenvelope.key k
     JOIN pgenvelope.key_version v USING (key_id)
     WHERE v.state <> 'destroyed'
@@ -579,7 +579,7 @@ AS $$
             ON g.key_id = k.key_id AND g.privilege = 'admin'
         JOIN pg_roles e ON e.oid = g.grantee::oid
         JOIN pg_roles r ON pg_has_role(r.oid, e.oid, 'USAGE')
-        JOIN pgenvelope.own_functions() f ON f.name = 'env_approve'
+        JOIN pgenvelope.own_functions() f ON f.name = 'approve'
         WHERE k.dual_control AND r.rolcanlogin AND NOT r.rolsuper
           AND has_function_privilege(r.oid, f.oid, 'EXECUTE')
     )
@@ -590,7 +590,7 @@ AS $$
                                              'approve'
                                  ELSE 'only ' || min(a.rolname) || ' can log '
                                       'in and approve' END),
-        'Grant admin on it, and EXECUTE on env_approve, to two who log in as '
+        'Grant admin on it, and EXECUTE on pgenvelope.approve, to two who log in as '
         'themselves.'
     FROM pgenvelope.key k
     LEFT JOIN approver a USING (key_id)
@@ -621,14 +621,14 @@ AS $$
         format('%s of %s are not under dual control: one administrator can '
                'destroy them, and let anybody decrypt.',
                count(*) FILTER (WHERE NOT k.dual_control), count(*)),
-        'See docs/operations.md, Two persons; env_require_approval().'
+        'See docs/operations.md, Two persons; pgenvelope.require_approval().'
     FROM pgenvelope.key k
     WHERE k.purpose = 'data'
     HAVING NOT bool_and(k.dual_control)
 $$;
 
 -- The catalogs and the key tables, whole: it runs as its owner.
-CREATE FUNCTION @extschema@.env_lint(
+CREATE FUNCTION pgenvelope.lint(
     OUT severity text,
     OUT "check" text,
     OUT object text,
@@ -662,28 +662,28 @@ REVOKE ALL ON FUNCTION pgenvelope.lint_rights() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_sharing() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_approval() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint_keys() FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_lint() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.env_lint() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgenvelope.lint() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.lint() TO pg_monitor;
 
 COMMENT ON FUNCTION pgenvelope.own_functions() IS
     'the extension''s functions';
 COMMENT ON FUNCTION pgenvelope.lint_server() IS
-    'part of env_lint: files, memory and providers';
+    'part of pgenvelope.lint: files, memory and providers';
 COMMENT ON FUNCTION pgenvelope.lint_log() IS
-    'part of env_lint: what is logged or shown of statements';
+    'part of pgenvelope.lint: what is logged or shown of statements';
 COMMENT ON FUNCTION pgenvelope.lint_settings() IS
-    'part of env_lint: other settings';
+    'part of pgenvelope.lint: other settings';
 COMMENT ON FUNCTION pgenvelope.lint_triggers() IS
-    'part of env_lint: env_encrypt_column, and plaintext beside it';
+    'part of pgenvelope.lint: env_encrypt_column, and plaintext beside it';
 COMMENT ON FUNCTION pgenvelope.lint_objects() IS
-    'part of env_lint: what else decrypts, or is taken for ours';
+    'part of pgenvelope.lint: what else decrypts, or is taken for ours';
 COMMENT ON FUNCTION pgenvelope.lint_rights() IS
-    'part of env_lint: roles and their rights';
+    'part of pgenvelope.lint: roles and their rights';
 COMMENT ON FUNCTION pgenvelope.lint_sharing() IS
-    'part of env_lint: what tenants who share connections leave for each other';
+    'part of pgenvelope.lint: what tenants who share connections leave for each other';
 COMMENT ON FUNCTION pgenvelope.lint_approval() IS
-    'part of env_lint: keys that need a second person, and whether there is one';
+    'part of pgenvelope.lint: keys that need a second person, and whether there is one';
 COMMENT ON FUNCTION pgenvelope.lint_keys() IS
-    'part of env_lint: keys and their versions';
-COMMENT ON FUNCTION @extschema@.env_lint() IS
+    'part of pgenvelope.lint: keys and their versions';
+COMMENT ON FUNCTION pgenvelope.lint() IS
     'what would leak or break, how badly, why, and what to do';

@@ -6,37 +6,37 @@
 -- grant or admin as well.
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.env_grant(key text, privilege text, role regrole,
+CREATE FUNCTION pgenvelope.grant_key(key text, privilege text, role regrole,
                                       context jsonb DEFAULT NULL,
                                       definer boolean DEFAULT true)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_grant'
+AS 'MODULE_PATHNAME', 'pgenvelope_grant_key'
 LANGUAGE C VOLATILE;
 
-CREATE FUNCTION @extschema@.env_revoke(key text, privilege text, role regrole,
+CREATE FUNCTION pgenvelope.revoke_key(key text, privilege text, role regrole,
                                        context jsonb DEFAULT NULL,
                                        all_contexts boolean DEFAULT false)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pgenvelope_revoke'
+AS 'MODULE_PATHNAME', 'pgenvelope_revoke_key'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb,
+REVOKE ALL ON FUNCTION pgenvelope.grant_key(text, text, regrole, jsonb,
                                              boolean)
     FROM PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.env_revoke(text, text, regrole, jsonb,
+REVOKE ALL ON FUNCTION pgenvelope.revoke_key(text, text, regrole, jsonb,
                                               boolean)
     FROM PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.env_grant(text, text, regrole, jsonb,
+COMMENT ON FUNCTION pgenvelope.grant_key(text, text, regrole, jsonb,
                                           boolean) IS
     'grants a role a privilege on a key, in every context or some; false if it had it';
-COMMENT ON FUNCTION @extschema@.env_revoke(text, text, regrole, jsonb,
+COMMENT ON FUNCTION pgenvelope.revoke_key(text, text, regrole, jsonb,
                                            boolean) IS
     'takes a grant away, or all of a privilege; false if there was none';
 
 -- Anybody may ask about themselves.
 
-CREATE FUNCTION @extschema@.env_why_denied(
+CREATE FUNCTION pgenvelope.why_denied(
     key text,
     privilege text,
     context jsonb DEFAULT NULL,
@@ -49,7 +49,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pgenvelope_why_denied'
 LANGUAGE C VOLATILE;
 
-COMMENT ON FUNCTION @extschema@.env_why_denied(text, text, jsonb, regrole) IS
+COMMENT ON FUNCTION pgenvelope.why_denied(text, text, jsonb, regrole) IS
     'what each grant of a privilege is to a role, in a context, and why it does not help';
 
 -- Behind a barrier: a condition of the reader's is not shown others' contexts.

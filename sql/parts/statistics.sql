@@ -4,7 +4,7 @@
 -- Health and statistics: what monitoring reads
 -- ---------------------------------------------------------------------------
 
--- What env_health and env_lint report.  A key without versions, too: every
+-- What pgenvelope.health and pgenvelope.lint report.  A key without versions, too: every
 -- key is created with one.
 CREATE VIEW pgenvelope.orphans AS
 SELECT 'key without versions' AS finding,
@@ -42,7 +42,7 @@ GROUP BY h.key_id;
 COMMENT ON VIEW pgenvelope.orphans IS
     'rows of the key tables whose key or version is missing, as after a partial restore';
 
-CREATE FUNCTION @extschema@.env_health(
+CREATE FUNCTION pgenvelope.health(
     OUT component text,
     OUT name text,
     OUT status text,
@@ -59,17 +59,17 @@ LANGUAGE C VOLATILE;
 
 -- For everybody: it asks nobody, says yes or no, and is no error where the
 -- answer is no.
-CREATE FUNCTION @extschema@.env_ready()
+CREATE FUNCTION pgenvelope.ready()
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'pgenvelope_ready'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION @extschema@.env_health() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.env_health() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgenvelope.health() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.health() TO pg_monitor;
 
-COMMENT ON FUNCTION @extschema@.env_health() IS
+COMMENT ON FUNCTION pgenvelope.health() IS
     'what works and what does not: the keeper, the launcher, the cache, jobs, rotations, the audit, and each provider, asked now';
-COMMENT ON FUNCTION @extschema@.env_ready() IS
+COMMENT ON FUNCTION pgenvelope.ready() IS
     'whether this server can be sent work: the keeper runs, and keys can be had as far as is known';
 
 CREATE FUNCTION pgenvelope.stat_providers(
@@ -131,13 +131,13 @@ LEFT JOIN pgenvelope.key k
     ON k.key_id = s.key_id AND d.datname = pg_catalog.current_database()
 WHERE d.datname IS NOT NULL OR s.database IS NULL;
 
-CREATE FUNCTION pgenvelope.stat_reset()
+CREATE FUNCTION pgenvelope.reset_stat()
 RETURNS void
-AS 'MODULE_PATHNAME', 'pgenvelope_stat_reset'
+AS 'MODULE_PATHNAME', 'pgenvelope_reset_stat'
 LANGUAGE C VOLATILE;
 
 REVOKE ALL ON FUNCTION pgenvelope.stat_use() FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgenvelope.stat_reset() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.reset_stat() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgenvelope.stat_use() TO pg_monitor;
 GRANT SELECT ON pgenvelope.stat_use TO pg_monitor;
 
@@ -145,5 +145,5 @@ COMMENT ON FUNCTION pgenvelope.stat_use() IS
     'values by database, key, role, operation and outcome, since the server started';
 COMMENT ON VIEW pgenvelope.stat_use IS
     'values by database, key, role, operation and outcome, since the server started';
-COMMENT ON FUNCTION pgenvelope.stat_reset() IS
+COMMENT ON FUNCTION pgenvelope.reset_stat() IS
     'sets the counts of stat_use and stat_providers to zero';

@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION pgcrypto;
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('bench') IS NULL AS made \gset
+SELECT pgenvelope.create_key('bench') IS NULL AS made \gset
 SET pgenvelope.default_key = 'bench';
 
 -- Two contexts in each row, of the same length, so that reading them costs the

@@ -31,7 +31,7 @@ printf '%s; %s cores; %s; %s rows, %s clients, %s s each\n' \
     "$seconds"
 cluster_sql -v rows="$rows" >/dev/null <<'SQL'
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('bench', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('bench', required_context => '{"id": null}');
 CREATE TABLE value (id bigint PRIMARY KEY, v envelope, filler text);
 INSERT INTO value
 SELECT i, env_encrypt(lpad(i::text, 32, '0'), jsonb_build_object('id', i),
@@ -54,7 +54,7 @@ measure() {
     cluster_sql -c "VACUUM value" -c CHECKPOINT
     before=$(moved)
     if [ "$pace" != - ]; then
-        cluster_sql >/dev/null -c "SELECT env_rewrap_method('value', '$method')" \
+        cluster_sql >/dev/null -c "SELECT pgenvelope.set_rewrap_method('value', '$method')" \
             -c "ALTER SYSTEM SET pgenvelope.rewrap_rate = $pace" \
             -c "SELECT pg_reload_conf()"
         jobs_begin

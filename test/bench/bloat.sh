@@ -22,7 +22,7 @@ cluster_up "shared_buffers = 512MB" "max_wal_size = 8GB" \
     "pgenvelope.rewrap_rate = 0"
 cluster_sql -v rows="$rows" >/dev/null <<'SQL'
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('bench', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('bench', required_context => '{"id": null}');
 CREATE TABLE filled AS
 SELECT i::bigint AS id, repeat('x', 110) AS filler,
     env_encrypt(lpad(i::text, 32, '0'), jsonb_build_object('id', i),
@@ -46,7 +46,7 @@ CREATE TABLE value (id bigint PRIMARY KEY, filler text, v envelope)
 WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO value SELECT id, filler, v::envelope FROM filled;
 VACUUM (FREEZE, ANALYZE) value;
-SELECT env_rewrap_method('value', 'inplace');
+SELECT pgenvelope.set_rewrap_method('value', 'inplace');
 SELECT pg_relation_size('value') AS before,
     (SELECT coalesce(sum(in_place), 0) FROM pgenvelope.rewrap_target) AS moved
 \gset

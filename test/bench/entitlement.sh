@@ -83,12 +83,12 @@ CREATE ROLE bench_plain SUPERUSER;
 CREATE ROLE bench_fixed SUPERUSER;
 CREATE ROLE bench_any SUPERUSER;
 CREATE ROLE bench_session SUPERUSER;
-SELECT env_create_key('bench') IS NULL AS made \\gset
-SELECT env_grant('bench', 'decrypt', 'bench_plain'),
-    env_grant('bench', 'decrypt', 'bench_fixed', '{"tenant": "acme"}'),
-    env_grant('bench', 'decrypt', 'bench_any',
+SELECT pgenvelope.create_key('bench') IS NULL AS made \\gset
+SELECT pgenvelope.grant_key('bench', 'decrypt', 'bench_plain'),
+    pgenvelope.grant_key('bench', 'decrypt', 'bench_fixed', '{"tenant": "acme"}'),
+    pgenvelope.grant_key('bench', 'decrypt', 'bench_any',
         '{"tenant": ["1", "2", "3", "4", "5", "6", "7", "8", "9", "acme"]}'),
-    env_grant('bench', 'decrypt', 'bench_session',
+    pgenvelope.grant_key('bench', 'decrypt', 'bench_session',
         '{"tenant": {"session": "tenant"}}') \\gset
 CREATE TABLE stored AS
 SELECT env_encrypt(lpad(i::text, 16, '0'), '{"tenant": "acme", "type": "t"}',

@@ -16,7 +16,7 @@ SET application_name = 'jobs';
 DO $$
 BEGIN
     LOOP
-        PERFORM env_rotate_key('bench');
+        PERFORM pgenvelope.rotate_key('bench');
         COMMIT;
         WHILE EXISTS (SELECT FROM pgenvelope.rewrap_job
             WHERE state NOT IN ('complete', 'cancelled')) LOOP
@@ -35,7 +35,7 @@ jobs_end() {
         FROM pg_stat_activity WHERE application_name = 'jobs'"
     wait "$jobs_pid" || :
     jobs_pid=
-    cluster_sql >/dev/null -c "SELECT env_rewrap_cancel(job_id)
+    cluster_sql >/dev/null -c "SELECT pgenvelope.cancel_rewrap(job_id)
         FROM pgenvelope.rewrap_job
         WHERE state NOT IN ('complete', 'cancelled')"
 }

@@ -3,7 +3,7 @@
 \pset footer off
 SET client_min_messages = warning;
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('bench') IS NULL AS made \gset
+SELECT pgenvelope.create_key('bench') IS NULL AS made \gset
 SET pgenvelope.default_key = 'bench';
 
 -- 32 bytes sealed make an envelope of 110, with its header 111.
@@ -44,7 +44,7 @@ DECLARE
     one record;
 BEGIN
     LOOP
-        SELECT * INTO one FROM env_rewrap_step(job);
+        SELECT * INTO one FROM pgenvelope.step_rewrap(job);
         COMMIT;
         EXIT WHEN one.step <> 'more'
             OR (SELECT pass FROM pgenvelope.rewrap_job WHERE job_id = job) > 1;
@@ -65,10 +65,10 @@ BEGIN
         CALL update_by_sql(CASE method WHEN 'SQL copy' THEN 'copy_of(value)'
             ELSE 'env_rewrap(value)' END, 4000);
     ELSIF method = 'proof scan' THEN
-        PERFORM * FROM env_census();
+        PERFORM * FROM pgenvelope.take_census();
     ELSE
-        PERFORM env_rewrap_method('measured', method);
-        job := env_rewrap_start('bench');
+        PERFORM pgenvelope.set_rewrap_method('measured', method);
+        job := pgenvelope.start_rewrap('bench');
         CALL update_by_job(job);
     END IF;
     INSERT INTO took VALUES (round, method,
@@ -85,13 +85,13 @@ BEGIN
         RAISE 'method % moved % values', method, moved;
     END IF;
     IF job IS NOT NULL THEN
-        PERFORM env_rewrap_cancel(job);
+        PERFORM pgenvelope.cancel_rewrap(job);
     END IF;
 END
 $$;
 
 -- One key version further than the values: what is written is always new.
-SELECT env_rotate_key('bench', rewrap => false) AS version \gset
+SELECT pgenvelope.rotate_key('bench', rewrap => false) AS version \gset
 
 SELECT format('TRUNCATE measured; INSERT INTO measured SELECT id, pad, value::envelope FROM filled;'),
     'VACUUM (FREEZE) measured', 'CHECKPOINT',

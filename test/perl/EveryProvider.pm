@@ -115,7 +115,7 @@ CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 END
 	$self->{node}->safe_psql('postgres', <<"END") for $self->names;
-SELECT env_create_key('$_', '$_', '{"tenant": null}');
+SELECT pgenvelope.create_key('$_', '$_', '{"tenant": null}');
 INSERT INTO value
 VALUES ('$_', env_encrypt('plain of $_', '{"tenant": "acme"}', '$_'));
 END

@@ -289,7 +289,7 @@ sub new_values
 	my ($node, $database, $key, $rows) = @_;
 
 	$node->safe_psql($database, <<"END");
-SELECT env_create_key('$key', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_key('$key', required_context => '{"tenant": null}');
 CREATE TABLE value (id int PRIMARY KEY, plain text, v envelope)
 WITH (fillfactor = 50);
 INSERT INTO value
@@ -364,7 +364,7 @@ sub hold_job
 	set_setting($node, 'pgenvelope.rewrap_batch_blocks', 1);
 	set_setting($node, 'pgenvelope.rewrap_rate', 1);
 	my $paced = counter($node, 'rewrap_paced_ms');
-	$node->safe_psql($database, "SELECT env_rotate_key('$key')");
+	$node->safe_psql($database, "SELECT pgenvelope.rotate_key('$key')");
 	wait_until(sub { counter($node, 'rewrap_paced_ms') > $paced },
 		'the job is held by its rate');
 	return worker_pid($node, $database);

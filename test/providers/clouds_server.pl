@@ -42,7 +42,7 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
@@ -57,7 +57,7 @@ sub opens
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	is( $tester->value(
-			"SELECT env_evict('$key') >= 0; SELECT opened('$key')"),
+			"SELECT pgenvelope.evict_key('$key') >= 0; SELECT opened('$key')"),
 		"t\nplain of $key",
 		$what);
 	return;
@@ -69,7 +69,7 @@ sub fails
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $log_end = -s $node->logfile;
 
-	$tester->value("SELECT env_evict('$key')");
+	$tester->value("SELECT pgenvelope.evict_key('$key')");
 	my (undef, $got, $message) = $tester->run("SELECT opened('$key')");
 	is($got, $sqlstate, "$what: $sqlstate");
 	like($message, qr/: $category\n/, "$what: $category");
@@ -105,11 +105,11 @@ like(root_key('azure'), qr{^app/[0-9a-f]{32}$},
 my $before = root_key('azure');
 $clouds->told("$_ rotate") for qw(gcp azure);
 opens($_, "$_: opens after a rotation") for qw(gcp azure);
-is($tester->value('SELECT env_reseal_keys()'),
+is($tester->value('SELECT pgenvelope.reseal_keys()'),
 	'2', 'what an older root key has sealed is sealed anew');
 is(root_key('gcp'), 'app/2', 'gcp: by the new one');
 isnt(root_key('azure'), $before, 'azure: by the new one');
-is($tester->value('SELECT env_reseal_keys()'), '0', 'once is enough');
+is($tester->value('SELECT pgenvelope.reseal_keys()'), '0', 'once is enough');
 opens($_, "$_: and opens") for @names;
 
 # ---------------------------------------------------------------------------
@@ -168,17 +168,17 @@ SELECT env_encrypt('x', '{"tenant": "acme"}', 'aws');
 END
 for my $to (qw(aws gcp azure file aws azure gcp file))
 {
-	my $moved = $tester->value("SELECT env_reseal_keys('$to')");
+	my $moved = $tester->value("SELECT pgenvelope.reseal_keys('$to')");
 
 	# One of them was there from the start.
 	cmp_ok($moved, '>=', 3, "all keys move to $to");
 	is( $tester->value(
-			"SELECT env_evict() >= 0;
+			"SELECT pgenvelope.evict_key() >= 0;
 			SELECT count(*) FROM value WHERE opened(key) = 'plain of ' || key"
 		),
 		"t\n4",
 		'and open there');
-	$tester->value("SELECT env_reseal_keys('$to')");
+	$tester->value("SELECT pgenvelope.reseal_keys('$to')");
 }
 is( $tester->value(
 		'SELECT count(*) FROM pgenvelope.key_seal'),

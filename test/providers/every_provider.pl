@@ -44,7 +44,7 @@ sub opens
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	is( $tester->value(
-			"SELECT env_evict('$key') >= 0; SELECT opened('$key')"),
+			"SELECT pgenvelope.evict_key('$key') >= 0; SELECT opened('$key')"),
 		"t\nplain of $key",
 		$what);
 	return;
@@ -81,7 +81,7 @@ for my $name ($all->remote)
 {
 	my ($timed, $cancelled, $canceller) = map { session($node) } 1 .. 3;
 
-	$tester->value("SELECT env_evict('$name')");
+	$tester->value("SELECT pgenvelope.evict_key('$name')");
 	$all->behave($name, 'hang');
 	$timed->value("SET statement_timeout = '200ms'");
 	$cancelled->start("SELECT opened('$name')");
@@ -102,11 +102,11 @@ END
 	my @others = grep { $_ ne $name } @names;
 	is( $tester->value(
 			join '',
-			map { "SELECT env_evict('$_') >= 0; SELECT opened('$_');" }
+			map { "SELECT pgenvelope.evict_key('$_') >= 0; SELECT opened('$_');" }
 			  @others),
 		join("\n", map { "t\nplain of $_" } @others),
 		"$name hangs: the others answer");
-	is($timed->sqlstate("SELECT env_create_key('late', '$name')"),
+	is($timed->sqlstate("SELECT pgenvelope.create_key('late', '$name')"),
 		'57014', "$name hangs: statement_timeout of a new key");
 	cmp_ok($timed->seconds, '<', 1.2, "$name hangs: within a second of it");
 	$all->behave($name, 'pass');
@@ -135,7 +135,7 @@ my $load = Load->new(
 			map { "('$_', env_encrypt('x', '{\"tenant\": \"acme\"}', '$_'))" }
 			  @names)
 		  . ";\n" => 45,
-		"\\set n random(1, 6)\nSELECT env_evict((ARRAY["
+		"\\set n random(1, 6)\nSELECT pgenvelope.evict_key((ARRAY["
 		  . join(', ', map { "'$_'" } @names)
 		  . "])[:n]);\n" => 10,
 	});
@@ -145,7 +145,7 @@ for my $to (@names[ 1 .. $keys - 1 ], 'file')
 	# evicted is left for the next time.
 	wait_until(
 		sub {
-			$tester->run("SELECT env_reseal_keys('$to')");
+			$tester->run("SELECT pgenvelope.reseal_keys('$to')");
 			return $tester->value(<<"END") eq '0';
 SELECT (SELECT count(*) FROM pgenvelope.keys WHERE provider <> '$to')
     + (SELECT count(*) FROM pgenvelope.key_seal)
@@ -154,7 +154,7 @@ END
 		"all keys are in $to");
 	pass("all keys move to $to");
 	is( $tester->value(
-			"SELECT env_evict() >= 0;
+			"SELECT pgenvelope.evict_key() >= 0;
 			SELECT count(*) FROM value WHERE opened(key) = 'plain of ' || key"
 		),
 		"t\n$keys",

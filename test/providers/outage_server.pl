@@ -109,7 +109,7 @@ my %load = map {
 # All keys are unsealed between these two moments, and not later.
 my $opened = time;
 $node->safe_psql('postgres',
-	"SELECT env_evict(); SELECT opened(key) FROM value");
+	"SELECT pgenvelope.evict_key(); SELECT opened(key) FROM value");
 $all->behave($_, 'refuse') for grep { $_ ne 'vault' } @remote;
 $all->{bao}->halt;
 my $down = time;

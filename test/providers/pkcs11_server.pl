@@ -96,7 +96,7 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
@@ -110,7 +110,7 @@ sub opens
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	is( $tester->value(
-			"SELECT env_evict('$key') >= 0; SELECT opened('$key')"),
+			"SELECT pgenvelope.evict_key('$key') >= 0; SELECT opened('$key')"),
 		"t\nplain of $key",
 		$test);
 	return;
@@ -123,7 +123,7 @@ sub fails
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $log_end = -s $node->logfile;
 
-	$tester->value("SELECT env_evict('$key')");
+	$tester->value("SELECT pgenvelope.evict_key('$key')");
 	my (undef, $sqlstate, $message) = $tester->run("SELECT opened('$key')");
 	is( $sqlstate,
 		$category eq 'unavailable' ? 'PE002' : 'PE006',
@@ -184,14 +184,14 @@ $keeper = keeper_pid($node);
 for (@names, $names[0])
 {
 	like(
-		$node->safe_psql('postgres', "SELECT env_reseal_keys('$_')"),
+		$node->safe_psql('postgres', "SELECT pgenvelope.reseal_keys('$_')"),
 		qr/^\d+$/, "all keys move to $_");
 	is( $node->safe_psql(
 			'postgres', 'SELECT DISTINCT provider FROM pgenvelope.keys'),
 		$_,
 		"all are there");
 	my @wrong = grep {
-		$tester->value("SELECT env_evict('$_') >= 0; SELECT opened('$_')") ne
+		$tester->value("SELECT pgenvelope.evict_key('$_') >= 0; SELECT opened('$_')") ne
 		  "t\nplain of $_"
 	} @names;
 	is("@wrong", '', "all open by $_");
@@ -229,7 +229,7 @@ END
 	# Of another key under the same root key: its AAD, or what the KEK is
 	# bound to, is another.
 	$node->safe_psql('postgres', <<"END");
-SELECT env_create_key('$name other', '$name', '{"tenant": null}');
+SELECT pgenvelope.create_key('$name other', '$name', '{"tenant": null}');
 UPDATE pgenvelope.key_version
 SET sealed_kek = (SELECT sealed_kek FROM pgenvelope.key_version
     WHERE key_id = (SELECT key_id FROM pgenvelope.key
@@ -266,7 +266,7 @@ for my $function (qw(C_Decrypt C_FindObjectsInit))
 for my $function (qw(C_Decrypt C_GetSessionInfo))
 {
 	$double->behave("$function hang");
-	$waiter->value("SELECT env_evict('$key'); SET statement_timeout = '400ms'");
+	$waiter->value("SELECT pgenvelope.evict_key('$key'); SET statement_timeout = '400ms'");
 	my (undef, $sqlstate) = $waiter->run("SELECT opened('$key')");
 	is($sqlstate, '57014', "double, $function hangs: statement_timeout");
 	cmp_ok($waiter->seconds, '<', 1.4,
@@ -343,7 +343,7 @@ opens('gcm again', 'a key sealed by the former root key');
 is( $node->safe_psql('postgres', <<'END'), 'gcm/01', 'which is in its row');
 SELECT root_key FROM pgenvelope.keys WHERE name = 'gcm again'
 END
-cmp_ok($node->safe_psql('postgres', 'SELECT env_reseal_keys()'),
+cmp_ok($node->safe_psql('postgres', 'SELECT pgenvelope.reseal_keys()'),
 	'>', 0, 'it is sealed anew');
 is( $node->safe_psql('postgres', <<'END'), 'gcm/11', 'by the new root key');
 SELECT root_key FROM pgenvelope.keys WHERE name = 'gcm again'
@@ -357,7 +357,7 @@ softhsm_tool('hsm', $pin, '--delete-object', '--type', 'secrkey', '--label',
 	'case');
 $log = fails($key, 'not_found', 'a root key that was destroyed');
 like($log, qr/no such key/, 'the log says so');
-is_sqlstate($node, q{SELECT env_create_key('new', 'case')},
+is_sqlstate($node, q{SELECT pgenvelope.create_key('new', 'case')},
 	'PE006', 'no key is made without it');
 
 # The whole token.

@@ -43,7 +43,7 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
@@ -52,7 +52,7 @@ CALL add('f', 'file');
 END
 my $keeper = keeper_pid($node);
 my $tester = session($node);
-my $open = "SELECT env_evict('v') >= 0; SELECT opened('v')";
+my $open = "SELECT pgenvelope.evict_key('v') >= 0; SELECT opened('v')";
 
 sub root_key
 {
@@ -79,7 +79,7 @@ sub fails
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $log_end = -s $node->logfile;
 
-	$tester->value("SELECT env_evict('v')");
+	$tester->value("SELECT pgenvelope.evict_key('v')");
 	my (undef, $got, $message) = $tester->run("SELECT opened('v')");
 	is($got, $sqlstate, "$what: $sqlstate");
 	like($message, qr/: $category\n/, "$what: $category");
@@ -88,7 +88,7 @@ sub fails
 	like(slurp_file($node->logfile, $log_end),
 		qr/did not unseal key "v".*: $category\n.*DETAIL:.*$said/s,
 		"$what: the log says why");
-	is($tester->value("SELECT env_evict('f') >= 0; SELECT opened('f')"),
+	is($tester->value("SELECT pgenvelope.evict_key('f') >= 0; SELECT opened('f')"),
 		"t\nplain of f", "$what: another provider's key opens");
 	return;
 }
@@ -99,18 +99,18 @@ sub fails
 
 is($tester->value("SELECT opened('v')"), 'plain of v', 'a value is opened');
 is(root_key(), 'app:v1', 'the catalog names the root key');
-is($node->safe_psql('postgres', "SELECT env_rotate_key('v')"),
+is($node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('v')"),
 	'2', 'the key is rotated');
 $bao->do('POST', 'transit/keys/app/rotate', {});
-is($tester->value("SELECT env_reseal_keys()"),
+is($tester->value("SELECT pgenvelope.reseal_keys()"),
 	'2', 'the root key is rotated, and both versions are sealed anew');
 is(root_key(), 'app:v2', 'by the new root key');
-is($tester->value("SELECT env_reseal_keys()"), '0', 'once is enough');
+is($tester->value("SELECT pgenvelope.reseal_keys()"), '0', 'once is enough');
 $bao->do('POST', 'transit/keys/app/config', { min_decryption_version => 2 });
 opens('the old root key forbidden');
-is($tester->value("SELECT env_reseal_keys('file'); SELECT opened('v')"),
+is($tester->value("SELECT pgenvelope.reseal_keys('file'); SELECT opened('v')"),
 	"2\nplain of v", 'all keys move to a file');
-is($tester->value("SELECT env_reseal_keys('vault'); SELECT opened('f')"),
+is($tester->value("SELECT pgenvelope.reseal_keys('vault'); SELECT opened('f')"),
 	"3\nplain of f", 'and all to OpenBao');
 is($tester->value("SELECT count(DISTINCT provider) FROM pgenvelope.keys"),
 	'1', 'where they are now');
@@ -122,12 +122,12 @@ $tester->value(q(CREATE OR REPLACE FUNCTION opened(k text) RETURNS text
 	'{"tenant": "acme"}'), 'plain of g', 'plain of f')
 	FROM value WHERE key = k$$));
 
-is_sqlstate($node, "SELECT env_create_key('new', 'nowhere')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'nowhere')",
 	'PE006', 'an unknown provider');
 my $absent = $bao->uri('absent', "token-file=$token_file");
 my $full = $node->safe_psql('postgres', 'SHOW pgenvelope.providers');
 set_providers($node, "$full, absent=$absent");
-is_sqlstate($node, "SELECT env_create_key('new', 'absent')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'absent')",
 	'PE006', 'a root key that does not exist');
 is(($bao->call('GET', 'transit/keys/absent'))[0], 404, 'is not made');
 set_providers($node, $full);
@@ -162,7 +162,7 @@ for my $mode ('hang', 'drip 1')
 	my ($timed, $cancelled, $patient) = map { session($node) } 1 .. 3;
 	my $canceller = session($node);
 
-	$tester->value("SELECT env_evict('v')");
+	$tester->value("SELECT pgenvelope.evict_key('v')");
 	$bao->behave($mode);
 	$timed->value("SET statement_timeout = '200ms'");
 	$_->start("SELECT opened('v')") for $cancelled, $patient;
@@ -180,7 +180,7 @@ END
 			is(($cancelled->finish)[1], '57014', "$mode: a cancel");
 		});
 	cmp_ok($took, '<', 1, "$mode: within a second");
-	is($tester->value("SELECT env_evict('f') >= 0; SELECT opened('f')"),
+	is($tester->value("SELECT pgenvelope.evict_key('f') >= 0; SELECT opened('f')"),
 		"t\nplain of f", "$mode: another provider answers");
 	my (undef, $sqlstate, $message) = $patient->finish;
 	is($sqlstate, 'PE002', "$mode: the patient one is told in the end");
@@ -189,7 +189,7 @@ END
 
 	# The same for a seal.
 	$bao->behave($mode);
-	is($timed->sqlstate("SELECT env_create_key('late', 'vault')"),
+	is($timed->sqlstate("SELECT pgenvelope.create_key('late', 'vault')"),
 		'57014', "$mode: statement_timeout of a new key");
 	cmp_ok($timed->seconds, '<', 1.2, "$mode: within a second of it");
 	opens("$mode, sealing");

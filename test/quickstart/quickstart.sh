@@ -166,7 +166,7 @@ load() {
         CREATE DATABASE quickstart;"
     sql >/dev/null <<'SQL'
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('customers',
+SELECT pgenvelope.create_key('customers',
     required_context => '{"tenant": null, "type": null, "id": null}');
 ALTER DATABASE quickstart SET pgenvelope.default_key = 'customers';
 SQL
@@ -304,7 +304,7 @@ as_clerk() {
 BEGIN;
 CREATE ROLE clerk;
 GRANT SELECT ON customers, customers_plain TO clerk;
-SELECT env_grant('customers', 'decrypt', 'clerk',
+SELECT pgenvelope.grant_key('customers', 'decrypt', 'clerk',
     jsonb_build_object('tenant', :'tenant')) AS granted \gset
 SET LOCAL ROLE clerk;
 SQL
@@ -315,7 +315,7 @@ SQL
 one_tenant() {
     local message
     heading "Who may decrypt: a role, for one tenant's values"
-    say "env_grant('customers', 'decrypt', 'clerk', '{\"tenant\": \"$tenant\"}')"
+    say "pgenvelope.grant_key('customers', 'decrypt', 'clerk', '{\"tenant\": \"$tenant\"}')"
     good "The clerk opens $(as_clerk <<<"SELECT count(:\"column\")
         FROM customers_plain WHERE tenant = :'tenant'") values of $tenant."
     message=$(as_clerk 2>&1 <<<"\\set VERBOSITY verbose
@@ -324,7 +324,7 @@ one_tenant() {
         fail "This was not refused."
     say "One of $other_tenant:"
     good "$(grep -m 1 -o 'ERROR: .*' <<<"$message")"
-    say "env_why_denied says: $(as_clerk <<<"SELECT reason FROM env_why_denied(
+    say "pgenvelope.why_denied says: $(as_clerk <<<"SELECT reason FROM pgenvelope.why_denied(
         'customers', 'decrypt', jsonb_build_object('tenant', :'other'))")"
 }
 
@@ -380,11 +380,11 @@ rotation() {
     heading "Rotating the key, while everything goes on"
     # Small batches, so that there is something to see.
     size=$(sql <<<"ALTER DATABASE quickstart SET pgenvelope.rewrap_batch_blocks = 8;
-        SELECT env_rewrap_method('customers', 'inplace') IS NULL AS void \\gset
+        SELECT pgenvelope.set_rewrap_method('customers', 'inplace') IS NULL AS void \\gset
         SELECT pg_size_pretty(pg_total_relation_size('customers'))")
     old=$(sql <<<"SELECT version FROM pgenvelope.keys
         WHERE name = 'customers' AND state = 'active'")
-    new=$(sql <<<"SELECT env_rotate_key('customers')")
+    new=$(sql <<<"SELECT pgenvelope.rotate_key('customers')")
     job=$(sql <<<"SELECT max(job_id) FROM pgenvelope.rewrap_job")
     say "Version $new encrypts from now on.  A worker moves the stored values from $old:"
     watch_job "$job"
@@ -394,7 +394,7 @@ rotation() {
         WHERE name = 'customers' AND version = :version")
     [ -n "$proof" ] || fail "There is no proof."
     good "Proof that nothing needs version $old: $proof"
-    sql -v "version=$old" >/dev/null <<<"SELECT env_retire_key('customers', :version)"
+    sql -v "version=$old" >/dev/null <<<"SELECT pgenvelope.retire_key('customers', :version)"
     good "Version $old is retired, and opens nothing any more."
     [ "$(sql <<<"$1")" = "$2" ] || fail "Not every value decrypts."
     good "All $2 values decrypt, now with version $new; no payload was touched."

@@ -72,8 +72,8 @@ SELECT pg_reload_conf();
 SQL
     cluster_sql >/dev/null <<'SQL'
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('soak0', 'main', required_context => '{"id": null}');
-SELECT env_create_key('soak1', 'kms', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('soak0', 'main', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('soak1', 'kms', required_context => '{"id": null}');
 CREATE TABLE value (id bigserial, plain text, v envelope);
 SQL
     cluster_as tee "$cluster/write" >/dev/null <<'SQL'
@@ -93,13 +93,13 @@ SQL
 \if :how < 20
 BEGIN;
 SAVEPOINT before;
-SELECT env_rotate_key('soak' || :key);
+SELECT pgenvelope.rotate_key('soak' || :key);
 SELECT env_encrypt('x', '{"id": 1}', 'soak' || :key);
 ROLLBACK TO before;
 SELECT env_decrypt(env_encrypt('x', '{"id": 1}', 'soak' || :key), '{"id": 1}');
 COMMIT;
 \else
-SELECT env_rotate_key('soak' || :key);
+SELECT pgenvelope.rotate_key('soak' || :key);
 \endif
 SQL
 }
@@ -167,7 +167,7 @@ part_kills() {
         esac
         case $victim in
             'keeper, politely') [ -z "$pid" ] || kill -TERM "$pid" || : ;;
-            eviction) scalar -c 'SELECT env_evict()' >/dev/null 2>&1 || : ;;
+            eviction) scalar -c 'SELECT pgenvelope.evict_key()' >/dev/null 2>&1 || : ;;
             *) [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || : ;;
         esac
         [ "$victim" != postmaster ] || revive || break

@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'canary';
-SELECT env_create_key('canary', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('canary', required_context => '{}') > 0 AS created;
 SELECT key_id AS id FROM pgenvelope.key WHERE name = 'canary' \gset
 
 -- How many of so many values the pre_active version got, per cent.
@@ -17,7 +17,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- 10 per cent, in one statement; of a few the share is right to two or three
-SELECT env_rotate_key('canary', 10);
+SELECT pgenvelope.rotate_key('canary', 10);
 SELECT abs(pg_temp.share(100000) - 10) < 1 AS share,
     abs(pg_temp.share(100000) - 10) < 0.01 AS precise,
     abs(pg_temp.share(1000) - 10) <= 0.3 AS few;
@@ -47,8 +47,8 @@ DECLARE
 BEGIN
     FOR i IN 1 .. 2000 LOOP
         IF i % 4 = 0 THEN
-            PERFORM env_grant('canary', 'rewrap', 'pg_monitor');
-            PERFORM env_revoke('canary', 'rewrap', 'pg_monitor');
+            PERFORM pgenvelope.grant_key('canary', 'rewrap', 'pg_monitor');
+            PERFORM pgenvelope.revoke_key('canary', 'rewrap', 'pg_monitor');
         END IF;
         trial := trial + (env_key_version(env_encrypt('x', '{}')) - 1);
     END LOOP;
@@ -59,8 +59,8 @@ $$;
 \set VERBOSITY sqlstate
 
 -- Two keys side by side, two columns of one key
-SELECT env_create_key('canary 2', required_context => '{}') > 0 AS created;
-SELECT env_rotate_key('canary 2', 50);
+SELECT pgenvelope.create_key('canary 2', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.rotate_key('canary 2', 50);
 SELECT abs(count(*) FILTER (WHERE env_key_version(one) = 2) - 1000) < 50 AS one,
     abs(count(*) FILTER (WHERE env_key_version(two) = 2) - 5000) < 250 AS two,
     abs(count(*) FILTER (WHERE env_key_version(three) = 2) - 1000) < 50 AS three
@@ -70,13 +70,13 @@ FROM (SELECT env_encrypt('x', '{}') AS one,
       FROM generate_series(1, 10000) OFFSET 0) AS s;
 
 -- 0, 1, 99 and 100 per cent
-SELECT env_activate_key('canary', 2, 0);
+SELECT pgenvelope.activate_key('canary', 2, 0);
 SELECT pg_temp.share(1000);
-SELECT env_activate_key('canary', 2, 1);
+SELECT pgenvelope.activate_key('canary', 2, 1);
 SELECT abs(pg_temp.share(10000) - 1) < 0.1 AS one;
-SELECT env_activate_key('canary', 2, 99);
+SELECT pgenvelope.activate_key('canary', 2, 99);
 SELECT abs(pg_temp.share(10000) - 99) < 0.1 AS ninety_nine;
-SELECT env_activate_key('canary', 2, 100);
+SELECT pgenvelope.activate_key('canary', 2, 100);
 SELECT pg_temp.share(1000);
 
 -- All ways to make a value
@@ -85,18 +85,18 @@ SELECT env_key_version(env_reencrypt(value, '{}')) AS reencrypted,
 FROM canary LIMIT 1;
 
 -- Rolled back: no value more, and those that are there decrypt
-SELECT env_rollback_key('canary');
+SELECT pgenvelope.rollback_key('canary');
 SELECT pg_temp.share(1000);
 SELECT count(env_decrypt(value, '{}')) FROM canary;
 SELECT target_version, state FROM pgenvelope.rewrap_job WHERE key_id = :id;
 
 -- Without an active version there is no trial either
-SELECT env_rotate_key('canary', 100);
+SELECT pgenvelope.rotate_key('canary', 100);
 UPDATE pgenvelope.key_version SET state = 'deactivated'
 WHERE key_id = :id AND state = 'active';
 SELECT env_encrypt('x', '{}');
-SELECT env_rollback_key('canary');
-SELECT env_activate_key('canary');
+SELECT pgenvelope.rollback_key('canary');
+SELECT pgenvelope.activate_key('canary');
 SELECT pg_temp.share(100);
 
 DELETE FROM pgenvelope.rewrap_job WHERE key_id = :id;

@@ -64,8 +64,9 @@ FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
     AND d.refobjid = (SELECT oid FROM pg_extension
                       WHERE extname = 'pgenvelope')
-    AND proname LIKE 'env\_%'
-ORDER BY 1, 2;
+    AND proname !~ '^(envelope|lint)_' AND prorettype <> 'trigger'::regtype
+ORDER BY pronamespace::regnamespace::text COLLATE "C" DESC,
+    proname COLLATE "C", p.oid;
 
 -- The type has an equality and a hash, and no order
 SELECT typlen, typbyval, typalign, typstorage, typcategory, typispreferred,
@@ -120,7 +121,7 @@ DROP EXTENSION pgenvelope;
 SELECT 1 FROM pg_namespace WHERE nspname = 'pgenvelope';
 CREATE SCHEMA "Other Place";
 CREATE EXTENSION pgenvelope SCHEMA "Other Place";
-SELECT "Other Place".env_create_key('catalog') > 0 AS created;
+SELECT pgenvelope.create_key('catalog') > 0 AS created;
 SELECT "Other Place".env_decrypt("Other Place".env_encrypt('moved',
     '{"tenant": "acme", "type": "t"}', 'catalog'),
     '{"tenant": "acme", "type": "t"}');

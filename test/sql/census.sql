@@ -1,14 +1,14 @@
--- env_census counts what is stored, wherever it is and whatever it is.
+-- pgenvelope.take_census counts what is stored, wherever it is and whatever it is.
 \i test/sql/include/prepare.sql
 
 SET search_path = census, public;
 CREATE SCHEMA census;
-SELECT env_create_key('census', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('census', required_context => '{}') > 0 AS created;
 CREATE TABLE t (id int, a envelope, b envelope);
 CREATE VIEW counted AS
 SELECT relation, "column", regexp_replace(key, '^f{12}$', 'foreign') AS key,
        version, count
-FROM env_census() WHERE relation::text = 't'
+FROM pgenvelope.take_census() WHERE relation::text = 't'
 ORDER BY "column", key, version;
 
 -- Nothing, nulls, and values of two versions.
@@ -16,7 +16,7 @@ SELECT * FROM counted;
 INSERT INTO t VALUES (0, NULL, NULL);
 INSERT INTO t SELECT n, env_encrypt('x', '{}', 'census')
 FROM generate_series(1, 300) n;
-SELECT env_rotate_key('census', rewrap => false);
+SELECT pgenvelope.rotate_key('census', rewrap => false);
 INSERT INTO t SELECT n, env_encrypt('x', '{}', 'census'),
     env_encrypt('y', '{}', 'census')
 FROM generate_series(301, 310) n;
@@ -53,7 +53,7 @@ SELECT * FROM counted WHERE "column" = 'a';
 -- Nobody may call it until he is told so.
 CREATE ROLE regress_census;
 SET ROLE regress_census;
-SELECT count(*) FROM env_census();
+SELECT count(*) FROM pgenvelope.take_census();
 SELECT count(*) FROM pgenvelope.census;
 RESET ROLE;
 GRANT pg_monitor TO regress_census;

@@ -4,7 +4,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'context';
-SELECT env_create_key('context', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('context', required_context => '{}') > 0 AS created;
 SELECT env_encrypt('x', '{}') AS any \gset
 
 -- The canonical bytes, as the AAD of a JWE has them
@@ -95,7 +95,7 @@ SELECT env_verify(env_encrypt('x', '{"a": "é"}'), '{"a": "é"}') AS composed,
         AS decomposed;
 
 -- Required members, pinned values, and the empty context
-SELECT env_create_key('context pinned', required_context =>
+SELECT pgenvelope.create_key('context pinned', required_context =>
     '{"tenant": "acme", "kind": 1, "live": true, "id": null}') > 0 AS created;
 SELECT context, pg_temp.outcome(format(
     'SELECT env_decrypt(env_encrypt(%L, %L, %L), %2$L)', 'x', context,
@@ -128,20 +128,20 @@ SELECT env_encrypt('x', '{"tenant": "acme", "kind": 1, "live": true, "id": ""}',
 
 -- A long name is shown in part, in whole characters, which every client can
 -- read
-SELECT env_create_key('context long', required_context =>
+SELECT pgenvelope.create_key('context long', required_context =>
     jsonb_build_object('x' || repeat('é', 100), NULL)) > 0 AS created;
 SET client_encoding = 'LATIN1';
 SELECT env_encrypt('x', '{"a": 1}', 'context long');
 SELECT env_encrypt('x', '{"a": 1}', 'xx' || repeat(chr(233), 40));
-SELECT env_create_key('context x', 'xx' || repeat(chr(233), 40));
-SELECT env_grant('context', 'x' || repeat(chr(233), 400),
+SELECT pgenvelope.create_key('context x', 'xx' || repeat(chr(233), 40));
+SELECT pgenvelope.grant_key('context', 'x' || repeat(chr(233), 400),
                  current_user::regrole);
-SELECT env_rotate_key('xx' || repeat(chr(233), 40));
-SELECT env_evict('xx' || repeat(chr(233), 40));
+SELECT pgenvelope.rotate_key('xx' || repeat(chr(233), 40));
+SELECT pgenvelope.evict_key('xx' || repeat(chr(233), 40));
 RESET client_encoding;
 
 -- A key whose required context is empty takes any; the default asks for two
-SELECT env_create_key('context default') > 0 AS created;
+SELECT pgenvelope.create_key('context default') > 0 AS created;
 SELECT context, pg_temp.outcome(format(
     'SELECT env_key(env_encrypt(%L, %L, %L))', 'x', context,
     'context default'))

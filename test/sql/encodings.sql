@@ -15,7 +15,7 @@ FROM unnest(ARRAY['SQL_ASCII', 'LATIN1', 'LATIN9', 'WIN1252', 'KOI8R',
 -- Values of a UTF-8 database, whose key the others are given: é is in LATIN1,
 -- LATIN9 and WIN1252, я in KOI8R and the EUCs, 日 in the EUCs; U+1F600 is in
 -- none
-SELECT env_create_key('encodings', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('encodings', required_context => '{}') > 0 AS created;
 SET pgenvelope.default_key = 'encodings';
 SELECT key_id AS id, sealed_kek, kcv, root_key
 FROM pgenvelope.key_version JOIN pgenvelope.key USING (key_id)
@@ -82,7 +82,7 @@ FROM unnest(ARRAY['\xe9', '\xff', '\xc3', '\xc0af', '\xeda080', '\xf4908080',
                   '\x7f', '\xefbfbf']::bytea[]) AS bytes;
 INSERT INTO encodings SELECT 'x', pg_temp.given('\xff');
 INSERT INTO encodings SELECT pg_temp.given('\xff'), 'x';
-SELECT env_create_key('bad', required_context =>
+SELECT pgenvelope.create_key('bad', required_context =>
     jsonb_build_object(pg_temp.given('\xff'), NULL));
 \set VERBOSITY default
 SELECT env_encrypt(pg_temp.given('\xff'), '{}');
@@ -92,7 +92,7 @@ SELECT env_encrypt(pg_temp.given('\xff'), '{}');
 -- contexts with members cannot
 \connect "dbname='pgenvelope MULE_INTERNAL' client_encoding=MULE_INTERNAL"
 \i test/sql/include/prepare.sql
-SELECT env_create_key('encodings', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('encodings', required_context => '{}') > 0 AS created;
 SELECT env_decrypt_bytea(env_encrypt('\xff'::bytea, '{}', 'encodings'), '{}');
 SELECT env_encrypt('x', '{}', 'encodings');
 SELECT env_encrypt('\xff'::bytea, '{"a": "x"}', 'encodings');

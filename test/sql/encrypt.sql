@@ -3,8 +3,8 @@
 -- empty, short and null; keys named and not; padding; stored contexts.
 --
 \i test/sql/include/prepare.sql
-SELECT env_create_key('encrypt', required_context => '{}') > 0 AS created;
-SELECT env_create_key('encrypt 2', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('encrypt', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('encrypt 2', required_context => '{}') > 0 AS created;
 
 -- Which key: the argument, else the setting
 SELECT env_encrypt('x', '{}');
@@ -171,3 +171,33 @@ SET pgenvelope.allow_maintenance_decrypt = on;
 SET pgenvelope.format = 1;
 RESET ROLE;
 DROP ROLE encrypt_user;
+
+-- env_encrypt_bytea: bytes, also where a driver leaves the parameter's type
+-- open, which env_encrypt takes for text
+PREPARE open_type AS SELECT env_decrypt_bytea(
+    env_encrypt_bytea($1, '{}', 'try'), '{}') = '\x8950'::bytea AS bytes;
+SELECT pgenvelope.create_key('try', required_context => '{}') > 0 AS created;
+EXECUTE open_type ('\x8950');
+SELECT (env_inspect(env_encrypt_bytea('x', '{}', 'try')) ->> 'payload') AS payload,
+    env_encrypt_bytea(NULL, '{}', 'try') IS NULL AS null_in;
+
+-- env_try_decrypt: null for what does not open here, an error for the rest
+SELECT env_encrypt('plain', '{"a": 1}', 'try') AS tried,
+    env_encrypt('bytes'::bytea, '{"a": 1}', 'try') AS tried_bytes \gset
+SELECT env_try_decrypt(:'tried', '{"a": 1}') AS opens,
+    env_try_decrypt(:'tried', '{"a": 1}', 'try') AS with_key,
+    env_try_decrypt(:'tried', '{"a": 2}') AS other_context,
+    env_try_decrypt(:'tried', '{"a": 1}', 'encrypt') AS other_key,
+    env_try_decrypt(NULL, '{"a": 1}') AS no_value;
+SELECT env_try_decrypt(:'tried', NULL);
+SELECT env_try_decrypt(:'tried_bytes', '{"a": 1}');
+CREATE ROLE try_nobody;
+GRANT USAGE ON SCHEMA public TO try_nobody;
+SET ROLE try_nobody;
+SELECT env_try_decrypt(:'tried', '{"a": 1}');
+RESET ROLE;
+SELECT pgenvelope.rotate_key('try', rewrap => false);
+SELECT pgenvelope.retire_key('try', 1, force => true);
+SELECT env_try_decrypt(:'tried', '{"a": 1}') IS NULL AS retired;
+DROP OWNED BY try_nobody;
+DROP ROLE try_nobody;

@@ -13,16 +13,16 @@ DO $$
 DECLARE
     f regprocedure;
 BEGIN
-    FOR f IN SELECT oid FROM pg_proc WHERE proname IN ('env_rotate_key',
-        'env_retire_key', 'env_grant', 'env_schedule_rotation') LOOP
+    FOR f IN SELECT oid FROM pg_proc WHERE proname IN ('rotate_key',
+        'retire_key', 'grant_key', 'schedule_rotation') LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ent_user, ent_owner', f);
     END LOOP;
 END
 $$;
-SELECT env_create_key('ent', required_context => '{"tenant": null}',
+SELECT pgenvelope.create_key('ent', required_context => '{"tenant": null}',
     grant_creator => false) > 0 AS created;
 SELECT privilege, definer FROM pgenvelope.grants WHERE key = 'ent';
-SELECT env_grant('ent', 'encrypt', current_user::regrole);
+SELECT pgenvelope.grant_key('ent', 'encrypt', current_user::regrole);
 CREATE TABLE ent AS
 SELECT tenant, env_encrypt('of ' || tenant,
     jsonb_build_object('tenant', tenant), 'ent') AS note
@@ -44,21 +44,21 @@ LANGUAGE sql AS $$
             $q$SELECT env_rewrap(note) IS NOT NULL FROM ent
             WHERE tenant = '%s'$q$
         WHEN 'rotate' THEN
-            $q$SELECT env_schedule_rotation('ent', NULL) IS NOT NULL, '%s' AS tenant$q$
-        WHEN 'retire' THEN $q$SELECT env_retire_key('ent', 9)::text, '%s' AS tenant$q$
+            $q$SELECT pgenvelope.schedule_rotation('ent', NULL) IS NOT NULL, '%s' AS tenant$q$
+        WHEN 'retire' THEN $q$SELECT pgenvelope.retire_key('ent', 9)::text, '%s' AS tenant$q$
         WHEN 'grant' THEN
-            $q$SELECT env_revoke('ent', 'encrypt', 'ent_other'::text::regrole),
+            $q$SELECT pgenvelope.revoke_key('ent', 'encrypt', 'ent_other'::text::regrole),
                 '%s' AS tenant$q$
         WHEN 'audit' THEN
             $q$SELECT count(*), '%s' AS tenant
-            FROM env_why_denied('ent', 'decrypt', NULL,
+            FROM pgenvelope.why_denied('ent', 'decrypt', NULL,
                 'ent_other'::text::regrole)$q$
         WHEN 'admin' THEN
-            $q$SELECT env_revoke('ent', 'rotate', 'ent_other'::text::regrole),
+            $q$SELECT pgenvelope.revoke_key('ent', 'rotate', 'ent_other'::text::regrole),
                 '%s' AS tenant$q$
         END, tenant)
 $$;
-GRANT EXECUTE ON FUNCTION env_revoke(text, text, regrole, jsonb, boolean)
+GRANT EXECUTE ON FUNCTION pgenvelope.revoke_key(text, text, regrole, jsonb, boolean)
     TO ent_user, ent_owner;
 CREATE OR REPLACE FUNCTION pg_temp.may(privilege text, as_role text,
     tenant text DEFAULT 'acme') RETURNS text
@@ -115,30 +115,30 @@ BEGIN
     SELECT p, 'not granted', pg_temp.may(p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'not granted, parallel', pg_temp.may_in_worker(p);
-    PERFORM env_grant('ent', p, 'ent_user');
+    PERFORM pgenvelope.grant_key('ent', p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'granted', pg_temp.may(p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'granted, parallel', pg_temp.may_in_worker(p);
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'granted, by a view', pg_temp.may_by_view(p);
-    PERFORM env_revoke('ent', p, 'ent_user');
+    PERFORM pgenvelope.revoke_key('ent', p, 'ent_user');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'revoked', pg_temp.may(p, 'ent_user');
-    PERFORM env_grant('ent', p, 'ent_group');
+    PERFORM pgenvelope.grant_key('ent', p, 'ent_group');
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'by membership', pg_temp.may(p, 'ent_user');
-    PERFORM env_revoke('ent', p, 'ent_group');
+    PERFORM pgenvelope.revoke_key('ent', p, 'ent_group');
     IF pattern IS NOT NULL THEN
-        PERFORM env_grant('ent', p, 'ent_user', pattern);
+        PERFORM pgenvelope.grant_key('ent', p, 'ent_user', pattern);
         INSERT INTO ent_case (privilege, situation, outcome)
         SELECT p, 'tenant', pg_temp.may(p, 'ent_user');
         INSERT INTO ent_case (privilege, situation, outcome)
         SELECT p, 'other tenant', pg_temp.may(p, 'ent_user', 'globex');
-        PERFORM env_revoke('ent', p, 'ent_user', pattern);
+        PERFORM pgenvelope.revoke_key('ent', p, 'ent_user', pattern);
     ELSE
         INSERT INTO ent_case (privilege, situation, outcome)
-        SELECT p, 'tenant', pg_temp.outcome(format($q$SELECT env_grant('ent',
+        SELECT p, 'tenant', pg_temp.outcome(format($q$SELECT pgenvelope.grant_key('ent',
             %L, 'ent_user', '{"tenant": "acme"}')$q$, p));
     END IF;
     -- Of the owner of a function that others call
@@ -149,7 +149,7 @@ BEGIN
         '; RETURN ''may''; EXCEPTION WHEN insufficient_privilege THEN
         RETURN SQLSTATE; WHEN OTHERS THEN RETURN ''may''; END');
     ALTER FUNCTION public.ent_definer() OWNER TO ent_owner;
-    PERFORM env_grant('ent', p, 'ent_owner');
+    PERFORM pgenvelope.grant_key('ent', p, 'ent_owner');
     SET ROLE ent_user;
     INSERT INTO pg_temp.seen SELECT public.ent_definer();
     RESET ROLE;
@@ -158,14 +158,14 @@ BEGIN
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'view of who may', pg_temp.may_by_view(p);
     TRUNCATE pg_temp.seen;
-    PERFORM env_grant('ent', p, 'ent_owner', definer => false);
+    PERFORM pgenvelope.grant_key('ent', p, 'ent_owner', definer => false);
     SET ROLE ent_user;
     INSERT INTO pg_temp.seen SELECT public.ent_definer();
     RESET ROLE;
     INSERT INTO ent_case (privilege, situation, outcome)
     SELECT p, 'definer => false', o FROM pg_temp.seen AS s (o);
     TRUNCATE pg_temp.seen;
-    PERFORM env_revoke('ent', p, 'ent_owner');
+    PERFORM pgenvelope.revoke_key('ent', p, 'ent_owner');
     DROP FUNCTION public.ent_definer();
 END
 $$;
@@ -186,7 +186,7 @@ SELECT situation,
 FROM ent_case GROUP BY situation ORDER BY min(n);
 
 -- Through a view a function runs as who asks, not as the view's owner
-SELECT env_grant('ent', 'decrypt', 'ent_owner');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_owner');
 CREATE VIEW ent_view AS
 SELECT tenant, env_decrypt(note, jsonb_build_object('tenant', tenant)) AS note
 FROM ent;
@@ -195,7 +195,7 @@ GRANT SELECT ON ent_view TO ent_user;
 SET ROLE ent_user;
 SELECT * FROM ent_view;
 RESET ROLE;
-SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": ["acme"]}');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '{"tenant": ["acme"]}');
 SET ROLE ent_user;
 SELECT * FROM ent_view WHERE tenant = 'acme';
 SELECT * FROM ent_view;
@@ -213,7 +213,7 @@ SELECT set_config(name, 'on', false) FROM pg_settings
 WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 EXECUTE opened;
 RESET ROLE;
-SELECT env_revoke('ent', 'decrypt', 'ent_user', '{"tenant": ["acme"]}');
+SELECT pgenvelope.revoke_key('ent', 'decrypt', 'ent_user', '{"tenant": ["acme"]}');
 SET ROLE ent_user;
 EXECUTE opened;
 SELECT set_config(name, 'off', false) FROM pg_settings
@@ -223,9 +223,9 @@ DEALLOCATE opened;
 RESET ROLE;
 
 -- Names of roles as patterns
-SELECT env_grant('ent', 'decrypt', 'ent_group',
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_group',
     '{"tenant": {"is": "current_user"}}');
-SELECT env_grant('ent', 'encrypt', 'ent_group',
+SELECT pgenvelope.grant_key('ent', 'encrypt', 'ent_group',
     '{"tenant": {"is": "current_user"}}');
 SET ROLE ent_user;
 SELECT env_decrypt(env_encrypt('mine', '{"tenant": "ent_user"}', 'ent'),
@@ -243,16 +243,16 @@ RESET ROLE;
 ALTER TABLE ent DISABLE ROW LEVEL SECURITY;
 
 -- Why
-SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": "acme"}');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '{"tenant": "acme"}');
 SET ROLE ent_user;
-SELECT * FROM env_why_denied('ent', 'decrypt', '{"tenant": "globex"}')
+SELECT * FROM pgenvelope.why_denied('ent', 'decrypt', '{"tenant": "globex"}')
 ORDER BY grantee::text;
-SELECT * FROM env_why_denied('ent', 'decrypt', '{"id": 1}')
+SELECT * FROM pgenvelope.why_denied('ent', 'decrypt', '{"id": 1}')
 ORDER BY grantee::text;
-SELECT * FROM env_why_denied('ent', 'decrypt', '{"tenant": "acme"}')
+SELECT * FROM pgenvelope.why_denied('ent', 'decrypt', '{"tenant": "acme"}')
 ORDER BY grantee::text;
-SELECT * FROM env_why_denied('ent', 'rotate');
-SELECT * FROM env_why_denied('ent', 'decrypt', NULL, 'ent_owner');
+SELECT * FROM pgenvelope.why_denied('ent', 'rotate');
+SELECT * FROM pgenvelope.why_denied('ent', 'decrypt', NULL, 'ent_owner');
 SELECT key, privilege, grantee, context FROM pgenvelope.grants
 WHERE key = 'ent' ORDER BY privilege, grantee::text, context;
 -- A condition of one's own sees no more, however cheap it claims to be
@@ -264,19 +264,19 @@ SELECT count(*) FROM pgenvelope.grants WHERE pg_temp.see(context);
 SELECT last_value FROM ent_seen;
 DROP SEQUENCE ent_seen CASCADE;
 RESET ROLE;
-SELECT * FROM env_why_denied('ent', 'decrypt', '{"tenant": "acme"}', 'ent_other')
+SELECT * FROM pgenvelope.why_denied('ent', 'decrypt', '{"tenant": "acme"}', 'ent_other')
 ORDER BY grantee::text, reason;
-SELECT env_why_denied('none', 'decrypt');
-SELECT env_why_denied('ent', 'read');
+SELECT pgenvelope.why_denied('none', 'decrypt');
+SELECT pgenvelope.why_denied('ent', 'read');
 
 -- Patterns that say nothing, or what no context can have
-SELECT env_grant('ent', 'decrypt', 'ent_user', '{}');
-SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": []}');
-SELECT env_grant('ent', 'decrypt', 'ent_user', '{"tenant": {"is": "superuser"}}');
-SELECT env_grant('ent', 'decrypt', 'ent_user', '["tenant"]');
-SELECT env_grant('ent', 'decrypt', 'ent_user', jsonb_build_object('tenant',
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '{}');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '{"tenant": []}');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '{"tenant": {"is": "superuser"}}');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', '["tenant"]');
+SELECT pgenvelope.grant_key('ent', 'decrypt', 'ent_user', jsonb_build_object('tenant',
     (SELECT jsonb_agg(md5(i::text)) FROM generate_series(1, 60) AS i)));
-SELECT env_grant('ent', 'rotate', 'ent_user', '{"tenant": "acme"}');
+SELECT pgenvelope.grant_key('ent', 'rotate', 'ent_user', '{"tenant": "acme"}');
 
 -- What a role may not say of itself
 SET ROLE ent_user;

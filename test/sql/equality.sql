@@ -6,7 +6,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'equality';
-SELECT env_create_key('equality', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('equality', required_context => '{}') > 0 AS created;
 
 -- What a rewrap does, as far as equality is concerned: another version, and
 -- another wrap of the DEK
@@ -155,7 +155,7 @@ WHERE id = 6 AND env_key_version(value) = 9;
 \set VERBOSITY sqlstate
 
 -- After a rotation: rewrapped values are equal, sealed anew they are not
-SELECT env_rotate_key('equality');
+SELECT pgenvelope.rotate_key('equality');
 SELECT value AS two FROM equality
 WHERE id = 10 AND env_key_version(value) = 1 \gset
 SELECT env_reencrypt(:'two', '{}') IS DISTINCT FROM :'two'::envelope

@@ -8,7 +8,7 @@ CREATE ROLE guard_writer IN ROLE pg_write_all_data, pg_read_all_data;
 CREATE ROLE guard_granted;
 GRANT ALL ON ALL TABLES IN SCHEMA pgenvelope TO guard_granted;
 CREATE ROLE guard_nobody;
-SELECT env_create_key('guard', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('guard', required_context => '{}') > 0 AS created;
 
 -- Without privileges there is nothing to see
 SET ROLE guard_nobody;
@@ -151,9 +151,9 @@ CREATE FUNCTION guard_trap.equal(bigint, bigint) RETURNS boolean LANGUAGE sql
 CREATE OPERATOR guard_trap.= (LEFTARG = bigint, RIGHTARG = bigint,
     FUNCTION = guard_trap.equal);
 SET search_path = guard_trap, public, pg_catalog;
-SELECT env_create_key('guard 2', required_context => '{}') > 0 AS created;
-SELECT env_rotate_key('guard 2');
-SELECT env_revoke('guard 2', 'audit', current_user::regrole);
+SELECT pgenvelope.create_key('guard 2', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.rotate_key('guard 2');
+SELECT pgenvelope.revoke_key('guard 2', 'audit', current_user::regrole);
 SHOW search_path;
 RESET search_path;
 SELECT name, count(*) FROM pgenvelope.key JOIN pgenvelope.key_grant
@@ -170,7 +170,7 @@ DROP ROLE guard_writer, guard_granted, guard_nobody, guard_owner;
 
 -- What other rows refer to stays, also before its owner; there is no foreign
 -- key, for the sake of parallel restores
-SELECT env_create_key('referred', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('referred', required_context => '{}') > 0 AS created;
 SELECT key_id AS referred FROM pgenvelope.key WHERE name = 'referred' \gset
 \set VERBOSITY sqlstate
 DELETE FROM pgenvelope.key WHERE key_id = :referred;

@@ -10,18 +10,18 @@ CREATE ROLE honey_b;
 CREATE ROLE honey_admin;
 CREATE ROLE honey_reader IN ROLE pg_read_all_data;
 CREATE ROLE honey_writer IN ROLE pg_write_all_data, pg_read_all_data;
-GRANT EXECUTE ON FUNCTION env_honey, env_unhoney, env_unlock_grant
+GRANT EXECUTE ON FUNCTION pgenvelope.mark_honey, pgenvelope.unmark_honey, pgenvelope.unlock_grant
     TO honey_a, honey_admin;
-SELECT env_create_key('honey', required_context => '{"id": null}') > 0
+SELECT pgenvelope.create_key('honey', required_context => '{"id": null}') > 0
     AS created;
 CREATE TABLE honey AS
     SELECT i AS id, env_encrypt('plain ' || i, jsonb_build_object('id', i),
                                 'honey') AS value
     FROM generate_series(1, 100) i;
 GRANT SELECT ON honey TO PUBLIC;
-SELECT env_grant('honey', 'decrypt', 'honey_a');
-SELECT env_grant('honey', 'encrypt', 'honey_a');
-SELECT env_grant('honey', 'admin', 'honey_admin');
+SELECT pgenvelope.grant_key('honey', 'decrypt', 'honey_a');
+SELECT pgenvelope.grant_key('honey', 'encrypt', 'honey_a');
+SELECT pgenvelope.grant_key('honey', 'admin', 'honey_admin');
 CREATE FUNCTION pg_temp.context(id int) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('id', id)
 $$;
@@ -29,22 +29,22 @@ $$;
 -- Marking one: by who administers the key, in the value's context.  It shows
 -- nobody the plaintext
 SET ROLE honey_a;
-SELECT env_honey(value, pg_temp.context(id)) FROM honey WHERE id = 7;
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 7;
 SET ROLE honey_admin;
-SELECT env_honey(value, pg_temp.context(8)) FROM honey WHERE id = 7;
-SELECT env_honey(value, '{}') FROM honey WHERE id = 7;
-SELECT env_honey(value, NULL) FROM honey WHERE id = 7;
-SELECT env_honey(NULL, '{}');
-SELECT env_honey(value, pg_temp.context(id), note => repeat('x', 201))
+SELECT pgenvelope.mark_honey(value, pg_temp.context(8)) FROM honey WHERE id = 7;
+SELECT pgenvelope.mark_honey(value, '{}') FROM honey WHERE id = 7;
+SELECT pgenvelope.mark_honey(value, NULL) FROM honey WHERE id = 7;
+SELECT pgenvelope.mark_honey(NULL, '{}');
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id), note => repeat('x', 201))
 FROM honey WHERE id = 7;
 CREATE TABLE pg_temp.before AS SELECT * FROM honey WHERE id = 7;
-SELECT env_honey(value, pg_temp.context(id), note => 'seven')
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id), note => 'seven')
 FROM honey WHERE id = 7;
-SELECT env_honey(value, pg_temp.context(id)) FROM honey WHERE id = 7;
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 7;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 7;
 RESET ROLE;
 BEGIN READ ONLY;
-SELECT env_honey(value, pg_temp.context(id)) FROM honey WHERE id = 8;
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 8;
 ROLLBACK;
 
 -- The value is what it was, and nothing in the table tells which it is
@@ -78,7 +78,7 @@ SELECT count(*) FROM pgenvelope.key_grant
 WHERE grantee = 'honey_a'::regrole AND locked_at IS NOT NULL;
 
 -- One that locks: the value comes, the next does not, whatever is rolled back
-SELECT env_honey(value, pg_temp.context(id), true, 'nine') FROM honey
+SELECT pgenvelope.mark_honey(value, pg_temp.context(id), true, 'nine') FROM honey
 WHERE id = 9;
 SET ROLE honey_a;
 SELECT env_verify(value, pg_temp.context(id)) FROM honey WHERE id = 9;
@@ -103,54 +103,54 @@ SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 
 -- Unlocking, by who may grant
 SET ROLE honey_a;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 SET ROLE honey_admin;
 BEGIN;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 ROLLBACK;
-SELECT pg_temp.outcome($$SELECT env_unlock_grant('honey', NULL)$$);
+SELECT pg_temp.outcome($$SELECT pgenvelope.unlock_grant('honey', NULL)$$);
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_admin;
 BEGIN;
 SAVEPOINT s;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 ROLLBACK TO s;
 COMMIT;
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_admin;
 BEGIN;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 PREPARE TRANSACTION 'unlock';
-SELECT env_unlock_grant('honey', 'honey_a');
-SELECT env_unlock_grant('honey', 'honey_a');
-SELECT env_unlock_grant('honey', 'honey_b');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_b');
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 
 -- A statement that comes upon it gets no further
 SELECT count(env_decrypt(value, pg_temp.context(id))) FROM honey WHERE id >= 9;
 SET ROLE honey_admin;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 
 -- All grants by which the role could decrypt, or it would go on by another
 RESET ROLE;
 GRANT honey_b TO honey_a;
-SELECT env_grant('honey', 'decrypt', 'honey_b');
+SELECT pgenvelope.grant_key('honey', 'decrypt', 'honey_b');
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 9;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_b;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_admin;
-SELECT env_unlock_grant('honey', 'honey_a');
-SELECT env_unlock_grant('honey', 'honey_b');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_b');
 RESET ROLE;
 REVOKE honey_b FROM honey_a;
 
 -- It stays honey under another version, and as a copy
-SELECT env_rotate_key('honey', rewrap => false);
+SELECT pgenvelope.rotate_key('honey', rewrap => false);
 CREATE TABLE honey_copy AS SELECT id, env_rewrap(value) AS value FROM honey;
 GRANT SELECT ON honey_copy TO PUBLIC;
 SET ROLE honey_a;
@@ -158,39 +158,39 @@ SELECT env_key_version(value), env_decrypt(value, pg_temp.context(id))
 FROM honey_copy WHERE id = 9;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_admin;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 
 -- Sealed anew by a job it is still honey; by a role that opens it, it is not
 RESET ROLE;
 DROP TABLE pg_temp.before;
-SELECT env_rewrap_context(t, 'value', 'id=id')
+SELECT pgenvelope.set_rewrap_context(t, 'value', 'id=id')
 FROM (VALUES ('honey'::regclass), ('honey_copy')) AS tables (t);
 \i test/sql/include/rewrap.sql
-SELECT env_rewrap_start('honey', kind => 'reencrypt') AS job \gset
+SELECT pgenvelope.start_rewrap('honey', kind => 'reencrypt') AS job \gset
 CALL pg_temp.finish(:job);
 SELECT count(*) FROM pg_temp.marks;
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey_copy WHERE id = 9;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 SET ROLE honey_admin;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 SET ROLE honey_a;
 CREATE TABLE pg_temp.anew AS
     SELECT env_reencrypt(value, pg_temp.context(id)) AS value FROM honey
     WHERE id = 9;
 SET ROLE honey_admin;
-SELECT env_unlock_grant('honey', 'honey_a');
+SELECT pgenvelope.unlock_grant('honey', 'honey_a');
 SET ROLE honey_a;
 SELECT env_decrypt(value, pg_temp.context(9)) FROM pg_temp.anew;
 SELECT env_decrypt(value, pg_temp.context(10)) FROM honey WHERE id = 10;
 
 -- Taking the mark away
 SET ROLE honey_admin;
-SELECT env_unhoney(value, pg_temp.context(8)) FROM honey WHERE id = 9;
-SELECT env_unhoney(value, pg_temp.context(id)) FROM honey WHERE id = 9;
-SELECT env_unhoney(value, pg_temp.context(id)) FROM honey WHERE id = 9;
+SELECT pgenvelope.unmark_honey(value, pg_temp.context(8)) FROM honey WHERE id = 9;
+SELECT pgenvelope.unmark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 9;
+SELECT pgenvelope.unmark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 9;
 SET ROLE honey_a;
-SELECT env_unhoney(value, pg_temp.context(id)) FROM honey WHERE id = 7;
+SELECT pgenvelope.unmark_honey(value, pg_temp.context(id)) FROM honey WHERE id = 7;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 9;
 SELECT env_decrypt(value, pg_temp.context(id)) FROM honey WHERE id = 10;
 RESET ROLE;

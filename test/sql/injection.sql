@@ -9,14 +9,14 @@ SELECT current_user AS superuser \gset
 CREATE ROLE injection_app LOGIN;
 CREATE ROLE injection_victim;
 GRANT CREATE, USAGE ON SCHEMA public TO injection_app;
-SELECT env_create_key('injection',
+SELECT pgenvelope.create_key('injection',
     required_context => '{"tenant": null, "id": null}') > 0 AS created;
-SELECT env_grant('injection', 'encrypt', 'injection_app',
+SELECT pgenvelope.grant_key('injection', 'encrypt', 'injection_app',
         '{"tenant": {"session": "tenant"}}') AS encrypt,
-    env_grant('injection', 'decrypt', 'injection_app',
+    pgenvelope.grant_key('injection', 'decrypt', 'injection_app',
         '{"tenant": {"session": "tenant"}}') AS decrypt,
-    env_grant('injection', 'rewrap', 'injection_app') AS rewrap,
-    env_grant('injection', 'decrypt', 'injection_victim') AS victim;
+    pgenvelope.grant_key('injection', 'rewrap', 'injection_app') AS rewrap,
+    pgenvelope.grant_key('injection', 'decrypt', 'injection_victim') AS victim;
 CREATE TABLE injection (tenant text, id int, note envelope);
 INSERT INTO injection
 SELECT tenant, id, env_encrypt('secret of ' || tenant,
@@ -137,7 +137,7 @@ SELECT a.* FROM (VALUES
     ('session_authorization', $$SELECT set_config('session_authorization', 'injection_victim', true)$$),
     ('membership', 'GRANT injection_victim TO injection_app'),
     ('superuser', 'ALTER ROLE injection_app SUPERUSER'),
-    ('env_grant', $$SELECT env_grant('injection', 'decrypt', 'injection_app')$$),
+    ('grant_key', $$SELECT pgenvelope.grant_key('injection', 'decrypt', 'injection_app')$$),
     ('key_grant', $$UPDATE pgenvelope.key_grant SET context = NULL$$),
     ('key_grant, new', $$INSERT INTO pgenvelope.key_grant (key_id, privilege, grantee) SELECT key_id, 'decrypt', 'injection_app'::regrole FROM pgenvelope.key$$),
     ('function of another', $$CREATE FUNCTION public.h() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'$$),

@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'inplace';
-SELECT env_create_key('inplace', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('inplace', required_context => '{}') > 0 AS created;
 
 -- Does a job but for its proof, step by step
 CREATE PROCEDURE run_inplace(job bigint) LANGUAGE plpgsql AS $$
@@ -13,7 +13,7 @@ DECLARE
     one record;
 BEGIN
     LOOP
-        SELECT * INTO one FROM env_rewrap_step(job);
+        SELECT * INTO one FROM pgenvelope.step_rewrap(job);
         COMMIT;
         EXIT WHEN one.step <> 'more' OR one.state NOT IN ('waiting', 'running');
     END LOOP;
@@ -62,7 +62,7 @@ SELECT i AS id, env_encrypt('value ' || i, '{}') AS value
 FROM generate_series(1, 10) i;
 CREATE TEMPORARY TABLE inplace_mine AS SELECT * FROM inplace_unlogged;
 
-SELECT env_rewrap_method(t, 'inplace')
+SELECT pgenvelope.set_rewrap_method(t, 'inplace')
 FROM unnest('{inplace, inplace_older, inplace_unlogged}'::regclass[])
     AS t;
 VACUUM inplace;
@@ -73,14 +73,14 @@ FROM inplace;
 
 -- Not in the transaction that made the version: that could be rolled back
 BEGIN;
-SELECT env_rotate_key('inplace', rewrap => false) AS version;
-SELECT env_rewrap_start('inplace') AS job \gset
+SELECT pgenvelope.rotate_key('inplace', rewrap => false) AS version;
+SELECT pgenvelope.start_rewrap('inplace') AS job \gset
 SELECT set_config('inplace.job', :'job', false) IS NULL AS set \gset
 DO $$
 BEGIN
     WHILE (SELECT state IN ('waiting', 'running') FROM pgenvelope.rewrap_job
            WHERE job_id = current_setting('inplace.job')::bigint) LOOP
-        PERFORM env_rewrap_step(current_setting('inplace.job')::bigint);
+        PERFORM pgenvelope.step_rewrap(current_setting('inplace.job')::bigint);
     END LOOP;
 END
 $$;
@@ -92,8 +92,8 @@ ROLLBACK;
 SELECT pg_relation_size('inplace') AS size,
     pg_relation_size('inplace_hash') AS index_size \gset
 
-SELECT env_rotate_key('inplace', rewrap => false) AS version;
-SELECT env_rewrap_start('inplace') AS job \gset
+SELECT pgenvelope.rotate_key('inplace', rewrap => false) AS version;
+SELECT pgenvelope.start_rewrap('inplace') AS job \gset
 CALL run_inplace(:job);
 SELECT regexp_replace(relation, 'pg_temp_\d+', 'pg_temp') AS relation, method,
     rewrapped, in_place, failed, last_error
@@ -134,7 +134,7 @@ WHERE value = (SELECT text::envelope FROM before_inplace WHERE id = 7);
 RESET enable_seqscan;
 
 -- A table that has nothing to do is not written
-SELECT env_rewrap_start('inplace') AS job \gset
+SELECT pgenvelope.start_rewrap('inplace') AS job \gset
 CALL run_inplace(:job);
 SELECT sum(rewrapped) FROM pgenvelope.rewrap_progress WHERE job_id = :job;
 
@@ -146,14 +146,14 @@ UPDATE inplace SET second = (
         'base64'), '='), E'\n', ''), '+/', '-_'))::envelope
 WHERE id IN (1, 2);
 DELETE FROM inplace WHERE id = 2;
-SELECT env_rotate_key('inplace', rewrap => false) AS version;
-SELECT env_rewrap_start('inplace') AS job \gset
+SELECT pgenvelope.rotate_key('inplace', rewrap => false) AS version;
+SELECT pgenvelope.start_rewrap('inplace') AS job \gset
 CALL run_inplace(:job);
 SELECT relation, "column", category FROM pgenvelope.rewrap_failures
 WHERE job_id = :job;
 SELECT env_key_version(second), count(*) FROM inplace
 WHERE second IS NOT NULL GROUP BY 1 ORDER BY 1;
-SELECT env_rewrap_cancel(:job);
+SELECT pgenvelope.cancel_rewrap(:job);
 
 -- What stands against it.  The job says so, and goes by UPDATE
 CREATE DOMAIN inplace_domain AS envelope CHECK (env_key_version(VALUE) > 0);
@@ -184,17 +184,17 @@ SELECT format('INSERT INTO inplace_%s VALUES (1, env_encrypt(''x'', ''{}''))', i
 FROM generate_series(1, 9) i \gexec
 DO $$
 BEGIN
-    PERFORM env_rewrap_method(to_regclass('inplace_' || i), 'inplace')
+    PERFORM pgenvelope.set_rewrap_method(to_regclass('inplace_' || i), 'inplace')
     FROM generate_series(1, 9) i;
 END
 $$;
-SELECT env_rotate_key('inplace', rewrap => false) AS version;
-SELECT env_rewrap_start('inplace') AS job \gset
+SELECT pgenvelope.rotate_key('inplace', rewrap => false) AS version;
+SELECT pgenvelope.start_rewrap('inplace') AS job \gset
 CALL run_inplace(:job);
 SELECT relation, rewrapped, in_place, last_error
 FROM pgenvelope.rewrap_progress
 WHERE job_id = :job AND relation ~ 'inplace_\d' ORDER BY relation;
-SELECT env_rewrap_cancel(:job);
+SELECT pgenvelope.cancel_rewrap(:job);
 
 DROP TABLE inplace, inplace_older, inplace_unlogged, inplace_mine, before_inplace,
     inplace_1, inplace_2, inplace_3, inplace_5, inplace_6, inplace_7,

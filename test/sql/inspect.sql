@@ -18,8 +18,8 @@ FROM unnest(ARRAY['good_text', 'good_bytes_padded_stored',
     pg_temp.body(:'vectors' || name) AS v;
 
 -- One of our own
-SELECT env_create_key('inspect', required_context => '{}') > 0 AS created;
-SELECT env_rotate_key('inspect');
+SELECT pgenvelope.create_key('inspect', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.rotate_key('inspect');
 SELECT env_encrypt('x', '{}', 'inspect') AS value \gset
 SELECT env_inspect(:'value') - 'nonce' - 'key_id' AS inspected,
     env_inspect(:'value')->>'key_id' = lpad(to_hex(key_id), 12, '0') AS key_id,
@@ -34,6 +34,6 @@ RESET ROLE;
 DROP ROLE inspect_role;
 
 -- Key names with anything in them
-SELECT env_create_key('in "spect" \ ''') > 0 AS created;
+SELECT pgenvelope.create_key('in "spect" \ ''') > 0 AS created;
 SELECT env_inspect(env_encrypt('x', '{"tenant": "a", "type": "t"}',
     'in "spect" \ '''))->>'key';

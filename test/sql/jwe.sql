@@ -4,7 +4,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'jwe';
-SELECT env_create_key('jwe', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('jwe', required_context => '{}') > 0 AS created;
 
 -- What it looks like
 SELECT env_encrypt('text', '{"tenant": "acme", "id": 1}') AS text \gset
@@ -68,7 +68,7 @@ FROM env_from_jwe(env_to_jwe(:'stored', '{"id": 1}')) AS v;
 
 -- A rewrap changes header and encrypted_key, no more; the name in kid is for
 -- people
-SELECT env_rotate_key('jwe');
+SELECT pgenvelope.rotate_key('jwe');
 UPDATE pgenvelope.key SET name = 'jwe renamed' WHERE name = 'jwe';
 SELECT regexp_replace(jwe->'header'->>'kid', '@.*/', '@id/') AS kid,
     env_from_jwe(jwe)::text = :'text' AS same

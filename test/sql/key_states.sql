@@ -5,10 +5,10 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'states';
-SELECT env_create_key('states', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('states', required_context => '{}') > 0 AS created;
 SELECT key_id AS id FROM pgenvelope.key WHERE name = 'states' \gset
 SELECT env_encrypt('one', '{}') AS one \gset
-SELECT env_rotate_key('states');
+SELECT pgenvelope.rotate_key('states');
 SELECT env_encrypt('two', '{}') AS two \gset
 
 CREATE PROCEDURE pg_temp.set_state(key bigint, number integer, new text)
@@ -95,15 +95,15 @@ SELECT * FROM pg_temp.outcomes(:'one', :'two');
 
 -- Another provider has another root key; an unlisted one is not asked
 UPDATE pgenvelope.key_version SET provider = 'spare' WHERE key_id = :id;
-SELECT env_evict('states') >= 0 AS evicted;
+SELECT pgenvelope.evict_key('states') >= 0 AS evicted;
 SELECT * FROM pg_temp.outcomes(:'one', :'two');
 UPDATE pgenvelope.key_version SET provider = 'nowhere' WHERE key_id = :id;
-SELECT env_evict('states') >= 0 AS evicted;
+SELECT pgenvelope.evict_key('states') >= 0 AS evicted;
 \set VERBOSITY default
 SELECT env_decrypt(:'one', '{}');
 \set VERBOSITY sqlstate
 UPDATE pgenvelope.key_version SET provider = 'main' WHERE key_id = :id;
-SELECT env_evict('states') >= 0 AS evicted;
+SELECT pgenvelope.evict_key('states') >= 0 AS evicted;
 SELECT * FROM pg_temp.outcomes(:'one', :'two');
 
 -- Rows that are missing
@@ -118,7 +118,7 @@ DELETE FROM pgenvelope.key_version WHERE key_id = :id;
 SELECT * FROM pg_temp.outcomes(:'one', :'two');
 -- No number is given away again that stored values may bear
 \set VERBOSITY default
-SELECT env_rotate_key('states');
+SELECT pgenvelope.rotate_key('states');
 \set VERBOSITY sqlstate
 DELETE FROM pgenvelope.key_grant WHERE key_id = :id;
 DELETE FROM pgenvelope.key_version WHERE key_id = :id;
@@ -128,7 +128,7 @@ SELECT env_decrypt(:'one', '{}');
 SELECT env_verify(:'one', '{}'), env_key(:'one'), env_inspect(:'one')->'key';
 
 -- What the constraints refuse, superuser or not
-SELECT env_create_key('states') > 0 AS created;
+SELECT pgenvelope.create_key('states') > 0 AS created;
 SELECT key_id AS id FROM pgenvelope.key WHERE name = 'states' \gset
 UPDATE pgenvelope.key_version SET version = 0 WHERE key_id = :id;
 UPDATE pgenvelope.key_version SET version = 65536 WHERE key_id = :id;

@@ -11,14 +11,14 @@ CREATE ROLE limits_group;
 CREATE ROLE limits_admin;
 CREATE ROLE limits_nobody;
 GRANT limits_group TO limits_b;
-GRANT EXECUTE ON FUNCTION env_limit, env_unlock_grant
+GRANT EXECUTE ON FUNCTION pgenvelope.limit_grant, pgenvelope.unlock_grant
     TO limits_admin, limits_nobody;
-SELECT env_create_key('limits', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('limits', required_context => '{}') > 0 AS created;
 CREATE TABLE limits AS
     SELECT i AS id, env_encrypt('plain ' || i, '{}', 'limits') AS value
     FROM generate_series(1, 1000) i;
 GRANT SELECT ON limits TO PUBLIC;
-SELECT env_grant('limits', 'decrypt', 'limits_a');
+SELECT pgenvelope.grant_key('limits', 'decrypt', 'limits_a');
 
 -- How many of n values a transaction opens that catches each error
 CREATE FUNCTION pg_temp.opened(n int) RETURNS text LANGUAGE plpgsql AS $$
@@ -40,25 +40,25 @@ END
 $$;
 
 -- Setting one
-SELECT env_limit(NULL, 'limits_a');
-SELECT env_limit('limits', NULL);
-SELECT env_limit('absent', 'limits_a', per_minute => 1);
-SELECT env_limit('limits', 'limits_nobody', per_minute => 1);
-SELECT env_limit('limits', 'limits_a', '{"x": "y"}', per_minute => 1);
-SELECT env_limit('limits', 'limits_a', per_minute => 0);
-SELECT env_limit('limits', 'limits_a', per_minute => 100000001);
-SELECT env_limit('limits', 'limits_a', per_transaction => -1);
-SELECT env_limit('limits', 'limits_a', per_minute => 1, action => 'warn');
-SELECT env_limit('limits', 'limits_a', per_minute => 1, action => NULL);
+SELECT pgenvelope.limit_grant(NULL, 'limits_a');
+SELECT pgenvelope.limit_grant('limits', NULL);
+SELECT pgenvelope.limit_grant('absent', 'limits_a', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_nobody', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', '{"x": "y"}', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 0);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 100000001);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_transaction => -1);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 1, action => 'warn');
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 1, action => NULL);
 SET ROLE limits_nobody;
-SELECT env_limit('limits', 'limits_a', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 1);
 RESET ROLE;
-SELECT env_grant('limits', 'admin', 'limits_admin');
+SELECT pgenvelope.grant_key('limits', 'admin', 'limits_admin');
 SET ROLE limits_admin;
-SELECT env_limit('limits', 'limits_a', per_transaction => 100);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_transaction => 100);
 RESET ROLE;
 BEGIN READ ONLY;
-SELECT env_limit('limits', 'limits_a', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 1);
 ROLLBACK;
 SELECT privilege, grantee, per_minute, per_transaction, limit_action
 FROM pgenvelope.key_grant JOIN pgenvelope.key USING (key_id)
@@ -66,7 +66,7 @@ WHERE name = 'limits' AND limit_action IS NOT NULL;
 
 -- Nobody else changes it
 SET ROLE limits_a;
-SELECT env_limit('limits', 'limits_a');
+SELECT pgenvelope.limit_grant('limits', 'limits_a');
 UPDATE pgenvelope.key_grant SET per_transaction = NULL, limit_action = NULL;
 RESET ROLE;
 
@@ -136,7 +136,7 @@ RESET ROLE;
 RESET max_parallel_workers_per_gather;
 
 -- A minute's worth, over transactions, committed or not
-SELECT env_limit('limits', 'limits_a', per_minute => 250);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 250);
 SET ROLE limits_a;
 SELECT count(env_decrypt(value, '{}')) FROM limits WHERE id <= 200;
 BEGIN;
@@ -150,11 +150,11 @@ SELECT env_decrypt(value, '{}') FROM limits WHERE id = 1;
 RESET ROLE;
 
 -- The larger budget counts what was opened before; no budget at all
-SELECT env_limit('limits', 'limits_a', per_minute => 251);
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 251);
 SET ROLE limits_a;
 SELECT pg_temp.opened(3);
 RESET ROLE;
-SELECT env_limit('limits', 'limits_a');
+SELECT pgenvelope.limit_grant('limits', 'limits_a');
 SET ROLE limits_a;
 SELECT pg_temp.opened(1000);
 RESET ROLE;
@@ -162,29 +162,29 @@ SELECT per_minute, per_transaction, limit_action FROM pgenvelope.key_grant
 WHERE grantee = 'limits_a'::regrole AND privilege = 'decrypt';
 
 -- One that only reports
-SELECT env_limit('limits', 'limits_a', per_minute => 5, per_transaction => 2,
+SELECT pgenvelope.limit_grant('limits', 'limits_a', per_minute => 5, per_transaction => 2,
                  action => 'report');
 SET ROLE limits_a;
 SELECT pg_temp.opened(500);
 RESET ROLE;
 
 -- Of several grants, one without a budget serves; else one with budget left
-SELECT env_grant('limits', 'decrypt', 'limits_b');
-SELECT env_grant('limits', 'decrypt', 'limits_group');
-SELECT env_limit('limits', 'limits_b', per_transaction => 10);
+SELECT pgenvelope.grant_key('limits', 'decrypt', 'limits_b');
+SELECT pgenvelope.grant_key('limits', 'decrypt', 'limits_group');
+SELECT pgenvelope.limit_grant('limits', 'limits_b', per_transaction => 10);
 SET ROLE limits_b;
 SELECT pg_temp.opened(50);
 RESET ROLE;
-SELECT env_limit('limits', 'limits_group', per_transaction => 7);
+SELECT pgenvelope.limit_grant('limits', 'limits_group', per_transaction => 7);
 SET ROLE limits_b;
 SELECT pg_temp.opened(50);
 RESET ROLE;
-SELECT env_limit('limits', 'limits_group', per_transaction => 7,
+SELECT pgenvelope.limit_grant('limits', 'limits_group', per_transaction => 7,
                  action => 'report');
 SET ROLE limits_b;
 SELECT pg_temp.opened(50);
 RESET ROLE;
-SELECT env_revoke('limits', 'decrypt', 'limits_group');
+SELECT pgenvelope.revoke_key('limits', 'decrypt', 'limits_group');
 SET ROLE limits_b;
 SELECT pg_temp.opened(50);
 
@@ -197,17 +197,17 @@ SELECT count(pg_temp.open_one()) FROM generate_series(1, 10);
 SELECT count(pg_temp.open_one()) FROM generate_series(1, 11);
 
 -- Encrypting and moving to another version cost nothing
-SELECT env_grant('limits', 'encrypt', 'limits_b');
+SELECT pgenvelope.grant_key('limits', 'encrypt', 'limits_b');
 SET ROLE limits_b;
 SELECT count(env_encrypt('x', '{}', 'limits')) FROM generate_series(1, 11);
 RESET ROLE;
-SELECT env_grant('limits', 'rewrap', 'limits_b');
+SELECT pgenvelope.grant_key('limits', 'rewrap', 'limits_b');
 SET ROLE limits_b;
 SELECT count(env_rewrap(value)) FROM limits;
 
 -- A limit in a grant of something else is none
 RESET ROLE;
-SELECT env_limit('limits', 'limits_admin', per_minute => 1);
+SELECT pgenvelope.limit_grant('limits', 'limits_admin', per_minute => 1);
 UPDATE pgenvelope.key_grant SET per_minute = 1 WHERE privilege = 'admin';
 
 DROP TABLE limits;

@@ -1,16 +1,16 @@
 --
--- lint: env_lint finds what would leak or break, and no longer once that is
+-- lint: pgenvelope.lint finds what would leak or break, and no longer once that is
 -- remedied.  docs/lint.md shows that a new installation has no error.
 --
 \i test/sql/include/prepare.sql
 -- What there is at first is not this test's: other tests leave keys.
-CREATE TEMP TABLE before AS SELECT * FROM env_lint();
+CREATE TEMP TABLE before AS SELECT * FROM pgenvelope.lint();
 SELECT * FROM before WHERE "check" IN ('file_mode', 'file_missing');
 SELECT DISTINCT severity, "check", object FROM before
 WHERE object ~ '^provider';
 SET client_min_messages = warning;
 CREATE VIEW pg_temp.new AS
-SELECT severity, "check", object, message, remedy FROM env_lint()
+SELECT severity, "check", object, message, remedy FROM pgenvelope.lint()
 EXCEPT SELECT * FROM before ORDER BY 1, 2, 3;
 
 -- Settings
@@ -24,7 +24,7 @@ SET pgenvelope.store_context = on;
 SET track_activities = off;
 SET pgenvelope.audit = 'off';
 SELECT * FROM pg_temp.new;
-SELECT "check" FROM before EXCEPT SELECT "check" FROM env_lint();
+SELECT "check" FROM before EXCEPT SELECT "check" FROM pgenvelope.lint();
 SET pgenvelope.redact_statements = 'calls';
 SELECT "check", object FROM pg_temp.new WHERE "check" ~ 'log';
 SET pgenvelope.redact_statements = 'all';
@@ -39,7 +39,7 @@ ALTER ROLE lint_role RESET pgenvelope.audit;
 SELECT * FROM pg_temp.new;
 
 -- Triggers, and plaintext beside them
-SELECT env_create_key('lint', required_context => '{"id": null}') > 0
+SELECT pgenvelope.create_key('lint', required_context => '{"id": null}') > 0
     AS created;
 CREATE TEMP TABLE escrow AS SELECT * FROM pg_temp.new;
 SELECT severity, "check", replace(object, CURRENT_USER, 'USER') AS object
@@ -118,24 +118,24 @@ REVOKE CREATE ON SCHEMA public FROM lint_role;
 SELECT * FROM pg_temp.new;
 
 -- Rights
-GRANT EXECUTE ON FUNCTION env_create_key TO PUBLIC;
+GRANT EXECUTE ON FUNCTION pgenvelope.create_key TO PUBLIC;
 GRANT SELECT ON pgenvelope.key_version TO PUBLIC;
 GRANT pg_execute_server_program, pg_read_all_data TO lint_role;
 CREATE ROLE lint_dropped;
 CREATE ROLE lint_super SUPERUSER;
-SELECT env_grant('lint', 'encrypt', 'lint_dropped'),
-    env_grant('lint', 'encrypt', 'lint_dropped', '{"tenant": "acme"}'),
-    env_grant('lint', 'decrypt', 'lint_super');
+SELECT pgenvelope.grant_key('lint', 'encrypt', 'lint_dropped'),
+    pgenvelope.grant_key('lint', 'encrypt', 'lint_dropped', '{"tenant": "acme"}'),
+    pgenvelope.grant_key('lint', 'decrypt', 'lint_super');
 SELECT 'lint_dropped'::regrole::oid AS dropped \gset
 DROP ROLE lint_dropped;
 SELECT severity, "check", replace(object, :'dropped', 'N') AS object,
     message, replace(remedy, :'dropped', 'N') AS remedy
 FROM pg_temp.new;
-REVOKE EXECUTE ON FUNCTION env_create_key FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pgenvelope.create_key FROM PUBLIC;
 REVOKE ALL ON pgenvelope.key_version FROM PUBLIC;
 REVOKE pg_execute_server_program, pg_read_all_data FROM lint_role;
-SELECT env_revoke('lint', 'encrypt', :'dropped', all_contexts => true),
-    env_revoke('lint', 'decrypt', 'lint_super');
+SELECT pgenvelope.revoke_key('lint', 'encrypt', :'dropped', all_contexts => true),
+    pgenvelope.revoke_key('lint', 'decrypt', 'lint_super');
 DROP ROLE lint_super;
 SELECT * FROM pg_temp.new;
 
@@ -149,10 +149,10 @@ SELECT has_database_privilege('lint_web', :'db', 'TEMPORARY') AS may;
 GRANT CREATE ON SCHEMA lint_schema TO PUBLIC;
 CREATE TABLE lint_owned (i integer);
 ALTER TABLE lint_owned OWNER TO lint_pool;
-SELECT env_grant('lint', 'decrypt', 'lint_web', '{"id": {"is": "session_user"}}'),
-    env_grant('lint', 'rewrap', 'lint_web');
+SELECT pgenvelope.grant_key('lint', 'decrypt', 'lint_web', '{"id": {"is": "session_user"}}'),
+    pgenvelope.grant_key('lint', 'rewrap', 'lint_web');
 SELECT * FROM pg_temp.new;
-SELECT env_grant('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}');
+SELECT pgenvelope.grant_key('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}');
 GRANT CREATE ON DATABASE :"db" TO lint_pool;
 SELECT severity, "check", replace(object, :'db', 'DB') AS object, message,
     replace(remedy, :'db', 'DB') AS remedy
@@ -165,10 +165,10 @@ ALTER TABLE lint_owned OWNER TO CURRENT_USER;
 SELECT * FROM pg_temp.new;
 ROLLBACK;
 DROP OWNED BY lint_web, lint_pool;
-SELECT env_revoke('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}'),
-    env_revoke('lint', 'decrypt', 'lint_web',
+SELECT pgenvelope.revoke_key('lint', 'decrypt', 'lint_web', '{"id": {"session": "id"}}'),
+    pgenvelope.revoke_key('lint', 'decrypt', 'lint_web',
                '{"id": {"is": "session_user"}}'),
-    env_revoke('lint', 'rewrap', 'lint_web');
+    pgenvelope.revoke_key('lint', 'rewrap', 'lint_web');
 DROP SCHEMA lint_schema;
 DROP ROLE lint_pool, lint_web;
 
@@ -176,9 +176,9 @@ DROP ROLE lint_pool, lint_web;
 CREATE ROLE lint_admins;
 CREATE ROLE lint_alice LOGIN IN ROLE lint_admins;
 CREATE ROLE lint_bob LOGIN;
-SELECT env_create_key('lint dual', required_context => '{"id": null}',
+SELECT pgenvelope.create_key('lint dual', required_context => '{"id": null}',
                       grant_creator => false) > 0 AS created;
-SELECT env_grant('lint dual', 'admin', 'lint_admins');
+SELECT pgenvelope.grant_key('lint dual', 'admin', 'lint_admins');
 CREATE VIEW pg_temp.new_approval AS
 SELECT severity, "check", object, message, remedy FROM pgenvelope.lint_approval()
 WHERE object ~ 'lint' ORDER BY 1, 2, 3;
@@ -186,9 +186,9 @@ SELECT * FROM pg_temp.new_approval;
 SELECT severity, "check", object,
     regexp_replace(message, '^\d+ of \d+', 'N of M') AS message, remedy
 FROM pgenvelope.lint_approval() WHERE "check" = 'no_dual_control';
-SELECT env_require_approval('lint dual');
+SELECT pgenvelope.require_approval('lint dual');
 SELECT * FROM pg_temp.new_approval;
-GRANT EXECUTE ON FUNCTION env_approve TO lint_admins, lint_bob;
+GRANT EXECUTE ON FUNCTION pgenvelope.approve TO lint_admins, lint_bob;
 SELECT * FROM pg_temp.new_approval;
 GRANT lint_admins TO lint_bob;
 SELECT * FROM pg_temp.new_approval;
@@ -200,8 +200,8 @@ SET LOCAL session_replication_role = 'replica';
 UPDATE pgenvelope.key SET dual_control = false WHERE name = 'lint dual';
 SELECT * FROM pg_temp.new_approval;
 COMMIT;
-SELECT env_revoke('lint dual', 'admin', 'lint_admins');
-REVOKE EXECUTE ON FUNCTION env_approve FROM lint_admins, lint_bob;
+SELECT pgenvelope.revoke_key('lint dual', 'admin', 'lint_admins');
+REVOKE EXECUTE ON FUNCTION pgenvelope.approve FROM lint_admins, lint_bob;
 DROP ROLE lint_admins, lint_alice, lint_bob;
 INSERT INTO before SELECT * FROM pg_temp.new;
 
@@ -215,12 +215,12 @@ SELECT * FROM pg_temp.new;
 
 -- Keys
 BEGIN;
-SELECT env_create_key('lint any', required_context => '{}') > 0 AS created,
-    env_create_key('lint tenant',
+SELECT pgenvelope.create_key('lint any', required_context => '{}') > 0 AS created,
+    pgenvelope.create_key('lint tenant',
                    required_context => '{"tenant": "a", "type": null}') > 0
     AS created;
-SELECT env_rotate_key('lint', rewrap => false);
-SELECT env_schedule_rotation('lint', '1 day');
+SELECT pgenvelope.rotate_key('lint', rewrap => false);
+SELECT pgenvelope.schedule_rotation('lint', '1 day');
 SET LOCAL session_replication_role = 'replica';
 UPDATE pgenvelope.key_version v SET
     activated_at = activated_at - interval '2 years',
@@ -241,18 +241,18 @@ WHERE k.key_id = v.key_id AND k.purpose = 'audit';
 DELETE FROM pgenvelope.key_grant g USING pgenvelope.key k
 WHERE k.key_id = g.key_id AND k.purpose = 'audit';
 DELETE FROM pgenvelope.key WHERE purpose = 'audit';
-SELECT severity, "check", object FROM env_lint() WHERE "check" ~ 'audit';
-SELECT env_create_audit_key() > 0 AS created;
-SELECT severity, "check", object FROM env_lint() WHERE "check" ~ 'audit';
+SELECT severity, "check", object FROM pgenvelope.lint() WHERE "check" ~ 'audit';
+SELECT pgenvelope.create_audit_key() > 0 AS created;
+SELECT severity, "check", object FROM pgenvelope.lint() WHERE "check" ~ 'audit';
 ROLLBACK;
 
 -- Who may ask
 SET ROLE lint_role;
-SELECT count(*) FROM env_lint();
+SELECT count(*) FROM pgenvelope.lint();
 RESET ROLE;
 GRANT pg_monitor TO lint_role;
 SET ROLE lint_role;
-SELECT count(*) > 0 AS asked FROM env_lint();
+SELECT count(*) > 0 AS asked FROM pgenvelope.lint();
 SELECT count(*) FROM pgenvelope.lint_server();
 RESET ROLE;
 

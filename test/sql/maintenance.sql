@@ -7,7 +7,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'maintenance';
-SELECT env_create_key('maintenance', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('maintenance', required_context => '{}') > 0 AS created;
 CREATE TABLE maintenance (id integer, value envelope);
 INSERT INTO maintenance SELECT i, env_encrypt('value ' || i % 3, '{}')
     FROM generate_series(1, 100) i;

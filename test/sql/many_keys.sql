@@ -4,7 +4,7 @@
 --
 \i test/sql/include/prepare.sql
 SHOW pgenvelope.key_cache_size;
-SELECT count(env_create_key('many ' || i, required_context => '{}'))
+SELECT count(pgenvelope.create_key('many ' || i, required_context => '{}'))
 FROM generate_series(1, 300) i;
 SELECT cached_keys > cache_size * 0.9 AS full FROM pgenvelope.stat;
 CREATE TABLE many AS
@@ -24,11 +24,11 @@ UPDATE many SET value = env_reencrypt(value, '{}');
 SELECT count(*) FROM many WHERE env_decrypt(value, '{}') = i || '/' || j;
 
 -- Versions are keys of their own: with each row another one begins
-SELECT i, env_rotate_key('many 1'),
+SELECT i, pgenvelope.rotate_key('many 1'),
     env_key_version(env_encrypt('x', '{}', 'many 1'))
 FROM generate_series(1, 3) i;
 INSERT INTO many
-    SELECT 1, env_rotate_key('many 1'), env_encrypt('new', '{}', 'many 1')
+    SELECT 1, pgenvelope.rotate_key('many 1'), env_encrypt('new', '{}', 'many 1')
     FROM generate_series(1, 100);
 SELECT count(*), count(DISTINCT env_key_version(value)) FROM many
 WHERE env_decrypt(value, '{}') = 'new' AND env_key_version(value) = j;
@@ -36,7 +36,7 @@ SELECT count(*) FROM pgenvelope.keys
 WHERE name = 'many 1' AND state = 'deactivated';
 
 -- All of them evicted: one call for each that is met
-SELECT env_evict() > 0 AS evicted;
+SELECT pgenvelope.evict_key() > 0 AS evicted;
 SELECT unseal_calls AS was FROM pgenvelope.stat \gset
 SELECT count(*) FROM many
 WHERE i <= 50 AND env_decrypt(value, '{}') IS NOT NULL AND j <= 4;

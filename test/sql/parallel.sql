@@ -5,11 +5,11 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'parallel';
-SELECT env_create_key('parallel', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('parallel', required_context => '{}') > 0 AS created;
 CREATE TABLE parallel (id integer, value envelope);
 INSERT INTO parallel SELECT i, env_encrypt('value ' || i,
     jsonb_build_object('id', i)) FROM generate_series(1, 5000) i;
-SELECT env_rotate_key('parallel');
+SELECT pgenvelope.rotate_key('parallel');
 INSERT INTO parallel SELECT i, env_encrypt('value ' || i,
     jsonb_build_object('id', i)) FROM generate_series(5001, 10000) i;
 ANALYZE parallel;
@@ -80,19 +80,19 @@ GRANT SELECT ON parallel TO PUBLIC;
 SET ROLE parallel_member;
 SELECT count(env_decrypt(value, jsonb_build_object('id', id))) FROM parallel;
 RESET ROLE;
-SELECT env_grant('parallel', 'decrypt', 'parallel_group');
+SELECT pgenvelope.grant_key('parallel', 'decrypt', 'parallel_group');
 SET ROLE parallel_member;
 SELECT count(env_decrypt(value, jsonb_build_object('id', id))) FROM parallel;
 RESET ROLE;
 
 -- Keys of an uncommitted transaction, and grants taken away in it
 BEGIN;
-SELECT env_rotate_key('parallel');
+SELECT pgenvelope.rotate_key('parallel');
 INSERT INTO parallel VALUES (10001, env_encrypt('value 10001', '{"id": 10001}'));
 SELECT env_key_version(value), count(*) FROM parallel
 WHERE env_decrypt(value, jsonb_build_object('id', id)) = 'value ' || id
 GROUP BY 1 ORDER BY 1;
-SELECT env_revoke('parallel', 'decrypt', current_user::regrole);
+SELECT pgenvelope.revoke_key('parallel', 'decrypt', current_user::regrole);
 SAVEPOINT s;
 SELECT count(env_decrypt(value, jsonb_build_object('id', id))) FROM parallel;
 ROLLBACK;
@@ -116,7 +116,7 @@ FROM parallel WHERE id = 7;
 SELECT env_from_jwe(env_to_jwe(value, '{"id": 7}')) = value
 FROM parallel WHERE id = 7;
 SELECT env_decrypt(value, '{"id": 8}') FROM parallel WHERE id = 7;
-SELECT env_rotate_key('parallel');
+SELECT pgenvelope.rotate_key('parallel');
 SELECT env_key_version(env_encrypt('forced', '{}'));
 
 DROP TABLE parallel, sealed, padded;

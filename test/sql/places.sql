@@ -4,7 +4,7 @@
 
 SET search_path = places, public;
 CREATE SCHEMA places;
-SELECT env_create_key('places', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('places', required_context => '{}') > 0 AS created;
 SELECT env_encrypt('x', '{}', 'places') AS value \gset
 
 -- What the job's first step finds.
@@ -78,11 +78,11 @@ CREATE PUBLICATION places_inserts FOR TABLE published_inserts
     WITH (publish = 'insert');
 RESET client_min_messages;
 
-SELECT env_rewrap_start('places') AS job \gset
-SELECT step, state FROM env_rewrap_step(:job);
+SELECT pgenvelope.start_rewrap('places') AS job \gset
+SELECT step, state FROM pgenvelope.step_rewrap(:job);
 SELECT name, columns, state, reason FROM found;
 
-SELECT env_rewrap_cancel(:job);
+SELECT pgenvelope.cancel_rewrap(:job);
 SET client_min_messages = error;
 DROP SCHEMA places CASCADE;
 DROP FOREIGN DATA WRAPPER nowhere CASCADE;

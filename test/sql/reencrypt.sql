@@ -5,12 +5,12 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'reencrypt';
-SELECT env_create_key('reencrypt', required_context => '{"id": null}') > 0
+SELECT pgenvelope.create_key('reencrypt', required_context => '{"id": null}') > 0
     AS created;
 CREATE TABLE reencrypt AS
     SELECT 1 AS id, env_encrypt('text', '{"id": 1}') AS value
     UNION ALL SELECT 2, env_encrypt('\x00ff'::bytea, '{"id": 2}');
-SELECT env_rotate_key('reencrypt');
+SELECT pgenvelope.rotate_key('reencrypt');
 
 SELECT id, env_key_version(value) AS was, env_key_version(new) AS is,
     value = new AS equal, env_inspect(new)->>'payload' AS payload,
@@ -38,7 +38,7 @@ SELECT env_decrypt(env_rebind(value, '{"id": 1}', '{"id": 1}'), '{"id": 1}')
 FROM reencrypt WHERE id = 1;
 
 -- Settings of the day are those of the new value; the key is the old one's
-SELECT env_create_key('reencrypt 2', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('reencrypt 2', required_context => '{}') > 0 AS created;
 SET pgenvelope.default_key = 'reencrypt 2';
 SET pgenvelope.padding = 64;
 SET pgenvelope.store_context = on;

@@ -4,7 +4,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'rewrap';
-SELECT env_create_key('rewrap', required_context => '{"id": null}') > 0
+SELECT pgenvelope.create_key('rewrap', required_context => '{"id": null}') > 0
     AS created;
 CREATE TABLE rewrap (id integer, value envelope);
 INSERT INTO rewrap VALUES (1, env_encrypt('text', '{"id": 1}')),
@@ -23,7 +23,7 @@ SELECT bool_and(pg_temp.bytes(env_rewrap(value)) = pg_temp.bytes(value))
 SELECT env_rewrap(NULL) IS NULL AS is_null;
 
 -- What is changed: the version and the wrap, bytes 2 to 3 and 10 to 49
-SELECT env_rotate_key('rewrap');
+SELECT pgenvelope.rotate_key('rewrap');
 SELECT id, env_key_version(value) AS was, env_key_version(new) AS is,
     value = new AS equal,
     substr(pg_temp.bytes(value), 5, 6) = substr(pg_temp.bytes(new), 5, 6)
@@ -40,21 +40,21 @@ SELECT pg_temp.bytes(env_rewrap(value)) = pg_temp.bytes(env_rewrap(value))
     AS same FROM rewrap WHERE id = 1;
 
 -- The values of a version on trial stay with it
-SELECT env_rotate_key('rewrap', canary_percent => 100);
+SELECT pgenvelope.rotate_key('rewrap', canary_percent => 100);
 SELECT env_key_version(value) AS was, env_key_version(env_rewrap(value)) AS is
 FROM env_encrypt('trial', '{"id": 6}') AS value;
 SELECT env_key_version(value) AS was, env_key_version(env_rewrap(value)) AS is
 FROM rewrap WHERE id = 1;
-SELECT env_activate_key('rewrap', 3);
+SELECT pgenvelope.activate_key('rewrap', 3);
 SELECT env_key_version(env_rewrap(value)) AS is FROM rewrap WHERE id = 1;
 
 -- Rights: rewrap and nothing else
 CREATE ROLE rewrap_nobody;
 CREATE ROLE rewrap_worker;
 GRANT SELECT, UPDATE ON rewrap TO rewrap_nobody, rewrap_worker;
-SELECT env_grant('rewrap', 'encrypt', 'rewrap_nobody'),
-    env_grant('rewrap', 'decrypt', 'rewrap_nobody'),
-    env_grant('rewrap', 'rewrap', 'rewrap_worker');
+SELECT pgenvelope.grant_key('rewrap', 'encrypt', 'rewrap_nobody'),
+    pgenvelope.grant_key('rewrap', 'decrypt', 'rewrap_nobody'),
+    pgenvelope.grant_key('rewrap', 'rewrap', 'rewrap_worker');
 SET ROLE rewrap_nobody;
 \set VERBOSITY default
 SELECT env_rewrap(value) FROM rewrap WHERE id = 1;
@@ -68,7 +68,7 @@ SELECT env_key_version(value), count(*),
 FROM rewrap GROUP BY 1;
 
 -- What does not unwrap, whatever the reason
-SELECT env_rotate_key('rewrap');
+SELECT pgenvelope.rotate_key('rewrap');
 \set VERBOSITY default
 SELECT env_rewrap(pg_temp.envelope(set_byte(b, 20, get_byte(b, 20) # 1)))
 FROM rewrap, pg_temp.bytes(value) AS b WHERE id = 1;
@@ -83,17 +83,17 @@ SELECT env_verify(env_rewrap(pg_temp.envelope(
 FROM rewrap, pg_temp.bytes(value) AS b WHERE id = 1;
 
 -- Values of retired versions are refused
-SELECT env_retire_key('rewrap', 3, force => true);
+SELECT pgenvelope.retire_key('rewrap', 3, force => true);
 \set VERBOSITY default
 SELECT env_rewrap(value) FROM rewrap WHERE id = 1;
 \set VERBOSITY sqlstate
-SELECT env_restore_key('rewrap', 3);
+SELECT pgenvelope.restore_key('rewrap', 3);
 SELECT env_key_version(env_rewrap(value)) FROM rewrap WHERE id = 1;
 
 -- In parallel workers
 INSERT INTO rewrap SELECT g, env_encrypt('x', jsonb_build_object('id', g))
 FROM generate_series(100, 4000) g;
-SELECT env_rotate_key('rewrap');
+SELECT pgenvelope.rotate_key('rewrap');
 SET min_parallel_table_scan_size = 0;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -101,7 +101,7 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM rewrap
 WHERE env_key_version(env_rewrap(value)) = 5;
 SELECT count(*) FROM rewrap WHERE env_key_version(env_rewrap(value)) = 5;
 
-SELECT env_revoke('rewrap', p, r::regrole) FROM (VALUES
+SELECT pgenvelope.revoke_key('rewrap', p, r::regrole) FROM (VALUES
     ('encrypt', 'rewrap_nobody'), ('decrypt', 'rewrap_nobody'),
     ('rewrap', 'rewrap_worker')) AS g(p, r);
 DROP TABLE rewrap;

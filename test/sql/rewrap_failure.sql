@@ -6,7 +6,7 @@
 
 SET search_path = failure, public;
 CREATE SCHEMA failure;
-SELECT env_create_key('failure', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('failure', required_context => '{}') > 0 AS created;
 CREATE TABLE t (id int PRIMARY KEY, a envelope, b envelope);
 INSERT INTO t SELECT n, env_encrypt('a', '{}', 'failure'),
     env_encrypt('b', '{}', 'failure') FROM generate_series(1, 200) n;
@@ -28,7 +28,7 @@ UPDATE t SET b = poison(b, 3, '\x0909') WHERE id = 4;
 UPDATE t SET a = poison(a, 3, '\x0909') WHERE id = 5;
 VACUUM FULL t;
 
-SELECT env_rotate_key('failure');
+SELECT pgenvelope.rotate_key('failure');
 SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
 CALL pg_temp.finish(:job);
 
@@ -43,11 +43,11 @@ JOIN pgenvelope.key USING (key_id) WHERE name = 'failure';
 
 -- Each failure waits for twice as long.
 UPDATE pgenvelope.rewrap_failure SET attempts = 1 WHERE job_id = :job;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 SELECT "column", attempts, wait FROM failures;
 UPDATE pgenvelope.rewrap_failure SET attempts = 100 WHERE job_id = :job;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 SELECT "column", attempts, wait FROM failures;
 
@@ -55,14 +55,14 @@ SELECT "column", attempts, wait FROM failures;
 UPDATE pgenvelope.rewrap_failure SET attempts = 1, next_try = now()
 WHERE job_id = :job;
 UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = :job;
-SELECT step, failed FROM env_rewrap_step(:job);
+SELECT step, failed FROM pgenvelope.step_rewrap(:job);
 SELECT DISTINCT attempts FROM failures;
 
 -- Two are repaired, where they are and by a new row; one is deleted.
 UPDATE t SET a = good.a FROM good WHERE t.id = good.id AND t.id = 3;
 UPDATE t SET b = good.b FROM good WHERE t.id = good.id AND t.id = 4;
 DELETE FROM t WHERE id = 5;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 SELECT count(*) FROM failures;
 SELECT count(*) FROM t
@@ -74,31 +74,31 @@ CREATE TABLE many AS
 SELECT n AS id, poison(env_encrypt('a', '{}', 'failure'), 3, '\x0909') AS a
 FROM generate_series(1, 20) n;
 SET pgenvelope.rewrap_max_failures = 10;
-SELECT env_rewrap_start('failure') AS job \gset
+SELECT pgenvelope.start_rewrap('failure') AS job \gset
 CALL pg_temp.finish(:job);
 SELECT state, message FROM pgenvelope.rewrap_job WHERE job_id = :job;
-SELECT env_rewrap_resume(:job);
+SELECT pgenvelope.resume_rewrap(:job);
 CALL pg_temp.finish(:job);
 DELETE FROM many;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 
 -- A value of a version that was never there, which whoever can write a table can
 -- forge, keeps its job from its end and no version from its proof; a value of
 -- the version does.
 INSERT INTO many SELECT 1, poison(a, 3, '\x0909') FROM good LIMIT 1;
-SELECT env_rotate_key('failure');
+SELECT pgenvelope.rotate_key('failure');
 SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
 CALL pg_temp.finish(:job);
 SELECT state, message FROM pgenvelope.rewrap_job WHERE job_id = :job;
 SELECT version, tables > 0 AS tables FROM pgenvelope.key_proof
 JOIN pgenvelope.key USING (key_id) WHERE name = 'failure' AND job_id = :job
 ORDER BY 1;
-SELECT env_retire_key('failure', 1) IS NOT NULL AS retired;
-SELECT env_restore_key('failure', 1) IS NOT NULL AS restored;
+SELECT pgenvelope.retire_key('failure', 1) IS NOT NULL AS retired;
+SELECT pgenvelope.restore_key('failure', 1) IS NOT NULL AS restored;
 INSERT INTO many SELECT 2, poison(a, 20,
     set_byte('\x00', 0, get_byte(pg_temp.bytes(a), 19) # 1)) FROM good LIMIT 1;
-SELECT env_rotate_key('failure');
+SELECT pgenvelope.rotate_key('failure');
 SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
 CALL pg_temp.finish(:job);
 SELECT DISTINCT env_key_version(a) FROM many ORDER BY 1;
@@ -106,28 +106,28 @@ SELECT version FROM pgenvelope.key_proof
 JOIN pgenvelope.key USING (key_id) WHERE name = 'failure' AND job_id = :job
 ORDER BY 1;
 DELETE FROM many;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 
 -- A cancelled job has no failures, nor has a table that was dropped.
 INSERT INTO many SELECT 1, poison(a, 3, '\x0909') FROM good LIMIT 1;
-SELECT env_rewrap_start('failure') AS job \gset
+SELECT pgenvelope.start_rewrap('failure') AS job \gset
 CALL pg_temp.finish(:job);
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
-SELECT env_rewrap_cancel(:job);
+SELECT pgenvelope.cancel_rewrap(:job);
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
 -- Whatever cancels it: here a version that becomes the active one.
-SELECT env_rewrap_start('failure') AS job \gset
+SELECT pgenvelope.start_rewrap('failure') AS job \gset
 CALL pg_temp.finish(:job);
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
-SELECT env_rotate_key('failure', rewrap => false) IS NOT NULL AS rotated;
+SELECT pgenvelope.rotate_key('failure', rewrap => false) IS NOT NULL AS rotated;
 SELECT state, message ~ '^version [0-9]+ is active now$' AS told
 FROM pgenvelope.rewrap_job WHERE job_id = :job;
 SELECT count(*) FROM pgenvelope.rewrap_failure WHERE job_id = :job;
-SELECT env_rewrap_start('failure') AS job \gset
+SELECT pgenvelope.start_rewrap('failure') AS job \gset
 CALL pg_temp.finish(:job);
 DROP TABLE many;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 
 -- A batch that fails as a whole, here for want of room, is put off for ever
@@ -151,7 +151,7 @@ DECLARE
     result record;
 BEGIN
     LOOP
-        SELECT * INTO result FROM env_rewrap_step(job);
+        SELECT * INTO result FROM pgenvelope.step_rewrap(job);
         COMMIT;
         EXIT WHEN result.step <> 'more';
     END LOOP;
@@ -165,7 +165,7 @@ SELECT t.name, t.state, t.rewrapped, t.last_error, t.batches, t.errors,
 FROM pgenvelope.rewrap_target t
 WHERE job_id = (SELECT max(job_id) FROM pgenvelope.rewrap_job)
   AND name ~ '^failure\.(whole|t)$' ORDER BY 1;
-SELECT env_rotate_key('failure');
+SELECT pgenvelope.rotate_key('failure');
 SELECT max(job_id) AS job FROM pgenvelope.rewrap_job \gset
 CALL pg_temp.walk(:job);
 TABLE targets;
@@ -180,7 +180,7 @@ UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = :job;
 CALL pg_temp.walk(:job);
 TABLE targets;
 UPDATE room SET is_there = true;
-SELECT env_rewrap_retry(:job);
+SELECT pgenvelope.retry_rewrap(:job);
 CALL pg_temp.finish(:job);
 TABLE targets;
 

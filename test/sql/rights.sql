@@ -10,10 +10,10 @@ CREATE ROLE rights_group;
 CREATE ROLE rights_member IN ROLE rights_group;
 CREATE ROLE rights_apart NOINHERIT IN ROLE rights_group;
 CREATE ROLE rights_super SUPERUSER;
-GRANT EXECUTE ON FUNCTION env_create_key, env_rotate_key, env_grant,
-    env_revoke TO rights_a, rights_group;
+GRANT EXECUTE ON FUNCTION pgenvelope.create_key, pgenvelope.rotate_key, pgenvelope.grant_key,
+    pgenvelope.revoke_key TO rights_a, rights_group;
 SET pgenvelope.default_key = 'rights';
-SELECT env_create_key('rights', required_context => '{"id": null}') > 0
+SELECT pgenvelope.create_key('rights', required_context => '{"id": null}') > 0
     AS created;
 CREATE TABLE rights AS SELECT env_encrypt('secret', '{"id": 1}') AS value;
 GRANT SELECT ON rights TO PUBLIC;
@@ -39,11 +39,11 @@ BEGIN
     rebind := pg_temp.outcome($q$
         SELECT env_key_version(env_rebind(value, '{"id": 1}', '{"id": 2}'))
         FROM rights$q$);
-    rotate := pg_temp.outcome('SELECT env_rotate_key(''rights'')');
+    rotate := pg_temp.outcome('SELECT pgenvelope.rotate_key(''rights'')');
     grants := pg_temp.outcome($q$
-        SELECT env_grant('rights', 'encrypt', 'pg_monitor')$q$);
+        SELECT pgenvelope.grant_key('rights', 'encrypt', 'pg_monitor')$q$);
     revokes := pg_temp.outcome($q$
-        SELECT env_revoke('rights', 'encrypt', 'pg_monitor')$q$);
+        SELECT pgenvelope.revoke_key('rights', 'encrypt', 'pg_monitor')$q$);
     PERFORM set_config('role', 'none', false);
 END
 $$;
@@ -52,59 +52,59 @@ $$;
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_grant('rights', 'encrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'encrypt', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_revoke('rights', 'encrypt', 'rights_a');
-SELECT env_grant('rights', 'decrypt', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'encrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_grant('rights', 'encrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'encrypt', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_revoke('rights', 'decrypt', 'rights_a'),
-    env_revoke('rights', 'encrypt', 'rights_a');
-SELECT env_grant('rights', 'rewrap', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'decrypt', 'rights_a'),
+    pgenvelope.revoke_key('rights', 'encrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'rewrap', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_revoke('rights', 'rewrap', 'rights_a');
-SELECT env_grant('rights', 'admin', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'rewrap', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'admin', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
-SELECT env_revoke('rights', 'admin', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'admin', 'rights_a');
 BEGIN;
 SELECT * FROM pg_temp.may('rights_a');
 ROLLBACK;
 
 -- An administrator grants itself what it lacks, on the record
-SELECT env_grant('rights', 'admin', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'admin', 'rights_a');
 BEGIN;
 SET LOCAL ROLE rights_a;
-SELECT env_grant('rights', 'decrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_a');
 SELECT env_decrypt(value, '{"id": 1}') FROM rights;
 RESET ROLE;
 SELECT privilege, grantee, granted_by FROM pgenvelope.key_grant
 WHERE grantee = 'rights_a'::regrole AND privilege = 'decrypt';
 ROLLBACK;
-SELECT env_revoke('rights', 'admin', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'admin', 'rights_a');
 
 -- EXECUTE is asked for as well
-SELECT env_grant('rights', 'admin', 'rights_member');
-REVOKE EXECUTE ON FUNCTION env_rotate_key FROM rights_group;
+SELECT pgenvelope.grant_key('rights', 'admin', 'rights_member');
+REVOKE EXECUTE ON FUNCTION pgenvelope.rotate_key FROM rights_group;
 BEGIN;
 SET LOCAL ROLE rights_member;
-SELECT env_rotate_key('rights');
+SELECT pgenvelope.rotate_key('rights');
 ROLLBACK;
-GRANT EXECUTE ON FUNCTION env_rotate_key TO rights_group;
-SELECT env_revoke('rights', 'admin', 'rights_member');
+GRANT EXECUTE ON FUNCTION pgenvelope.rotate_key TO rights_group;
+SELECT pgenvelope.revoke_key('rights', 'admin', 'rights_member');
 
 -- Membership, inherited or not
-SELECT env_grant('rights', 'decrypt', 'rights_group');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_group');
 BEGIN;
 SELECT 'member', decrypt, encrypt FROM pg_temp.may('rights_member');
 SELECT 'apart', decrypt, encrypt FROM pg_temp.may('rights_apart');
@@ -147,7 +147,7 @@ BEGIN
 END
 $$;
 SELECT grantee, reason
-FROM env_why_denied('rights', 'decrypt', NULL, 'rights_apart')
+FROM pgenvelope.why_denied('rights', 'decrypt', NULL, 'rights_apart')
 WHERE grantee = 'rights_group'::regrole;
 ROLLBACK;
 
@@ -162,8 +162,8 @@ SELECT 'superuser', decrypt, encrypt FROM pg_temp.may('rights_super');
 ROLLBACK;
 
 -- A SECURITY DEFINER function lends its owner's rights, and a view does not
-SELECT env_revoke('rights', 'decrypt', 'rights_group');
-SELECT env_grant('rights', 'decrypt', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'decrypt', 'rights_group');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_a');
 CREATE FUNCTION rights_definer() RETURNS text LANGUAGE sql STABLE
 SECURITY DEFINER AS $$ SELECT env_decrypt(value, '{"id": 1}') FROM rights $$;
 ALTER FUNCTION rights_definer OWNER TO rights_a;
@@ -192,7 +192,7 @@ CREATE TABLE rights_odd AS
     UNION ALL SELECT 'key', pg_temp.envelope(overlay(
         pg_temp.bytes(value) PLACING '\x000000000001' FROM 5)) FROM rights;
 GRANT SELECT ON rights_odd TO PUBLIC;
-SELECT env_rotate_key('rights');
+SELECT pgenvelope.rotate_key('rights');
 UPDATE pgenvelope.key_version SET state = 'retired'
 WHERE version = 1 AND key_id = (SELECT key_id FROM pgenvelope.key
                                 WHERE name = 'rights');
@@ -219,32 +219,32 @@ WHERE version = 1 AND key_id = (SELECT key_id FROM pgenvelope.key
 SET ROLE rights_member;
 SELECT env_decrypt(value, '{"id": 1}') FROM rights;
 SELECT env_encrypt('x', '{"id": 1}');
-SELECT env_rotate_key('rights');
+SELECT pgenvelope.rotate_key('rights');
 RESET ROLE;
 \set VERBOSITY sqlstate
 
 -- Granting and revoking twice
-SELECT env_grant('rights', 'decrypt', 'rights_a');
-SELECT env_grant('rights', 'rewrap', 'rights_a');
-SELECT env_revoke('rights', 'rewrap', 'rights_a');
-SELECT env_revoke('rights', 'rewrap', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'rewrap', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'rewrap', 'rights_a');
+SELECT pgenvelope.revoke_key('rights', 'rewrap', 'rights_a');
 
 -- Arguments
-SELECT env_grant('rights', 'select', 'rights_a');
-SELECT env_grant('rights', 'DECRYPT', 'rights_a');
-SELECT env_grant('rights', '', 'rights_a');
-SELECT env_grant('rights', NULL, 'rights_a');
-SELECT env_grant(NULL, 'decrypt', 'rights_a');
-SELECT env_grant('rights', 'decrypt', NULL);
-SELECT env_grant('nothing', 'decrypt', 'rights_a');
-SELECT env_grant('rights', 'decrypt', 'nobody_at_all');
-SELECT env_grant('rights', 'decrypt', 'public');
-SELECT env_grant('rights', 'decrypt', '-');
-SELECT env_grant('rights', 'decrypt', 4294967295::oid);
-SELECT env_grant('rights', 'decrypt', 'rights_a', 'null');
-SELECT env_revoke('rights', 'select', 'rights_a');
-SELECT env_revoke('nothing', 'decrypt', 'rights_a');
-SELECT env_revoke(NULL, 'decrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'select', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'DECRYPT', 'rights_a');
+SELECT pgenvelope.grant_key('rights', '', 'rights_a');
+SELECT pgenvelope.grant_key('rights', NULL, 'rights_a');
+SELECT pgenvelope.grant_key(NULL, 'decrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'decrypt', NULL);
+SELECT pgenvelope.grant_key('nothing', 'decrypt', 'rights_a');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'nobody_at_all');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'public');
+SELECT pgenvelope.grant_key('rights', 'decrypt', '-');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 4294967295::oid);
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_a', 'null');
+SELECT pgenvelope.revoke_key('rights', 'select', 'rights_a');
+SELECT pgenvelope.revoke_key('nothing', 'decrypt', 'rights_a');
+SELECT pgenvelope.revoke_key(NULL, 'decrypt', 'rights_a');
 
 -- A grant with a limit that is not understood, which a later version may have
 -- written, is none here
@@ -257,7 +257,7 @@ ROLLBACK;
 
 -- Grants of a role that was dropped stay, and are nobody's: not of a role
 -- that gets its name
-SELECT env_grant('rights', 'decrypt', 'rights_member');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_member');
 BEGIN;
 SELECT 'member', decrypt FROM pg_temp.may('rights_member');
 ROLLBACK;
@@ -272,7 +272,7 @@ ROLLBACK;
 SELECT env_decrypt(value, '{"id": 1}') FROM rights;
 
 -- Renamed, it keeps them
-SELECT env_grant('rights', 'decrypt', 'rights_member');
+SELECT pgenvelope.grant_key('rights', 'decrypt', 'rights_member');
 ALTER ROLE rights_member RENAME TO rights_renamed;
 BEGIN;
 SELECT 'renamed', decrypt FROM pg_temp.may('rights_renamed');

@@ -2,12 +2,12 @@
 -- sec_catalog: the key tables as a session reads them, in odd circumstances.
 --
 \i test/sql/include/prepare.sql
-SELECT env_create_key('sec_catalog', required_context => '{}') > 0 AS created;
-SELECT env_rotate_key('sec_catalog');
+SELECT pgenvelope.create_key('sec_catalog', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.rotate_key('sec_catalog');
 
 -- A grant to pg_database_owner follows the database's owner
 CREATE ROLE sec_owner;
-SELECT env_grant('sec_catalog', 'encrypt', 'pg_database_owner');
+SELECT pgenvelope.grant_key('sec_catalog', 'encrypt', 'pg_database_owner');
 SET ROLE sec_owner;
 SELECT env_encrypt('x', '{}', 'sec_catalog') IS NOT NULL AS sealed;
 RESET ROLE;

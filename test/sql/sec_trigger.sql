@@ -2,8 +2,8 @@
 -- sec_trigger: what env_encrypt_column puts into a domain satisfies it.
 --
 \i test/sql/include/prepare.sql
-SELECT env_create_key('sec_one', required_context => '{}') > 0 AS created,
-    env_create_key('sec_two', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('sec_one', required_context => '{}') > 0 AS created,
+    pgenvelope.create_key('sec_two', required_context => '{}') > 0 AS created;
 CREATE DOMAIN sec_of_one AS envelope CHECK (env_key(VALUE) = 'sec_one');
 CREATE TABLE sec_trigger (plain text, v sec_of_one);
 CREATE TRIGGER encrypt BEFORE INSERT ON sec_trigger FOR EACH ROW

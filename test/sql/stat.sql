@@ -4,7 +4,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'stat';
-SELECT env_create_key('stat', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('stat', required_context => '{}') > 0 AS created;
 SELECT keeper_pid > 0 AS keeper, keeper_starts > 0 AS started,
     cached_keys BETWEEN 1 AND cache_size AS cached,
     cache_size, memory_locked IS NOT NULL AS known
@@ -34,22 +34,22 @@ $$;
 
 -- Creating a key is one call to seal it and one to prove the seal; then it is
 -- in the cache
-SELECT env_create_key('stat 2', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('stat 2', required_context => '{}') > 0 AS created;
 SELECT seals, unseals, failures FROM pg_temp.since();
 SELECT count(*) FROM generate_series(1, 1000)
 WHERE env_encrypt('x', '{}', 'stat 2') IS NOT NULL;
 SELECT hits, misses, seals, unseals FROM pg_temp.since();
-SELECT env_rotate_key('stat 2');
+SELECT pgenvelope.rotate_key('stat 2');
 SELECT seals, unseals, failures FROM pg_temp.since();
 
 -- Evicted, it is unsealed once for any number of values
 CREATE TABLE stat AS SELECT env_encrypt('x', '{}') AS value
     FROM generate_series(1, 1000);
-SELECT env_evict('stat');
+SELECT pgenvelope.evict_key('stat');
 SELECT evictions FROM pg_temp.since();
 SELECT count(*) FROM stat WHERE env_decrypt(value, '{}') = 'x';
 SELECT hits, misses, evictions, unseals, failures FROM pg_temp.since();
-SELECT env_evict('stat');
+SELECT pgenvelope.evict_key('stat');
 SELECT evictions FROM pg_temp.since();
 SELECT count(*) FROM stat WHERE env_verify(value, '{"a": 1}') <> 'ok';
 SELECT hits, misses, unseals, failures FROM pg_temp.since();
@@ -62,10 +62,10 @@ SELECT count(*) FROM stat WHERE env_decrypt(value, '{}') = 'x';
 SELECT unseal_calls - :was AS unseals FROM pgenvelope.stat;
 
 -- Both versions of a key, one call each
-SELECT env_rotate_key('stat');
+SELECT pgenvelope.rotate_key('stat');
 INSERT INTO stat SELECT env_encrypt('x', '{}', 'stat')
     FROM generate_series(1, 1000);
-SELECT env_evict('stat');
+SELECT pgenvelope.evict_key('stat');
 SELECT unseal_calls AS was FROM pgenvelope.stat \gset
 SELECT env_key_version(value), count(*) FROM stat
 WHERE env_decrypt(value, '{}') = 'x' GROUP BY 1 ORDER BY 1;
@@ -106,7 +106,7 @@ SELECT unseal_calls AS was FROM pgenvelope.stat \gset
 SELECT env_decrypt(:'value', '{}');
 SELECT unseal_calls - :was AS unseals FROM pgenvelope.stat;
 -- and eviction is each database's own
-SELECT env_evict() AS evicted;
+SELECT pgenvelope.evict_key() AS evicted;
 \connect :"home"
 \i test/sql/include/prepare.sql
 SELECT unseal_calls AS was FROM pgenvelope.stat \gset

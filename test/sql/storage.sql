@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'storage';
-SELECT env_create_key('storage', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('storage', required_context => '{}') > 0 AS created;
 
 CREATE DOMAIN secret AS envelope NOT NULL
     CHECK (env_key_version(VALUE) > 0);

@@ -6,9 +6,9 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'tamper';
-SELECT env_create_key('tamper', required_context => '{"tenant": null}') > 0
+SELECT pgenvelope.create_key('tamper', required_context => '{"tenant": null}') > 0
     AS created;
-SELECT env_create_key('tamper 2', required_context => '{"tenant": null}') > 0
+SELECT pgenvelope.create_key('tamper 2', required_context => '{"tenant": null}') > 0
     AS created;
 
 CREATE TABLE tamper (id integer, tenant text, value envelope);
@@ -78,7 +78,7 @@ FROM parts, LATERAL (VALUES
 ) AS tampered(what, bytes);
 
 -- Another key, another version, another payload type
-SELECT env_rotate_key('tamper');
+SELECT pgenvelope.rotate_key('tamper');
 SELECT lpad(to_hex(key_id), 12, '0') AS other FROM pgenvelope.key
 WHERE name = 'tamper 2' \gset
 SELECT what, pg_temp.verify(bytes,
@@ -99,9 +99,9 @@ SELECT env_verify(:'value', '{"tenant": "acme"}'),
     env_verify(:'value', '{"tenant": ""}'), env_verify(:'value', '{}'),
     env_verify(:'value', NULL), env_verify(:'value', '[]'),
     env_verify(NULL, NULL);
-SELECT env_revoke('tamper', 'decrypt', current_user::regrole);
+SELECT pgenvelope.revoke_key('tamper', 'decrypt', current_user::regrole);
 SELECT env_verify(:'value', '{"tenant": "acme"}');
-SELECT env_grant('tamper', 'decrypt', current_user::regrole);
+SELECT pgenvelope.grant_key('tamper', 'decrypt', current_user::regrole);
 
 -- A scan by env_verify goes on where env_decrypt stops
 INSERT INTO tamper SELECT 4, 'acme', pg_temp.envelope(set_byte(a, 60,

@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'trigger';
-SELECT env_create_key('trigger', required_context =>
+SELECT pgenvelope.create_key('trigger', required_context =>
     '{"tenant": null, "type": null, "id": null}') > 0 AS created;
 
 CREATE TABLE customers (
@@ -150,7 +150,7 @@ INSERT INTO customers (tenant, id, email_plain) VALUES ('acme', 70, 'x');
 INSERT INTO customers (tenant, id) VALUES ('acme', 70);
 UPDATE customers SET note = 'x' WHERE id = 1;
 RESET ROLE;
-SELECT env_grant('trigger', 'encrypt', 'trigger_user');
+SELECT pgenvelope.grant_key('trigger', 'encrypt', 'trigger_user');
 SET ROLE trigger_user;
 INSERT INTO customers (tenant, id, email_plain) VALUES ('acme', 71, 'x');
 SELECT email FROM readable WHERE id = 71;

@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'arguments';
-SELECT env_create_key('arguments', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('arguments', required_context => '{}') > 0 AS created;
 CREATE TABLE arguments (id integer, plain text, secret envelope, other text);
 
 -- An INSERT with a trigger of these arguments: SQLSTATE, or the plaintext

@@ -19,7 +19,7 @@ BEGIN
     SELECT max(job_id) INTO STRICT job FROM pgenvelope.rewrap_job
     JOIN pgenvelope.key USING (key_id) WHERE key.name = 'update method';
     FOR i IN 1..1000 LOOP
-        done := env_rewrap_step(job);
+        done := pgenvelope.step_rewrap(job);
         IF done.relation = 'public.' || rewrap.name THEN
             moved := moved + done.rewrapped;
         END IF;
@@ -46,7 +46,7 @@ CREATE FUNCTION pg_temp.value(id int) RETURNS envelope LANGUAGE sql AS $$
     SELECT env_encrypt('value ' || id, jsonb_build_object('id', id), 'update method')
 $$;
 \set ECHO all
-SELECT env_create_key('update method', required_context => '{"id": null}') > 0 AS created;
+SELECT pgenvelope.create_key('update method', required_context => '{"id": null}') > 0 AS created;
 
 -- Triggers of every kind, rules, forced row security, no privileges at all
 CREATE ROLE update_method_owner;
@@ -71,14 +71,14 @@ CREATE POLICY none ON armed USING (false);
 ALTER TABLE armed ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE armed OWNER TO update_method_owner;
 REVOKE ALL ON armed FROM update_method_owner, PUBLIC;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('armed');
 SELECT * FROM pg_temp.versions('armed');
 
 -- Rows that need not be moved are left alone
 CREATE TABLE mixed (id int PRIMARY KEY, c envelope, other envelope);
 INSERT INTO mixed SELECT g, pg_temp.value(g), NULL FROM generate_series(1, 3) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 INSERT INTO mixed VALUES (4, pg_temp.value(4), pg_temp.value(4)), (5, NULL, NULL);
 CREATE TEMP TABLE before AS SELECT id, ctid AS place FROM mixed;
 SELECT pg_temp.rewrap('mixed');
@@ -86,9 +86,9 @@ SELECT id, m.ctid = place AS same_place, env_key_version(c), env_key_version(oth
 FROM mixed m JOIN before USING (id) ORDER BY id;
 SELECT pg_temp.rewrap('mixed');
 -- ... nor those of other keys
-SELECT env_create_key('other', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('other', required_context => '{}') > 0 AS created;
 INSERT INTO mixed VALUES (6, env_encrypt('x', '{}', 'other'));
-SELECT env_rotate_key('other', rewrap => false);
+SELECT pgenvelope.rotate_key('other', rewrap => false);
 SELECT pg_temp.rewrap('mixed');
 DELETE FROM mixed WHERE id > 4;
 
@@ -101,7 +101,7 @@ SELECT format('ALTER TABLE fast ADD COLUMN c envelope DEFAULT %L', pg_temp.value
 \set ECHO all
 ALTER TABLE fast ADD COLUMN n int NOT NULL DEFAULT 7;
 SELECT atthasmissing FROM pg_attribute WHERE attrelid = 'fast'::regclass AND attname = 'c';
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('fast');
 SELECT id, length(wide), n, env_key_version(c), env_decrypt(c, '{"id": 1}') FROM fast ORDER BY id;
 
@@ -112,7 +112,7 @@ CREATE TABLE computed (id int PRIMARY KEY, c envelope,
     half int GENERATED ALWAYS AS (id / 2) STORED);
 INSERT INTO computed SELECT g, pg_temp.value(g) FROM generate_series(1, 4) g;
 ALTER TABLE computed ADD CONSTRAINT three_stays CHECK (id <> 3 OR env_key_version(c) < 5);
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('computed');
 SELECT id, env_key_version(c), version, env_key_version(twin), half FROM computed ORDER BY id;
 
@@ -122,7 +122,7 @@ CREATE DOMAIN secret_of_five AS secret CHECK (env_key_version(VALUE) <= 5);
 CREATE TABLE domains (id int PRIMARY KEY, c secret, d secret_of_five);
 INSERT INTO domains SELECT g, pg_temp.value(g) FROM generate_series(1, 2) g;
 INSERT INTO domains VALUES (3, pg_temp.value(3), pg_temp.value(3));
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('domains');
 SELECT * FROM pg_temp.versions('domains');
 
@@ -135,7 +135,7 @@ CREATE INDEX indexed_partial ON indexed (id) WHERE env_key_version(c) = 7;
 CREATE INDEX indexed_include ON indexed (n) INCLUDE (c);
 CREATE INDEX indexed_brin ON indexed USING brin (id);
 INSERT INTO indexed SELECT g, pg_temp.value(g), point(g, g), g FROM generate_series(1, 100) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('indexed');
 SELECT * FROM pg_temp.versions('indexed');
 SET enable_seqscan = off;
@@ -152,7 +152,7 @@ RESET enable_seqscan;
 -- HOT, where no index has the column
 CREATE TABLE hot (id int PRIMARY KEY, c envelope) WITH (fillfactor = 40);
 INSERT INTO hot SELECT g, pg_temp.value(g) FROM generate_series(1, 20) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('hot');
 SELECT max(ctid) < '(1,0)' AS same_page FROM hot;
 SELECT * FROM pg_temp.versions('hot');
@@ -165,7 +165,7 @@ ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES IN (1, 2, 3);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (4, 5);
 CREATE INDEX ON parts (note);
 INSERT INTO parts SELECT g, pg_temp.value(g), 'note ' || g FROM generate_series(1, 5) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('parts_1');
 SELECT * FROM pg_temp.versions('parts');
 SELECT id, note FROM parts ORDER BY id;
@@ -173,7 +173,7 @@ CREATE TABLE hashed (c envelope, id int) PARTITION BY HASH (c);
 CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO hashed SELECT pg_temp.value(g), g FROM generate_series(1, 10) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('hashed_0') IS NOT NULL AS done;
 SELECT * FROM pg_temp.versions('hashed');
 
@@ -182,7 +182,7 @@ CREATE TABLE ancestor (id int, c envelope);
 CREATE TABLE heir (more envelope) INHERITS (ancestor);
 INSERT INTO ancestor VALUES (1, pg_temp.value(1));
 INSERT INTO heir VALUES (2, pg_temp.value(2), pg_temp.value(3));
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('heir');
 SELECT * FROM pg_temp.versions('ONLY ancestor');
 SELECT * FROM pg_temp.versions('ancestor');
@@ -192,7 +192,7 @@ CREATE TABLE parent (id int PRIMARY KEY, c envelope);
 CREATE TABLE child (id int PRIMARY KEY REFERENCES parent ON UPDATE CASCADE ON DELETE CASCADE, c envelope);
 INSERT INTO parent SELECT g, pg_temp.value(g) FROM generate_series(1, 3) g;
 INSERT INTO child SELECT g, pg_temp.value(g) FROM generate_series(1, 3) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('parent');
 SELECT * FROM pg_temp.versions('parent');
 SELECT * FROM pg_temp.versions('child');
@@ -210,7 +210,7 @@ INSERT INTO large SELECT g, pg_temp.value(g), env_encrypt('short', jsonb_build_o
 FROM generate_series(5, 6) g;
 RESET pgenvelope.store_context;
 SELECT id, pg_column_size(big) < 2000 AS compressed FROM large WHERE id > 4;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('large');
 SELECT * FROM pg_temp.versions('large');
 SELECT id, env_key_version(big), length(env_decrypt(big, CASE WHEN id < 5 THEN '{"id": 0}' ELSE jsonb_build_object('id', id, 'x', repeat('x', 3500)) END)), note = repeat('note', 5000) AS note
@@ -220,7 +220,7 @@ FROM large ORDER BY id;
 CREATE TABLE damaged (id int PRIMARY KEY, c envelope);
 INSERT INTO damaged SELECT g, pg_temp.value(g) FROM generate_series(1, 300) g;
 UPDATE damaged SET c = pg_temp.envelope(set_byte(pg_temp.bytes(c), 20, get_byte(pg_temp.bytes(c), 20) # 1)) WHERE id % 100 = 7;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('damaged');
 SELECT env_key_version(c), count(*) FROM damaged GROUP BY 1 ORDER BY 1;
 
@@ -238,7 +238,7 @@ END
 $$;
 CREATE INDEX ON refused (update_method_refuse(id, c));
 INSERT INTO refused SELECT g, pg_temp.value(g) FROM generate_series(1, 20) g;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('refused');
 SELECT * FROM pg_temp.versions('refused');
 SELECT id FROM refused WHERE env_key_version(c) = 14 ORDER BY id;
@@ -261,25 +261,25 @@ $$;
 ALTER TABLE acting ADD CHECK (update_method_acting(id, c));
 INSERT INTO acting VALUES (1, pg_temp.value(1));
 ALTER TABLE acting OWNER TO update_method_owner;
-SELECT env_grant('update method', 'decrypt', 'update_method_owner');
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.grant_key('update method', 'decrypt', 'update_method_owner');
+SELECT pgenvelope.rotate_key('update method');
 \set VERBOSITY terse
 SELECT pg_temp.rewrap('acting');
 \set VERBOSITY sqlstate
 SELECT current_user = session_user AS as_before,
     current_setting('search_path') AS search_path;
-SELECT env_revoke('update method', 'decrypt', 'update_method_owner');
+SELECT pgenvelope.revoke_key('update method', 'decrypt', 'update_method_owner');
 
 -- A published table needs a replica identity, as for UPDATE
 CREATE TABLE published (id int, c envelope);
 INSERT INTO published VALUES (1, pg_temp.value(1));
 CREATE PUBLICATION update_method FOR TABLE published;
-SELECT env_rotate_key('update method');
+SELECT pgenvelope.rotate_key('update method');
 SELECT pg_temp.rewrap('published');
 SELECT last_error FROM pgenvelope.rewrap_target
 WHERE relation = 'published'::regclass AND last_error IS NOT NULL;
 ALTER TABLE published REPLICA IDENTITY FULL;
-SELECT env_rewrap_start('update method') > 0 AS started;
+SELECT pgenvelope.start_rewrap('update method') > 0 AS started;
 SELECT pg_temp.rewrap('published');
 SELECT * FROM pg_temp.versions('published');
 DROP PUBLICATION update_method;
@@ -298,19 +298,19 @@ INSERT INTO sealed VALUES (NULL, pg_temp.value(6), 'a'),    -- no context
 INSERT INTO sealed SELECT 10, env_encrypt(repeat('large', 20000),
     '{"id": 10}', 'update method'), 'a';
 CREATE TEMP TABLE sealed_before AS SELECT id, pg_temp.bytes(c) AS c FROM sealed;
-SELECT env_rotate_key('update method', rewrap => false);
+SELECT pgenvelope.rotate_key('update method', rewrap => false);
 \set VERBOSITY default
-SELECT env_rewrap_start('update method', 'reencrypt') > 0 AS started;
+SELECT pgenvelope.start_rewrap('update method', 'reencrypt') > 0 AS started;
 \set VERBOSITY sqlstate
-SELECT env_rewrap_context('sealed', 'c', 'id=id');
-SELECT env_rewrap_start('update method', 'reencrypt') > 0 AS started;
+SELECT pgenvelope.set_rewrap_context('sealed', 'c', 'id=id');
+SELECT pgenvelope.start_rewrap('update method', 'reencrypt') > 0 AS started;
 SELECT pg_temp.rewrap('sealed_a');
 SELECT id, env_key_version(s.c), env_verify(s.c, jsonb_build_object('id', id)),
     env_inspect(s.c)->>'payload' AS payload,
     substr(pg_temp.bytes(s.c), 51) = substr(b.c, 51) AS same_seal
 FROM sealed s JOIN sealed_before b USING (id) ORDER BY id;
 
-SELECT count(env_rewrap_cancel(job_id)) >= 0 AS cancelled
+SELECT count(pgenvelope.cancel_rewrap(job_id)) >= 0 AS cancelled
 FROM pgenvelope.rewrap_job JOIN pgenvelope.key USING (key_id)
 WHERE name = 'update method' AND state NOT IN ('complete', 'cancelled');
 SET client_min_messages = warning;

@@ -5,7 +5,7 @@
 --
 \i test/sql/include/prepare.sql
 SET pgenvelope.default_key = 'use';
-SELECT env_create_key('use', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('use', required_context => '{}') > 0 AS created;
 
 -- Column default: evaluated for each row
 CREATE TABLE use (id integer PRIMARY KEY, value envelope
@@ -69,14 +69,14 @@ EXECUTE put (3, 'three', '{"id": 3}');
 EXECUTE get (3, '{"id": 3}');
 RESET plan_cache_mode;
 -- what they know of keys does not outlive the keys
-SELECT env_rotate_key('use');
+SELECT pgenvelope.rotate_key('use');
 EXECUTE put (1, 'rotated', '{"id": 1}');
 EXECUTE get (1, '{"id": 1}');
 EXECUTE get (2, '{"id": 2}');
 SELECT id, env_key_version(value) FROM use ORDER BY id;
-SELECT env_revoke('use', 'decrypt', current_user::regrole);
+SELECT pgenvelope.revoke_key('use', 'decrypt', current_user::regrole);
 EXECUTE get (1, '{"id": 1}');
-SELECT env_grant('use', 'decrypt', current_user::regrole);
+SELECT pgenvelope.grant_key('use', 'decrypt', current_user::regrole);
 EXECUTE get (1, '{"id": 1}');
 
 -- Views, CTEs, lateral joins, subqueries, aggregates, windows, CASE
@@ -160,7 +160,7 @@ DROP FUNCTION use_plain, use_new;
 
 -- Row security by what was decrypted
 CREATE ROLE use_role;
-SELECT env_grant('use', 'decrypt', 'use_role');
+SELECT pgenvelope.grant_key('use', 'decrypt', 'use_role');
 GRANT SELECT ON use TO use_role;
 ALTER TABLE use ENABLE ROW LEVEL SECURITY;
 CREATE POLICY plain ON use FOR SELECT
@@ -168,7 +168,7 @@ CREATE POLICY plain ON use FOR SELECT
 SET ROLE use_role;
 SELECT id FROM use ORDER BY id;
 RESET ROLE;
-SELECT env_revoke('use', 'decrypt', 'use_role');
+SELECT pgenvelope.revoke_key('use', 'decrypt', 'use_role');
 SET ROLE use_role;
 SELECT id FROM use ORDER BY id;
 RESET ROLE;

@@ -102,7 +102,7 @@ WHERE kind = 'equality'
              <> envelope_hash_extended(b, 42)));
 
 -- Contexts: to canonical bytes by way of jsonb, which refuses some itself
-SELECT env_create_key('vectors', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('vectors', required_context => '{}') > 0 AS created;
 CREATE FUNCTION pg_temp.canonical(context text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -139,7 +139,7 @@ WHERE kind = 'context' AND expect = 'ok';
 CREATE FUNCTION pg_temp.satisfies(policy jsonb, context jsonb) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM env_create_key('vectors policy', required_context => policy);
+    PERFORM pgenvelope.create_key('vectors policy', required_context => policy);
     PERFORM env_encrypt('x', context, 'vectors policy');
     RAISE SQLSTATE 'ROLLB';
 EXCEPTION WHEN SQLSTATE 'ROLLB' THEN

@@ -30,13 +30,13 @@ my $node = new_node(
 # Two keys with the double, one of them with two versions, one with the file.
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (key text, version int, v envelope);
-SELECT env_create_key(name, provider, '{"tenant": null}')
+SELECT pgenvelope.create_key(name, provider, '{"tenant": null}')
 FROM (VALUES ('one', 'kms'), ('two', 'kms'), ('file', 'main'))
     AS k (name, provider);
 INSERT INTO value
 SELECT k, 1, env_encrypt('plain', '{"tenant": "acme"}', k)
 FROM unnest(ARRAY['one', 'two', 'file']) k;
-SELECT env_rotate_key('two');
+SELECT pgenvelope.rotate_key('two');
 INSERT INTO value
 VALUES ('two', 2, env_encrypt('plain', '{"tenant": "acme"}', 'two'));
 END

@@ -2,7 +2,7 @@
 #
 # Refresh ahead of the soft limit while in use, no memory of what is not in
 # use, grace while the provider is down, the end of grace in every backend,
-# failures remembered for seconds, the circuit breaker, env_evict, and more
+# failures remembered for seconds, the circuit breaker, pgenvelope.evict_key, and more
 # keys than the cache holds.  All of it on the clock of pgenvelope, which the
 # test moves; the settings are key_cache_ttl 300 s and key_cache_grace 3600 s.
 #
@@ -37,7 +37,7 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
@@ -65,7 +65,7 @@ sub repeat
 sub begin
 {
 	$double->behave('ok');
-	$node->safe_psql('postgres', 'SELECT env_evict()');
+	$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 	return;
 }
 
@@ -250,7 +250,7 @@ advance_clock($node, 31);
 opens('it opens when the provider is back');
 
 # ---------------------------------------------------------------------------
-# env_evict
+# pgenvelope.evict_key
 # ---------------------------------------------------------------------------
 
 begin();
@@ -258,17 +258,17 @@ holder_opens('a key is opened');
 opens('and another', 'other');
 opens('and one of another provider', 'file');
 $calls = $double->calls('unseal');
-is($node->safe_psql('postgres', "SELECT env_evict('one')"),
+is($node->safe_psql('postgres', "SELECT pgenvelope.evict_key('one')"),
 	'1', 'a key is evicted');
 is(counter($node, 'cached_keys'), '2', 'the others stay');
 all_wiped($node, 'eviction of one key');
 holder_opens('a session that held it opens it');
 is($double->calls('unseal'), $calls + 1, 'with a call');
-is($node->safe_psql('postgres', 'SELECT env_evict()'),
+is($node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()'),
 	'3', 'all keys are evicted');
 is(counter($node, 'cached_keys'), '0', 'none stays');
 all_wiped($node, 'eviction of all keys');
-is_sqlstate($node, "SELECT env_evict('nonesuch')",
+is_sqlstate($node, "SELECT pgenvelope.evict_key('nonesuch')",
 	'PE001', 'no such key to evict');
 
 # Of this database only.
@@ -276,7 +276,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE second');
 $node->safe_psql('second',
 	'CREATE EXTENSION pgenvelope; CREATE EXTENSION pgenvelope_test');
 opens('a key of this database');
-is($node->safe_psql('second', 'SELECT env_evict()'),
+is($node->safe_psql('second', 'SELECT pgenvelope.evict_key()'),
 	'0', 'eviction in another database');
 is(counter($node, 'cached_keys'), '1', 'leaves it');
 
@@ -285,7 +285,7 @@ begin();
 $double->behave('denied');
 is_sqlstate($node, "SELECT opened('one')", 'PE006', 'denied');
 $double->behave('ok');
-$node->safe_psql('postgres', "SELECT env_evict('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.evict_key('one')");
 opens('allowed at once after an eviction');
 
 # ---------------------------------------------------------------------------
@@ -333,7 +333,7 @@ $node->safe_psql(
 	'second',
 	join(';',
 		map { "SELECT pgenvelope_test_advance_clock(1000);"
-			  . "SELECT env_create_key('s$_', 'main', '{}');"
+			  . "SELECT pgenvelope.create_key('s$_', 'main', '{}');"
 			  . "SELECT env_encrypt('x', '{}', 's$_')" } 1 .. 40));
 is(counter($node, 'cached_keys'), 16, 'forty of another fill the cache');
 $unseals = counter($node, 'unseal_calls');
@@ -357,11 +357,11 @@ $node->safe_psql(
 		map { "SELECT pgenvelope_test_advance_clock(1000);"
 			  . "SELECT opened('k$_')" } 1 .. 40));
 $unseals = counter($node, 'unseal_calls');
-$node->safe_psql('second', "SELECT env_rotate_key('s1'); SELECT env_evict()");
+$node->safe_psql('second', "SELECT pgenvelope.rotate_key('s1'); SELECT pgenvelope.evict_key()");
 holder_opens('a session opens with the key that it holds');
 is(counter($node, 'unseal_calls') - $unseals,
 	1, 'without a call but that of the rotation in the other database');
-$node->safe_psql('postgres', "SELECT env_rotate_key('k1')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('k1')");
 holder_opens('a change in its own database');
 is(counter($node, 'unseal_calls') - $unseals,
 	3, 'makes it ask again');

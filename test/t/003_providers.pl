@@ -53,7 +53,7 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
@@ -72,7 +72,7 @@ sub others_open
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	is( $tester->value(
-			"SELECT env_evict('main') >= 0; SELECT opened('main')"),
+			"SELECT pgenvelope.evict_key('main') >= 0; SELECT opened('main')"),
 		"t\nplain of main",
 		"$what: another key opens");
 	return;
@@ -85,7 +85,7 @@ sub opens_again
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	is( $tester->value(
-			"SELECT env_evict('$key') >= 0; SELECT opened('$key')"),
+			"SELECT pgenvelope.evict_key('$key') >= 0; SELECT opened('$key')"),
 		"t\nplain of $key",
 		"$what: opens when mended");
 	return;
@@ -102,7 +102,7 @@ sub fails
 	my $counter = "SELECT failed_$category FROM pgenvelope.stat";
 	my $count = $tester->value($counter);
 
-	$tester->value("SELECT env_evict('$key')");
+	$tester->value("SELECT pgenvelope.evict_key('$key')");
 	my (undef, $got, $message) = $tester->run("SELECT opened('$key')");
 	is($got, $sqlstate, "$what: $sqlstate");
 	like($message, qr/: $category\n/, "$what: $category");
@@ -213,9 +213,9 @@ opens_again('case', 'another root key');
 # Sealing needs the file as much as unsealing does; no key is made for want of
 # one.
 unlink $case;
-is_sqlstate($node, "SELECT env_create_key('new', 'case')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'case')",
 	'PE006', 'no key is created without a root key');
-is_sqlstate($node, "SELECT env_rotate_key('case')",
+is_sqlstate($node, "SELECT pgenvelope.rotate_key('case')",
 	'PE006', 'nor rotated');
 is( $node->safe_psql(
 		'postgres', "SELECT count(*) FROM pgenvelope.keys WHERE provider = 'case'"),
@@ -224,7 +224,7 @@ is( $node->safe_psql(
 ok(!-e $case, 'no root key was made in the place of the missing one');
 symlink "$case.real", $case;
 advance_clock($node, 3);
-is($node->safe_psql('postgres', "SELECT env_rotate_key('case')"),
+is($node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('case')"),
 	'2', 'it is rotated when the file is back');
 
 # ---------------------------------------------------------------------------
@@ -237,7 +237,7 @@ fails('pass', 'integrity', 'wrong passphrase',
 unlink $passphrase;
 fails('pass', 'not_found', 'missing passphrase');
 write_file($passphrase, "short\n");
-is_sqlstate($node, "SELECT env_create_key('new', 'pass')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'pass')",
 	'PE006', 'nothing is sealed with a short passphrase');
 write_file($passphrase, "correct horse battery staple");
 opens_again('pass', 'passphrase');
@@ -305,13 +305,13 @@ for (
 	my ($behaviour, $sqlstate) = @$_;
 
 	$double->behave("seal $behaviour");
-	is_sqlstate($node, "SELECT env_create_key('new', 'kms')",
+	is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'kms')",
 		$sqlstate, "sealing, $behaviour: $sqlstate");
 	$double->behave('ok');
 	opens_again('kms', "sealing, $behaviour");
 }
 $double->behave('unseal fail denied');
-is_sqlstate($node, "SELECT env_create_key('new', 'kms')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('new', 'kms')",
 	'PE006', 'a key that does not open after sealing is not created');
 $double->behave('ok');
 is( $node->safe_psql(
@@ -330,7 +330,7 @@ for my $behaviour (qw(hang half))
 	my $calls = $double->calls('unseal');
 
 	$double->behave($behaviour);
-	$waiter->value("SELECT env_evict('kms')");
+	$waiter->value("SELECT pgenvelope.evict_key('kms')");
 	$waiter->start("SELECT opened('kms')");
 	$double->wait_for_call('unseal', $calls + 1);
 	my $pid = $double->pid;
@@ -411,7 +411,7 @@ SKIP:
 	chmod 0600, "$helper_keys/shell.key";
 	$node->safe_psql('postgres', "CALL add('shell', 'shell')");
 	is( $node->safe_psql(
-			'postgres', "SELECT env_evict('shell'); SELECT opened('shell')"),
+			'postgres', "SELECT pgenvelope.evict_key('shell'); SELECT opened('shell')"),
 		"1\nplain of shell",
 		'the example of a helper seals and unseals');
 	like(
@@ -422,7 +422,7 @@ SKIP:
 		'and names its root key');
 	rename "$helper_keys/shell.key", "$helper_keys/away.key";
 	is_sqlstate(
-		$node, "SELECT env_evict('shell'); SELECT opened('shell')",
+		$node, "SELECT pgenvelope.evict_key('shell'); SELECT opened('shell')",
 		'PE006', 'without its root key it says so');
 	like(slurp_file($node->logfile, $log_end),
 		qr/not_found/, 'by category');
@@ -430,7 +430,7 @@ SKIP:
 	opens_again('shell', 'the example');
 	is( $node->safe_psql(
 			'postgres',
-			"SELECT env_rotate_key('shell'); SELECT opened('shell')"),
+			"SELECT pgenvelope.rotate_key('shell'); SELECT opened('shell')"),
 		"2\nplain of shell",
 		'and rotates');
 }
@@ -442,7 +442,7 @@ SKIP:
 # Passphrases are worked on in the keeper itself, one at a time, and others
 # have their turn in between.
 $tester->value("CALL add('pass$_', 'pass')") for 1 .. 5;
-$tester->value('SELECT env_evict()');
+$tester->value('SELECT pgenvelope.evict_key()');
 set_point($node, 'loop', 'hang');
 my @slow = map { session($node) } 1 .. 5;
 my $quick = session($node);
@@ -482,7 +482,7 @@ is_sqlstate($node, "SELECT opened('kms')", 'PE006', 'and in any other');
 is($tester->value("SELECT opened('main')"),
 	'plain of main', 'keys of other providers stay');
 all_wiped($node, 'a provider that is not listed');
-is_sqlstate($node, "SELECT env_rotate_key('kms')",
+is_sqlstate($node, "SELECT pgenvelope.rotate_key('kms')",
 	'PE006', 'a key of an unlisted provider is not rotated');
 wait_until(sub { !kill 0, $double->pid }, 'its helper has gone');
 set_providers($node, setting(qw(main case pass shell kms)));
@@ -501,7 +501,7 @@ opens_again('case', 'a name that leads elsewhere');
 $double->behave('hang');
 my $calls = $double->calls('unseal');
 $waiter = session($node);
-$waiter->value("SELECT env_evict('kms')");
+$waiter->value("SELECT pgenvelope.evict_key('kms')");
 $waiter->start("SELECT opened('kms')");
 $double->wait_for_call('unseal', $calls + 1);
 set_providers($node, setting(qw(main case pass)));
@@ -516,11 +516,11 @@ $node->safe_psql('postgres', 'CREATE DATABASE second');
 $node->safe_psql('second', 'CREATE EXTENSION pgenvelope');
 set_providers($node,
 	setting(qw(main case)) . ", only\@second=file://${\ new_key_file() }");
-is_sqlstate($node, "SELECT env_create_key('o', 'only')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('o', 'only')",
 	'PE006', 'a provider of another database');
 is( $node->safe_psql(
 		'second',
-		q(SELECT env_create_key('o', 'only') > 0;
+		q(SELECT pgenvelope.create_key('o', 'only') > 0;
 		  SELECT env_decrypt(env_encrypt('x', '{"tenant": "a", "type": "b"}',
 		      'o'), '{"tenant": "a", "type": "b"}'))),
 	"t\nx",
@@ -530,7 +530,7 @@ is( $node->safe_psql(
 set_providers($node,
 	"only\@second=$uri{main}, first=$uri{case}, last=$uri{main}");
 is( $node->safe_psql(
-		'postgres', q(SELECT env_create_key('d1') > 0;
+		'postgres', q(SELECT pgenvelope.create_key('d1') > 0;
 		SELECT provider FROM pgenvelope.keys WHERE name = 'd1')),
 	"t\nfirst",
 	'a new key gets the first provider that serves its database');
@@ -539,25 +539,25 @@ $node->reload;
 $node->poll_query_until('postgres',
 	"SELECT current_setting('pgenvelope.key_provider') = 'last'");
 is( $node->safe_psql(
-		'postgres', q(SELECT env_create_key('d2') > 0;
+		'postgres', q(SELECT pgenvelope.create_key('d2') > 0;
 		SELECT provider FROM pgenvelope.keys WHERE name = 'd2')),
 	"t\nlast",
 	'or the one that pgenvelope.key_provider names');
 is( $node->safe_psql(
-		'postgres', q(SELECT env_create_key('d3', 'first') > 0;
+		'postgres', q(SELECT pgenvelope.create_key('d3', 'first') > 0;
 		SELECT provider FROM pgenvelope.keys WHERE name = 'd3')),
 	"t\nfirst",
 	'or the one given');
-is_sqlstate($node, "SELECT env_create_key('d4', 'nonesuch')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('d4', 'nonesuch')",
 	'PE006', 'an unknown provider');
-is_sqlstate($node, "SELECT env_create_key('d4', '')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('d4', '')",
 	'PE006', 'a provider without name');
-is_sqlstate($node, "SELECT env_create_key('d4', repeat('x', 100))",
+is_sqlstate($node, "SELECT pgenvelope.create_key('d4', repeat('x', 100))",
 	'PE006', 'a provider with too long a name');
 set_providers($node, '');
-is_sqlstate($node, "SELECT env_create_key('d4')",
+is_sqlstate($node, "SELECT pgenvelope.create_key('d4')",
 	'PE006', 'key_provider names one that is not listed');
-is_sqlstate($node, "SELECT env_evict(); SELECT opened('main')",
+is_sqlstate($node, "SELECT pgenvelope.evict_key(); SELECT opened('main')",
 	'PE006', 'no providers, no keys');
 set_providers($node, setting(qw(main case)));
 

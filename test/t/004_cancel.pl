@@ -34,13 +34,13 @@ CREATE TABLE value (key text PRIMARY KEY, v envelope);
 CREATE FUNCTION opened(k text) RETURNS text LANGUAGE sql STABLE
 AS $$SELECT env_decrypt(v, '{"tenant": "acme"}') FROM value WHERE key = k$$;
 CREATE PROCEDURE add(k text, provider text) LANGUAGE sql AS $$
-SELECT env_create_key(k, provider, '{"tenant": null}');
+SELECT pgenvelope.create_key(k, provider, '{"tenant": null}');
 INSERT INTO value
 SELECT k, env_encrypt('plain of ' || k, '{"tenant": "acme"}', k);
 $$;
 CALL add('one', 'kms');
 CALL add('main', 'main');
-SELECT env_evict();
+SELECT pgenvelope.evict_key();
 END
 
 my @sessions = map { session($node) } 1 .. 8;
@@ -113,7 +113,7 @@ is(counter($node, 'failed_unavailable'),
 all_wiped($node, 'after waiting');
 
 # Everybody gives up.  The call goes on, and its answer is there for others.
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 kill 'STOP', $double->pid;
 is($timed->sqlstate("SET statement_timeout = '100ms'; $open"),
 	'57014', 'the only one who waits gives up');
@@ -125,17 +125,17 @@ is($late->value($open), 'plain of one', 'the answer is kept');
 is($double->calls('unseal'), $unseals + 2, 'and serves the next');
 
 # An eviction during a call loses no waiter.
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 kill 'STOP', $double->pid;
 $late->start($open);
 wait_for_waiters(1);
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 kill 'CONT', $double->pid;
 is(($late->finish)[0], 'plain of one', 'a waiter outlives an eviction');
 
 # A client that goes away is noticed where the system can tell.
 $gone->value("SET client_connection_check_interval = '100ms'");
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 kill 'STOP', $double->pid;
 $gone->start($open);
 wait_for_waiters(1);
@@ -152,8 +152,8 @@ is($late->value($open), 'plain of one', 'and the key is there');
 # Creating a key
 # ---------------------------------------------------------------------------
 
-my $create = "SELECT env_create_key('new', 'kms') > 0";
-my $other = "SELECT env_create_key('other', 'main') > 0";
+my $create = "SELECT pgenvelope.create_key('new', 'kms') > 0";
+my $other = "SELECT pgenvelope.create_key('other', 'main') > 0";
 my $seals = $double->calls('seal');
 
 kill 'STOP', $double->pid;
@@ -162,7 +162,7 @@ is($timed->sqlstate("SET statement_timeout = '100ms'; $create"),
 is($late->sqlstate("SET pgenvelope.key_timeout = '100ms'; $create"),
 	'PE002', 'and so does pgenvelope.key_timeout');
 $cancelled->start($create);
-wait_for_waiters(1, '%env_create_key%');
+wait_for_waiters(1, '%pgenvelope.create_key%');
 $late->start('RESET ALL; ' . $other);
 is(($late->finish)[0], 't', 'another name does not wait for it');
 $node->safe_psql('postgres',
@@ -222,10 +222,10 @@ sub memory_has
 my $marker = 'Marker-' . unpack 'H*', random_bytes(6);
 my @parts = $marker =~ /^(.{10})(.*)$/;
 $node->safe_psql('postgres', <<"END");
-SELECT env_create_key('between', 'kms', '{"tenant": null}');
+SELECT pgenvelope.create_key('between', 'kms', '{"tenant": null}');
 INSERT INTO value SELECT 'between',
 	env_encrypt('$parts[0]' || '$parts[1]', '{"tenant": "acme"}', 'between');
-SELECT env_rotate_key('between', rewrap => false);
+SELECT pgenvelope.rotate_key('between', rewrap => false);
 END
 $node->restart;
 is( $node->safe_psql('postgres', "SELECT opened('between')"),
@@ -256,17 +256,17 @@ kill 'CONT', $double->pid;
 # ---------------------------------------------------------------------------
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_audit_key('main');
-SELECT env_create_key('another', 'main', dual_control => true);
+SELECT pgenvelope.create_audit_key('main');
+SELECT pgenvelope.create_key('another', 'main', dual_control => true);
 END
 kill 'STOP', $double->pid;
-$between->start("SELECT env_rotate_key('between', rewrap => false)");
-wait_for_waiters(1, '%env_rotate_key%');
+$between->start("SELECT pgenvelope.rotate_key('between', rewrap => false)");
+wait_for_waiters(1, '%pgenvelope.rotate_key%');
 my $reseal = session($node);
-$reseal->start('SELECT env_reseal_keys() >= 0');
+$reseal->start('SELECT pgenvelope.reseal_keys() >= 0');
 $node->poll_query_until('postgres', <<'END') or die 'it does not wait';
 SELECT count(*) = 1 FROM pg_stat_activity
-WHERE wait_event_type = 'Lock' AND query LIKE '%env_reseal_keys%'
+WHERE wait_event_type = 'Lock' AND query LIKE '%pgenvelope.reseal_keys%'
 END
 kill 'CONT', $double->pid;
 is(($between->finish)[0], '3', 'who has waited for a provider goes on');

@@ -39,7 +39,7 @@ $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key text, plain text, v envelope);
-SELECT env_create_key(k, p, '{"tenant": null}')
+SELECT pgenvelope.create_key(k, p, '{"tenant": null}')
 FROM (VALUES ('one', 'kms'), ('two', 'main')) AS x (k, p);
 CREATE FUNCTION wrong() RETURNS bigint LANGUAGE sql STABLE AS $$
 SELECT count(*) FROM value
@@ -51,7 +51,7 @@ DECLARE
     r record;
 BEGIN
     IF n % 10 = 0 THEN
-        PERFORM env_evict(k);
+        PERFORM pgenvelope.evict_key(k);
     END IF;
     INSERT INTO value (key, plain, v)
     VALUES (k, p, env_encrypt(p, '{"tenant": "acme"}', k));
@@ -112,7 +112,7 @@ for my $action (qw(error exit))
 		set_point($node, $point, $action);
 		my $seconds = elapsed(
 			sub {
-				is_sqlstate($node, "SELECT env_evict('one'); SELECT wrong()",
+				is_sqlstate($node, "SELECT pgenvelope.evict_key('one'); SELECT wrong()",
 					'PE002', "$what: an error to who asks")
 				  if $point eq 'call';
 			});
@@ -141,7 +141,7 @@ for my $point (qw(loop call))
 	$cached->value('SELECT wrong()');
 	$starts = counter($node, 'keeper_starts');
 	set_point($node, $point, 'hang');
-	$node->safe_psql('postgres', "SELECT env_evict('one')");
+	$node->safe_psql('postgres', "SELECT pgenvelope.evict_key('one')");
 	my $seconds = elapsed(
 		sub {
 			is_sqlstate(
@@ -163,7 +163,7 @@ for my $point (qw(loop call))
 	my $pid = keeper_pid($node);
 
 	kill 'STOP', $pid;
-	$node->safe_psql('postgres', "SELECT env_evict('one')");
+	$node->safe_psql('postgres', "SELECT pgenvelope.evict_key('one')");
 	my @waiting = map { session($node) } 1 .. 5;
 	$_->start("SET pgenvelope.key_timeout = '300ms'; SELECT wrong()")
 	  for @waiting;
@@ -186,7 +186,7 @@ for my $point (qw(loop call))
 	my $waiter = session($node);
 
 	$double->behave('hang');
-	$waiter->value("SELECT env_evict('one')");
+	$waiter->value("SELECT pgenvelope.evict_key('one')");
 	$waiter->start('SELECT wrong()');
 	$double->wait_for_call('unseal', $calls + 1);
 	$double->behave('ok');
@@ -207,7 +207,7 @@ for my $point (qw(loop call))
 	wait_until_works("before $what");
 	my $sqlstate = sqlstate_of($node,
 		"SELECT pgenvelope_test_point('$point', 'abort'); "
-		  . "SELECT env_evict(); SELECT wrong() FROM generate_series(1, 1000)");
+		  . "SELECT pgenvelope.evict_key(); SELECT wrong() FROM generate_series(1, 1000)");
 	like($sqlstate, qr/08006|57P02|PE002|00000/, "$what: no hang");
 	$node->wait_for_log(qr/all server processes terminated/, $log_end);
 	wait_until_works($what);

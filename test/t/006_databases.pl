@@ -33,7 +33,7 @@ $node->safe_psql('first', <<'END');
 CREATE EXTENSION pgenvelope;
 CREATE EXTENSION pgenvelope_test;
 CREATE TABLE value (key text PRIMARY KEY, v envelope);
-SELECT env_create_key('one', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_key('one', required_context => '{"tenant": null}');
 INSERT INTO value
 SELECT 'one', env_encrypt('plain', '{"tenant": "acme"}', 'one');
 END
@@ -100,7 +100,7 @@ for (qw(copy rows))
 	is(counts('unseal_calls'), ++$unseals, "$_: with a call of its own");
 }
 is(counts('cached_keys'), 3, 'and an entry of its own');
-is($node->safe_psql('copy', 'SELECT env_evict()'),
+is($node->safe_psql('copy', 'SELECT pgenvelope.evict_key()'),
 	1, 'each evicts its own');
 is($holder->value($open), 'plain', 'the first is not concerned');
 is(counts('cached_keys'), 2, 'nor its entry');
@@ -200,7 +200,7 @@ my @kept;
 my $lost;
 
 # A rotation rolled back.
-$holder->value("BEGIN; SELECT env_rotate_key('one')");
+$holder->value("BEGIN; SELECT pgenvelope.rotate_key('one')");
 $lost = encrypt($holder, 'lost');
 is(decrypt($holder, $lost), 'lost', 'a rotation is used before it commits');
 is($second->value("SELECT version FROM pgenvelope.keys"),
@@ -212,13 +212,13 @@ is($holder->sqlstate("SELECT env_decrypt('$lost', $context)"),
 	'PE001', 'a rotation rolled back is gone');
 is($holder->value($encrypting),
 	1, 'the version before encrypts');
-$second->value("SELECT env_rotate_key('one')");
+$second->value("SELECT pgenvelope.rotate_key('one')");
 push @kept, check_number('rotated by another session', $lost, 'two');
 
 # By savepoint, and again in the same transaction.
-$holder->value("BEGIN; SAVEPOINT s; SELECT env_rotate_key('one')");
+$holder->value("BEGIN; SAVEPOINT s; SELECT pgenvelope.rotate_key('one')");
 $lost = encrypt($holder, 'lost');
-$holder->value("ROLLBACK TO s; SELECT env_rotate_key('one')");
+$holder->value("ROLLBACK TO s; SELECT pgenvelope.rotate_key('one')");
 is($holder->sqlstate("SAVEPOINT t; SELECT env_decrypt('$lost', $context)"),
 	'PE004', 'within the transaction the second one counts');
 $holder->value('ROLLBACK TO t; COMMIT');
@@ -226,10 +226,10 @@ push @kept, check_number('after a savepoint', $lost, 'three');
 
 # A savepoint that is released within one that is not.
 $holder->value(<<'END');
-BEGIN; SAVEPOINT a; SAVEPOINT b; SELECT env_rotate_key('one'); RELEASE b
+BEGIN; SAVEPOINT a; SAVEPOINT b; SELECT pgenvelope.rotate_key('one'); RELEASE b
 END
 $lost = encrypt($holder, 'lost');
-$holder->value("ROLLBACK TO a; COMMIT; SELECT env_rotate_key('one')");
+$holder->value("ROLLBACK TO a; COMMIT; SELECT pgenvelope.rotate_key('one')");
 push @kept, check_number('after a released savepoint', $lost, 'four');
 
 # An exception block, which is one.
@@ -239,7 +239,7 @@ DECLARE
     lost text;
 BEGIN
     BEGIN
-        PERFORM env_rotate_key('one');
+        PERFORM pgenvelope.rotate_key('one');
         lost := env_encrypt('lost', '{"tenant": "acme"}', 'one');
         RAISE division_by_zero;
     EXCEPTION WHEN division_by_zero THEN
@@ -248,11 +248,11 @@ BEGIN
 END$$
 END
 $lost = $holder->value("SELECT current_setting('test.lost')");
-$holder->value("SELECT env_rotate_key('one')");
+$holder->value("SELECT pgenvelope.rotate_key('one')");
 push @kept, check_number('after an exception block', $lost, 'five');
 
 # An error in the rotation's own transaction.
-$holder->start("BEGIN; SELECT env_rotate_key('one'); SELECT 1 / 0; COMMIT");
+$holder->start("BEGIN; SELECT pgenvelope.rotate_key('one'); SELECT 1 / 0; COMMIT");
 is(($holder->finish)[1], '22012', 'a transaction fails');
 $holder->value('ROLLBACK');
 is( $holder->value($encrypting),
@@ -260,15 +260,15 @@ is( $holder->value($encrypting),
 	'and its rotation with it');
 
 # A prepared transaction: of nobody until it is committed.
-$holder->value("BEGIN; SELECT env_rotate_key('one')");
+$holder->value("BEGIN; SELECT pgenvelope.rotate_key('one')");
 $lost = encrypt($holder, 'lost');
 $holder->value("PREPARE TRANSACTION 'p'");
 is( $holder->value($encrypting),
 	5,
 	'a prepared rotation does not encrypt yet');
-$second->value("ROLLBACK PREPARED 'p'; SELECT env_rotate_key('one')");
+$second->value("ROLLBACK PREPARED 'p'; SELECT pgenvelope.rotate_key('one')");
 push @kept, check_number('after a prepared transaction', $lost, 'six');
-$holder->value("BEGIN; SELECT env_rotate_key('one')");
+$holder->value("BEGIN; SELECT pgenvelope.rotate_key('one')");
 my $prepared = encrypt($holder, 'seven');
 $holder->value("PREPARE TRANSACTION 'p'");
 $second->value("COMMIT PREPARED 'p'");
@@ -286,7 +286,7 @@ push @kept, $prepared;
 # A key that is created in a prepared transaction, and a grant.
 $node->safe_psql('first', 'CREATE ROLE reader');
 my $reader = session($node, 'first');
-my $create = q(SELECT env_create_key('prepared',
+my $create = q(SELECT pgenvelope.create_key('prepared',
 	required_context => '{"tenant": null}'));
 $reader->value("SET ROLE reader;\n\\set ON_ERROR_ROLLBACK on\nBEGIN");
 $holder->value("BEGIN; $create");
@@ -306,14 +306,14 @@ for my $session ($holder, $second)
 	is($session->value($open_prepared), 'p', 'it exists when that commits');
 }
 is($reader->sqlstate($open_prepared), '42501', 'for others too, in vain');
-$holder->value("BEGIN; SELECT env_grant('prepared', 'decrypt', 'reader')");
+$holder->value("BEGIN; SELECT pgenvelope.grant_key('prepared', 'decrypt', 'reader')");
 $holder->value("PREPARE TRANSACTION 'p'");
 is($reader->sqlstate($open_prepared),
 	'42501', 'a grant in a prepared transaction grants nothing');
 $second->value("COMMIT PREPARED 'p'");
 is($reader->value($open_prepared),
 	'p', 'until that commits: then an open transaction has it');
-$holder->value("BEGIN; SELECT env_revoke('prepared', 'decrypt', 'reader')");
+$holder->value("BEGIN; SELECT pgenvelope.revoke_key('prepared', 'decrypt', 'reader')");
 $holder->value("PREPARE TRANSACTION 'p'");
 is($reader->value($open_prepared),
 	'p', 'a revocation in a prepared transaction revokes nothing');
@@ -323,7 +323,7 @@ $reader->quit;
 
 # A key rolled back and created again has another id: its values name a key
 # that never was.
-my $sql = q(SELECT env_create_key('new',
+my $sql = q(SELECT pgenvelope.create_key('new',
 	required_context => '{"tenant": null}'));
 my $id = $holder->value("BEGIN; $sql");
 $lost = $holder->value("SELECT env_encrypt('lost', $context, 'new')");
@@ -343,7 +343,7 @@ is($holder->sqlstate("SELECT env_decrypt('$lost', $context)"),
 # A session with a snapshot of before: a value newer than the key rows that it
 # sees opens all the same.
 $holder->value('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-$second->value("SELECT env_rotate_key('one')");
+$second->value("SELECT pgenvelope.rotate_key('one')");
 my $newer = encrypt($second, 'newer');
 is(decrypt($holder, $newer), 'newer',
 	'a key version newer than the snapshot opens');

@@ -28,7 +28,7 @@ my $node = new_node(
 	init => { allows_streaming => 'logical' });
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_key('one', required_context => '{"tenant": null}');
 CREATE TABLE value (id int PRIMARY KEY, v envelope);
 INSERT INTO value
 SELECT i, env_encrypt('plain ' || i, '{"tenant": "acme"}', 'one')
@@ -64,38 +64,38 @@ is($reader->value("SELECT env_decrypt(env_encrypt('x', $context, 'one'), $contex
 is(counter($standby, 'unseal_calls'), 1, 'with the same key');
 
 is_sqlstate($standby, $_, '25006', "on a standby: $_")
-  for "SELECT env_create_key('standby')",
-  "SELECT env_rotate_key('one')",
-  "SELECT env_grant('one', 'decrypt', 'pg_monitor')",
-  "SELECT env_revoke('one', 'decrypt', 'pg_monitor')";
+  for "SELECT pgenvelope.create_key('standby')",
+  "SELECT pgenvelope.rotate_key('one')",
+  "SELECT pgenvelope.grant_key('one', 'decrypt', 'pg_monitor')",
+  "SELECT pgenvelope.revoke_key('one', 'decrypt', 'pg_monitor')";
 is(counter($standby, 'seal_calls'), 0, 'and no provider was asked');
-is($standby->safe_psql('postgres', "SELECT env_evict('one')"),
+is($standby->safe_psql('postgres', "SELECT pgenvelope.evict_key('one')"),
 	'1', 'it evicts its own');
 is($reader->value($all), '100', 'and decrypts again');
 is(counter($standby, 'unseal_calls'), 2, 'with another call');
 
 # What the primary does to keys, in a session that is open on the standby.
 $node->safe_psql('postgres', <<"END");
-SELECT env_create_key('two', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_key('two', required_context => '{"tenant": null}');
 INSERT INTO value VALUES (101, env_encrypt('plain 101', $context, 'two'));
 END
 $node->wait_for_catchup($standby);
 is($reader->value($all), '101', 'a key just created opens on the standby');
 $node->safe_psql('postgres', <<"END");
-SELECT env_rotate_key('two');
+SELECT pgenvelope.rotate_key('two');
 INSERT INTO value VALUES (102, env_encrypt('plain 102', $context, 'two'));
 END
 $node->wait_for_catchup($standby);
 $reader->value('BEGIN ISOLATION LEVEL REPEATABLE READ');
 is($reader->value($all), '102', 'a version just made, too');
 $node->safe_psql('postgres',
-	"SELECT env_revoke('one', 'decrypt', current_user::regrole)");
+	"SELECT pgenvelope.revoke_key('one', 'decrypt', current_user::regrole)");
 $node->wait_for_catchup($standby);
 is($reader->sqlstate($open),
 	'42501', 'a revocation on the primary counts in an open transaction');
 $reader->value('ROLLBACK');
 $node->safe_psql('postgres',
-	"SELECT env_grant('one', 'decrypt', current_user::regrole)");
+	"SELECT pgenvelope.grant_key('one', 'decrypt', current_user::regrole)");
 $node->wait_for_catchup($standby);
 is($reader->value($open), 'plain 1', 'and so does a grant');
 
@@ -125,8 +125,8 @@ is($reader->value($all), '102', 'a promoted standby decrypts');
 is(counter($standby, 'unseal_calls'), $unseals, 'with what it has cached');
 is(keeper_pid($standby), $keeper, 'and the keeper it had');
 is( $reader->value(
-		"SELECT env_create_key('three', required_context => '{}') > 0,"
-		  . "env_rotate_key('two')"),
+		"SELECT pgenvelope.create_key('three', required_context => '{}') > 0,"
+		  . "pgenvelope.rotate_key('two')"),
 	't|3',
 	'it creates and rotates keys');
 is($reader->value("SELECT env_decrypt(env_encrypt('x', '{}', 'three'), '{}')"),
@@ -214,7 +214,7 @@ is_same('UPDATE of another column', 20);
 change("UPDATE TABLENAME SET v = env_encrypt('plain ' || id, $context, 'one')"
 	  . 'WHERE id = 3');
 is_same('UPDATE of the value', 20);
-$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 change("UPDATE TABLENAME SET v = env_reencrypt(v, $context) WHERE id < 6");
 is_same('env_reencrypt', 20);
 change("UPDATE TABLENAME SET note = 'again' WHERE id < 6");
@@ -254,18 +254,18 @@ is($subscriber->safe_psql('postgres', $read), '26', 'new values open');
 # The worker runs triggers of tables, whoever owns those, as the subscription's
 # owner: a superuser, who could be the second person to somebody.
 $subscriber->safe_psql('postgres', <<'END');
-SELECT env_require_approval('one'), env_create_audit_key();
-SELECT env_grant('one', 'decrypt', 'pg_monitor');
+SELECT pgenvelope.require_approval('one'), pgenvelope.create_audit_key();
+SELECT pgenvelope.grant_key('one', 'decrypt', 'pg_monitor');
 CREATE TABLE tried (act text, outcome text);
 CREATE FUNCTION try_acts() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public AS $$
 DECLARE
 	act text;
 BEGIN
-	FOREACH act IN ARRAY '{"env_approve(max(request_id)) FROM pgenvelope.request",
-		"env_grant(''one'', ''decrypt'', ''pg_read_all_stats'')",
-		"env_grant(''one'', ''encrypt'', ''pg_read_all_stats'')",
-		"env_rotate_key(''one'')", "env_create_key(''another'')"}'::text[] LOOP
+	FOREACH act IN ARRAY '{"pgenvelope.approve(max(request_id)) FROM pgenvelope.request",
+		"pgenvelope.grant_key(''one'', ''decrypt'', ''pg_read_all_stats'')",
+		"pgenvelope.grant_key(''one'', ''encrypt'', ''pg_read_all_stats'')",
+		"pgenvelope.rotate_key(''one'')", "pgenvelope.create_key(''another'')"}'::text[] LOOP
 		BEGIN
 			EXECUTE 'SELECT ' || act;
 			INSERT INTO tried VALUES (act, 'done');
@@ -286,7 +286,7 @@ is( $subscriber->safe_psql(
 		'postgres', 'SELECT DISTINCT outcome, count(*) FROM tried GROUP BY 1'),
 	'0A000|50', 'no act is done by what another server has done');
 is( $subscriber->safe_psql(
-		'postgres', 'SELECT count(*) FROM env_audit_verify() WHERE NOT ok'),
+		'postgres', 'SELECT count(*) FROM pgenvelope.verify_audit() WHERE NOT ok'),
 	'0', 'and the log of acts is whole');
 
 done_testing();

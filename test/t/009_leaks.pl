@@ -119,7 +119,7 @@ sub is_clean
 }
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', 'main', '{"type": null}');
+SELECT pgenvelope.create_key('one', 'main', '{"type": null}');
 SET pgenvelope.default_key = 'one';
 ALTER DATABASE postgres SET pgenvelope.default_key = 'one';
 CREATE ROLE nobody;
@@ -203,8 +203,8 @@ my @failing = (
 		"PREPARE p AS SELECT env_encrypt(\$1, '{}', 'nonesuch');"
 		  . "EXECUTE p('$mark')"
 	],
-	[ 'PE006', "SELECT env_create_key('two', 'rubbish')" ],
-	[ 'PE006', "SELECT env_create_key('$mark', 'nowhere')" ]);
+	[ 'PE006', "SELECT pgenvelope.create_key('two', 'rubbish')" ],
+	[ 'PE006', "SELECT pgenvelope.create_key('$mark', 'nowhere')" ]);
 
 for my $case (@failing)
 {
@@ -230,7 +230,7 @@ $node->safe_psql('postgres',
   for 'sql_ascii', 'latin1';
 my $snowman = $node->safe_psql('sql_ascii',
 	'CREATE EXTENSION pgenvelope;'
-	  . "SELECT env_create_key('one', 'main', '{}') IS NULL;"
+	  . "SELECT pgenvelope.create_key('one', 'main', '{}') IS NULL;"
 	  . join('', map { $to->($_) } @tables)
 	  . "SELECT env_encrypt(E'$mark\\xe2\\x98\\x83', '{}', 'one')");
 $snowman =~ s/^f\n//;

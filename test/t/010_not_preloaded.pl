@@ -107,12 +107,12 @@ my @refused = (
 	"env_verify(v, '{}')",
 	"env_reencrypt(v, '{}')",
 	"env_rebind(v, '{}', '{}')",
-	"env_create_key('other')",
-	"env_rotate_key('customers')",
-	"env_grant('customers', 'decrypt', 'writer')",
-	"env_revoke('customers', 'decrypt', 'writer')",
-	'env_evict()',
-	"env_evict('customers')");
+	"pgenvelope.create_key('other')",
+	"pgenvelope.rotate_key('customers')",
+	"pgenvelope.grant_key('customers', 'decrypt', 'writer')",
+	"pgenvelope.revoke_key('customers', 'decrypt', 'writer')",
+	'pgenvelope.evict_key()',
+	"pgenvelope.evict_key('customers')");
 
 look_works('not preloaded');
 for my $call (@refused)
@@ -125,8 +125,8 @@ for my $call (@refused)
 		"not preloaded: $call hints at the setting");
 }
 is( $node->safe_psql('postgres',
-		'SELECT component, status, env_ready() FROM env_health()'),
-	'keeper|unavailable|f', 'env_health says so, without an error');
+		'SELECT component, status, pgenvelope.ready() FROM pgenvelope.health()'),
+	'keeper|unavailable|f', 'pgenvelope.health says so, without an error');
 is_sqlstate($node, 'TABLE pgenvelope.stat', '55000',
 	'not preloaded: pgenvelope.stat');
 is_sqlstate($node, "INSERT INTO value (id, plain) VALUES (3, 'x')",
@@ -243,7 +243,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE later');
 is( $node->safe_psql(
 		'later',
 		q(CREATE EXTENSION pgenvelope;
-		  SELECT env_create_key('customers', NULL, '{}') IS NOT NULL;
+		  SELECT pgenvelope.create_key('customers', NULL, '{}') IS NOT NULL;
 		  SELECT env_decrypt(env_encrypt('x', '{}'), '{}');
 		  DROP EXTENSION pgenvelope; SELECT 'gone')),
 	"t\nx\ngone",
@@ -251,7 +251,7 @@ is( $node->safe_psql(
 is( $node->safe_psql(
 		'later',
 		q(CREATE EXTENSION pgenvelope;
-		  SELECT env_create_key('customers', NULL, '{}') IS NOT NULL;
+		  SELECT pgenvelope.create_key('customers', NULL, '{}') IS NOT NULL;
 		  SELECT env_decrypt(env_encrypt('x', '{}'), '{}'))),
 	"t\nx",
 	'and comes again');
@@ -287,7 +287,7 @@ for my $name (sort keys %wrong)
 	pass("reload: $name is logged");
 	is($node->safe_psql('postgres', 'SHOW pgenvelope.providers'),
 		$right, "reload: $name does not replace what was there");
-	$node->safe_psql('postgres', 'SELECT env_evict()');
+	$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 	opens("reload: $name leaves the provider as it was");
 }
 
@@ -309,7 +309,7 @@ for my $name (sort keys %wrong)
 	is_sqlstate($node,
 		"SELECT env_decrypt(v, '$v{context}') FROM value WHERE id = 1",
 		'PE006', "start: $name, no value opens");
-	is_sqlstate($node, "SELECT env_create_key('other')",
+	is_sqlstate($node, "SELECT pgenvelope.create_key('other')",
 		'PE006', "start: $name, no key is made");
 }
 
@@ -320,7 +320,7 @@ $node->reload;
 $node->poll_query_until('postgres',
 	"SELECT current_setting('pgenvelope.providers') <> ''")
   or die 'the setting did not change';
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 opens('put right, the value opens');
 
 done_testing();

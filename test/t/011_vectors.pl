@@ -455,7 +455,7 @@ END
 my $has_jose = !system_log($python, '-c', 'import jwcrypto');
 
 $session->value(
-	q(SELECT env_create_key('made', 'root0', '{}');
+	q(SELECT pgenvelope.create_key('made', 'root0', '{}');
 	  SET pgenvelope.default_key = 'made'));
 my $sealed = $session->value(
 	q(SELECT sealed_kek FROM pgenvelope.key_version

@@ -1,4 +1,4 @@
-# 013_reseal.pl: env_reseal_keys, interrupted and beside everything else.
+# 013_reseal.pl: pgenvelope.reseal_keys, interrupted and beside everything else.
 #
 # A provider that fails in the middle, and the call that goes on from there;
 # kill -9 of the backend, the helper, the keeper and the postmaster in the
@@ -53,11 +53,11 @@ SELECT k, 'plain of ' || k, env_encrypt('plain of ' || k, '{"tenant": "a"}', k)
 CREATE FUNCTION wrong() RETURNS bigint LANGUAGE sql STABLE AS \$\$
 SELECT count(*) FROM value
 WHERE env_decrypt(v, '{"tenant": "a"}') IS DISTINCT FROM plain \$\$;
-SELECT env_create_key('k' || i, 'main', '{"tenant": null}')
+SELECT pgenvelope.create_key('k' || i, 'main', '{"tenant": null}')
 FROM generate_series(1, $keys) i;
 CALL add('k1'); CALL add('k2'); CALL add('k3');
 CALL add('k4'); CALL add('k5'); CALL add('k6');
-SELECT env_rotate_key('k1');
+SELECT pgenvelope.rotate_key('k1');
 CALL add('k1');
 END
 my $versions = $keys + 1;
@@ -84,7 +84,7 @@ sub all_decrypt
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	ok( $node->poll_query_until(
-			'postgres', 'SELECT env_evict() >= 0 AND wrong() = 0'),
+			'postgres', 'SELECT pgenvelope.evict_key() >= 0 AND wrong() = 0'),
 		"$what: every value decrypts");
 	return;
 }
@@ -93,7 +93,7 @@ sub reseal
 {
 	my ($provider) = @_;
 
-	return $node->safe_psql('postgres', "SELECT env_reseal_keys('$provider')");
+	return $node->safe_psql('postgres', "SELECT pgenvelope.reseal_keys('$provider')");
 }
 
 # A call that has sealed two keys and is busy with the third.
@@ -103,7 +103,7 @@ sub start_slowly
 	my $calls = $to->calls('seal');
 
 	$to->behave('seal slow 0.5');
-	$session->start("SELECT env_reseal_keys('$provider')");
+	$session->start("SELECT pgenvelope.reseal_keys('$provider')");
 	$to->wait_for_call('seal', $calls + 3);
 	return;
 }
@@ -131,11 +131,11 @@ unlike(
 	'but not in the provider\'s words');
 
 my ($state, $error) =
-  error_of($node, q(SELECT env_evict(); SELECT env_reseal_keys('kms', 'k6')));
+  error_of($node, q(SELECT pgenvelope.evict_key(); SELECT pgenvelope.reseal_keys('kms', 'k6')));
 is($state, 'PE002', 'where nothing was done it is an error');
 $double->behave('seal denied');
 advance_clock($node, 60);
-is_sqlstate($node, q(SELECT env_reseal_keys('kms', 'k6')),
+is_sqlstate($node, q(SELECT pgenvelope.reseal_keys('kms', 'k6')),
 	'PE006', 'by the category of the failure');
 
 $double->behave('ok');
@@ -149,7 +149,7 @@ all_decrypt('when it is done');
 
 # The former seals go when the provider has opened the new ones.
 $double->behave('unseal fail unavailable');
-is_sqlstate($node, q(SELECT env_reseal_keys('kms', 'k6')),
+is_sqlstate($node, q(SELECT pgenvelope.reseal_keys('kms', 'k6')),
 	'PE002', 'new seals are read back from the provider, cached or not');
 cmp_ok(kept(), '>=', 4, 'and former seals are kept until then');
 $double->behave('ok');
@@ -171,9 +171,9 @@ kill 'KILL', $double->pid;
 is( $node->safe_psql('postgres', q(SELECT count(*) FROM value WHERE
 	env_verify(v, '{"tenant": "a"}') = 'ok')),
 	$versions, 'keys that are open outlive their root key');
-is($node->safe_psql('postgres', q(SELECT env_reseal_keys())),
+is($node->safe_psql('postgres', q(SELECT pgenvelope.reseal_keys())),
 	$versions, 'and can be sealed by the next one while they are');
-is($node->safe_psql('postgres', q(SELECT env_reseal_keys())),
+is($node->safe_psql('postgres', q(SELECT pgenvelope.reseal_keys())),
 	0, 'which is done once');
 all_decrypt('with another root key');
 
@@ -213,7 +213,7 @@ for my $who (qw(backend helper keeper postmaster))
 	  if $who ne 'helper';
 	ok( $node->poll_query_until(
 			'postgres',
-			"SELECT env_reseal_keys('$provider') >= 0 AND NOT EXISTS"
+			"SELECT pgenvelope.reseal_keys('$provider') >= 0 AND NOT EXISTS"
 			  . " (SELECT FROM pgenvelope.key_version WHERE provider <> '$provider')"
 		),
 		"$what: called again it is done");
@@ -256,9 +256,9 @@ all_decrypt('after that');
 # Two calls at once, with a rotation between them: one after the other.
 reseal('main');
 my @both = map { session($node) } 1 .. 3;
-$both[0]->start("SELECT env_reseal_keys('kms')");
-$both[1]->start("SELECT env_reseal_keys('other')");
-$both[2]->start("SELECT env_rotate_key('k3')");
+$both[0]->start("SELECT pgenvelope.reseal_keys('kms')");
+$both[1]->start("SELECT pgenvelope.reseal_keys('other')");
+$both[2]->start("SELECT pgenvelope.rotate_key('k3')");
 is(($_->finish)[1], '00000', 'calls at once do not fail') for @both;
 $_->quit for @both;
 all_decrypt('after calls at once');
@@ -269,10 +269,10 @@ reseal('main');
 reseal('main');
 $session->value('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 reseal('kms');
-is($session->sqlstate("SELECT env_reseal_keys('other')"),
+is($session->sqlstate("SELECT pgenvelope.reseal_keys('other')"),
 	'40001', 'an old snapshot is told so');
 $session->value('ROLLBACK');
-is($session->value("SELECT env_reseal_keys('other') > 0"),
+is($session->value("SELECT pgenvelope.reseal_keys('other') > 0"),
 	't', 'a new one has its way');
 $session->quit;
 
@@ -307,12 +307,12 @@ for my $table (qw(key key_version key_grant))
 }
 is($node->safe_psql('postgres', 'SELECT wrong()'),
 	0, 'the keys are cached for this database');
-is_sqlstate($node, q(SELECT env_reseal_keys('free')),
+is_sqlstate($node, q(SELECT pgenvelope.reseal_keys('free')),
 	'PE006', 'rows copied into another database are not sealed anew there',
 	database => 'copy');
 is($node->safe_psql('copy', q(SELECT count(*) FROM pgenvelope.key_version
 	WHERE provider = 'free')), 0, 'none of them');
-is_sqlstate($node, q(SELECT env_reseal_keys('main')),
+is_sqlstate($node, q(SELECT pgenvelope.reseal_keys('main')),
 	'PE006', 'nor by a provider that is not its own',
 	database => 'copy');
 all_decrypt('at the end');

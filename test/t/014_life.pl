@@ -35,7 +35,7 @@ my $node = new_node(
 	conf => "restart_after_crash = on\n");
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', required_context => '{}');
+SELECT pgenvelope.create_key('one', required_context => '{}');
 CREATE TABLE value (id bigint GENERATED ALWAYS AS IDENTITY, v envelope);
 CREATE PROCEDURE put(count integer) LANGUAGE sql AS $$
 INSERT INTO value (v) SELECT env_encrypt('plain', '{}', 'one')
@@ -73,7 +73,7 @@ END
 
 my $writer = session($node);
 
-is(query("SELECT env_rotate_key('one', 10)"), '2', 'a version on trial');
+is(query("SELECT pgenvelope.rotate_key('one', 10)"), '2', 'a version on trial');
 $writer->value('CALL put(1000)');
 like($writer->value($versions), qr/^1:(89\d|90\d) 2:(9\d|10\d)$/,
 	'gets its share in a session that is open');
@@ -84,7 +84,7 @@ is($writer->value($wrong), '0', 'every value opens after a restart');
 $writer->value('CALL put(1000)');
 like($writer->value($versions), qr/^1:1[78]\d\d 2:(19\d|20\d)$/,
 	'the share goes on');
-is(query("SELECT env_rollback_key('one')"), '1', 'rolled back');
+is(query("SELECT pgenvelope.rollback_key('one')"), '1', 'rolled back');
 $writer->value('CALL put(100)');
 like($writer->value($versions), qr/^1:1[89]\d\d 2:(19\d|20\d)$/,
 	'an open session writes no more of it');
@@ -113,16 +113,16 @@ $node->poll_query_until('postgres',
 	"SELECT count(*) > 0 FROM pg_stat_progress_basebackup
 	 WHERE backup_streamed > 0")
   or die 'the backup does not begin';
-is(query("SELECT env_rotate_key('one')"), '3', 'rotated during a backup');
+is(query("SELECT pgenvelope.rotate_key('one')"), '3', 'rotated during a backup');
 query('CALL put(100)');
-is(query("SELECT env_rotate_key('one', 100)"), '4', 'and once more');
+is(query("SELECT pgenvelope.rotate_key('one', 100)"), '4', 'and once more');
 query('CALL put(100)');
 query("INSERT INTO pgenvelope.key_proof SELECT key_id, 1, clock_timestamp(),
 	pg_current_wal_insert_lsn(), 1, 1 FROM pgenvelope.key");
 is(query('SELECT count(*) FROM pg_stat_progress_basebackup'),
 	'1', 'the backup still runs');
 like(
-	is_sqlstate($node, "SELECT env_retire_key('one', 1)", '55000',
+	is_sqlstate($node, "SELECT pgenvelope.retire_key('one', 1)", '55000',
 		'no version is retired that a backup in progress may need'),
 	qr/A base backup, of ".*", is running/,
 	'and it says so');
@@ -140,7 +140,7 @@ is($restored->safe_psql('postgres', $versions),
 is($restored->safe_psql('postgres', $states),
 	query($states), 'and every version');
 $restored->stop;
-query("SELECT env_activate_key('one')");
+query("SELECT pgenvelope.activate_key('one')");
 query('DELETE FROM pgenvelope.key_proof');
 
 # ---------------------------------------------------------------------------
@@ -150,20 +150,20 @@ query('DELETE FROM pgenvelope.key_proof');
 # Each gets a session, and leaves the server to be killed.
 my %stages = (
 	'seal and commit' => sub {
-		$_[0]->value("BEGIN; SELECT env_rotate_key('one'); CALL put(1)");
+		$_[0]->value("BEGIN; SELECT pgenvelope.rotate_key('one'); CALL put(1)");
 	},
 	'somewhere' => sub {
-		$_[0]->start("SELECT env_rotate_key('one')");
+		$_[0]->start("SELECT pgenvelope.rotate_key('one')");
 		usleep(rand(8_000));
 	},
 	'commit and first write' => sub {
-		$_[0]->value("SELECT env_rotate_key('one')");
+		$_[0]->value("SELECT pgenvelope.rotate_key('one')");
 	},
 	'first write and the next' => sub {
-		$_[0]->value("SELECT env_rotate_key('one'); SET synchronous_commit = on; CALL put(1)");
+		$_[0]->value("SELECT pgenvelope.rotate_key('one'); SET synchronous_commit = on; CALL put(1)");
 	},
 	'activation and first write' => sub {
-		$_[0]->value("SELECT env_rotate_key('one', 50); SELECT env_activate_key('one')");
+		$_[0]->value("SELECT pgenvelope.rotate_key('one', 50); SELECT pgenvelope.activate_key('one')");
 	});
 
 sub kill_at
@@ -210,13 +210,13 @@ $standby->append_conf('postgresql.conf',
 $standby->start;
 $node->wait_for_catchup($standby);
 is_sqlstate($standby, $_, '25006', "on a standby: $_")
-  for "SELECT env_activate_key('one')",
-  "SELECT env_rollback_key('one')",
-  "SELECT env_retire_key('one', 1)",
-  "SELECT env_restore_key('one', 1)",
-  "SELECT env_destroy_key('one', 1, 'one/1', true)",
-  "SELECT env_schedule_rotation('one', '1 day')",
-  'SELECT env_rotate_due()';
+  for "SELECT pgenvelope.activate_key('one')",
+  "SELECT pgenvelope.rollback_key('one')",
+  "SELECT pgenvelope.retire_key('one', 1)",
+  "SELECT pgenvelope.restore_key('one', 1)",
+  "SELECT pgenvelope.destroy_key('one', 1, 'one/1', true)",
+  "SELECT pgenvelope.schedule_rotation('one', '1 day')",
+  'SELECT pgenvelope.rotate_due_keys()';
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 $standby->poll_query_until('postgres',
 	"SELECT pg_get_wal_replay_pause_state() = 'paused'");
@@ -224,7 +224,7 @@ query('DELETE FROM value WHERE env_key_version(v) = 1');
 query("INSERT INTO pgenvelope.key_proof SELECT key_id, 1, clock_timestamp(),
 	pg_current_wal_insert_lsn(), 1, 1 FROM pgenvelope.key");
 like(
-	is_sqlstate($node, "SELECT env_retire_key('one', 1)", '55000',
+	is_sqlstate($node, "SELECT pgenvelope.retire_key('one', 1)", '55000',
 		'not retired while a standby is behind the proof'),
 	qr/Standby "standby".* has replayed .*, the proof is of /,
 	'which one it is');
@@ -234,11 +234,11 @@ is($standby->safe_psql('postgres', "SELECT count(*) > 0 FROM value
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 query('SELECT pg_switch_wal()');
 $node->wait_for_catchup($standby);
-query("SELECT env_retire_key('one', 1)");
+query("SELECT pgenvelope.retire_key('one', 1)");
 like(slurp_file($node->logfile),
 	qr/LOG:  version 1 of key "one" was retired by role/, 'it is logged');
 my ($destroyed, $told, $warning) = $node->psql('postgres',
-	"SELECT holder FROM env_destroy_key('one', 1, 'one/1', true)");
+	"SELECT holder FROM pgenvelope.destroy_key('one', 1, 'one/1', true)");
 like($told, qr/^standby$/m, 'what a standby holds is told');
 like(slurp_file($node->logfile),
 	qr/LOG:  version 1 of key "one" was destroyed, shredded, by role/,
@@ -255,7 +255,7 @@ $standby->stop;
 
 # It stops at an advisory lock after the first of three values.
 query(<<'END');
-SELECT env_create_key('shredded', required_context => '{}');
+SELECT pgenvelope.create_key('shredded', required_context => '{}');
 CREATE TABLE shredded AS
 SELECT i, env_encrypt('x', '{}', 'shredded') AS v FROM generate_series(1, 3) i;
 END
@@ -270,11 +270,11 @@ END
 $node->poll_query_until('postgres',
 	'SELECT count(*) = 1 FROM pg_locks WHERE NOT granted')
   or die 'the reader does not wait';
-query("SELECT env_destroy_key('shredded', NULL, 'shredded/all', true)");
+query("SELECT pgenvelope.destroy_key('shredded', NULL, 'shredded/all', true)");
 $holding->value('SELECT pg_advisory_unlock(1)');
 is(($reading->finish)[0], 'ok key_not_allowed key_not_allowed',
 	'a statement under way uses it no longer');
-query("SELECT env_evict('one')");
+query("SELECT pgenvelope.evict_key('one')");
 is(query('SELECT octet_length(pgenvelope_test_held_keys())'),
 	'0', 'nor is it in the cache');
 all_wiped($node, 'destroyed');
@@ -288,45 +288,45 @@ my $count = "SELECT count(*) FROM pgenvelope.keys WHERE name = 'one'";
 my $made = query($count);
 
 query("UPDATE pgenvelope.rewrap_job SET state = 'cancelled'");
-query("SELECT env_schedule_rotation('one', '90 days')");
-is(query('SELECT env_rotate_due()'), '0', 'no key is due');
+query("SELECT pgenvelope.schedule_rotation('one', '90 days')");
+is(query('SELECT pgenvelope.rotate_due_keys()'), '0', 'no key is due');
 my $later = <<'END';
 UPDATE pgenvelope.key_version SET activated_at = activated_at - interval '91 days'
 WHERE state = 'active'
 END
 query($later);
-is(query('SELECT env_rotate_due()'), '1', 'one is due');
+is(query('SELECT pgenvelope.rotate_due_keys()'), '1', 'one is due');
 is(query($count), $made + 1, 'and has been rotated');
-is(query('SELECT env_rotate_due()'), '0', 'once');
+is(query('SELECT pgenvelope.rotate_due_keys()'), '0', 'once');
 is( query("SELECT count(*) FROM pgenvelope.rewrap_job WHERE state = 'waiting'"),
 	'1', 'with a job');
 query($later);
-is(query('SELECT env_rotate_due()'), '0', 'not while a job is at work');
+is(query('SELECT pgenvelope.rotate_due_keys()'), '0', 'not while a job is at work');
 query("UPDATE pgenvelope.rewrap_job SET state = 'cancelled'");
-query("SELECT env_rotate_key('one', 10)");
-is(query('SELECT env_rotate_due()'), '0', 'nor while a version is on trial');
-query("SELECT env_rollback_key('one')");
+query("SELECT pgenvelope.rotate_key('one', 10)");
+is(query('SELECT pgenvelope.rotate_due_keys()'), '0', 'nor while a version is on trial');
+query("SELECT pgenvelope.rollback_key('one')");
 query("UPDATE pgenvelope.rewrap_job SET state = 'cancelled'");
 
 # One key's failure is told, and the others go on.
 query(<<'END');
-SELECT env_create_key(k), env_schedule_rotation(k, '1 day')
+SELECT pgenvelope.create_key(k), pgenvelope.schedule_rotation(k, '1 day')
 FROM (VALUES ('a'), ('z')) AS x (k);
 UPDATE pgenvelope.key_version SET provider = 'nowhere'
 WHERE key_id = (SELECT key_id FROM pgenvelope.key WHERE name = 'a');
 END
 query($later);
 my ($result, $rotated, $warnings) =
-  $node->psql('postgres', 'SELECT env_rotate_due()');
+  $node->psql('postgres', 'SELECT pgenvelope.rotate_due_keys()');
 is($rotated, '2', 'two of three are rotated');
 like($warnings, qr/WARNING:  could not rotate key "a", which is due/,
 	'of the third it is told');
 my $holder = session($node);
-$holder->value("BEGIN; SELECT env_grant('a', 'decrypt', 'pg_monitor')");
-is(query('SELECT env_rotate_due()'),
+$holder->value("BEGIN; SELECT pgenvelope.grant_key('a', 'decrypt', 'pg_monitor')");
+is(query('SELECT pgenvelope.rotate_due_keys()'),
 	'0', 'a key that somebody is changing is left for the next time');
 $holder->quit;
-query("SELECT env_schedule_rotation('one', NULL)");
+query("SELECT pgenvelope.schedule_rotation('one', NULL)");
 
 $node->stop;
 

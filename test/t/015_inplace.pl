@@ -49,14 +49,14 @@ my $parallel = parallel_setting($primary);
 
 $primary->safe_psql('postgres', <<'END' =~ s/PARALLEL/$parallel/gr);
 CREATE EXTENSION amcheck;
-SELECT env_create_key('k', required_context => '{}');
+SELECT pgenvelope.create_key('k', required_context => '{}');
 CREATE TABLE page (id int PRIMARY KEY, note text, value envelope,
     other envelope);
 INSERT INTO page SELECT i, repeat('n', i % 7),
     env_encrypt('plain ' || i, '{"id": 1}', 'k'), NULL
 FROM generate_series(1, 50) AS i;
 ANALYZE page;
-SELECT env_rotate_key('k', rewrap => false);
+SELECT pgenvelope.rotate_key('k', rewrap => false);
 
 -- The same values, wrapped by either version.
 CREATE TABLE wraps AS
@@ -130,7 +130,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- The same by jobs and the method that updates, from version to version.
-SELECT env_create_key('u', required_context => '{}');
+SELECT pgenvelope.create_key('u', required_context => '{}');
 CREATE SCHEMA by_update;
 CREATE TABLE by_update.page (LIKE page INCLUDING ALL);
 INSERT INTO by_update.page SELECT id, note,
@@ -143,16 +143,16 @@ DECLARE
     one record;
 BEGIN
     WHILE clock_timestamp() < stop LOOP
-        PERFORM env_rotate_key('u', rewrap => false);
-        job := env_rewrap_start('u');
+        PERFORM pgenvelope.rotate_key('u', rewrap => false);
+        job := pgenvelope.start_rewrap('u');
         COMMIT;
         LOOP
-            SELECT * INTO one FROM env_rewrap_step(job);
+            SELECT * INTO one FROM pgenvelope.step_rewrap(job);
             COMMIT;
             moved := moved + one.rewrapped;
             EXIT WHEN one.step <> 'more' OR one.state = 'proving';
         END LOOP;
-        PERFORM env_rewrap_cancel(job);
+        PERFORM pgenvelope.cancel_rewrap(job);
         COMMIT;
     END LOOP;
 END $$;

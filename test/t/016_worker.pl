@@ -85,7 +85,7 @@ END
 poll_processes('launcher', 1);
 new_values($node, 'postgres', 'one', 500);
 poll_processes('rewrap worker', 0);
-$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 wait_for_jobs($node, 'postgres');
 is($node->safe_psql('postgres', "$right 2"),
 	'500', 'a job is done at once, and every value is right');
@@ -103,11 +103,11 @@ is(times_logged(qr/rewrap batch:/), 0, 'but not its batches');
 my $starts = counter($node, 'worker_starts');
 $node->safe_psql('postgres', <<'END');
 BEGIN;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 ROLLBACK;
 BEGIN;
 SAVEPOINT a;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 ROLLBACK TO a;
 COMMIT;
 END
@@ -116,7 +116,7 @@ $node->safe_psql('postgres', <<'END');
 BEGIN;
 SAVEPOINT a;
 SAVEPOINT b;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 RELEASE b;
 RELEASE a;
 COMMIT;
@@ -174,7 +174,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION pgenvelope');
 new_values($node, 'other', 'other', 500);
 set_setting($node, 'pgenvelope.rewrap_naptime', '200ms');
-$node->safe_psql('other', "SELECT env_rotate_key('other')");
+$node->safe_psql('other', "SELECT pgenvelope.rotate_key('other')");
 $node->poll_query_until('other',
 	q(SELECT rewrapped > 0 FROM pgenvelope.rewrap_target))
   or die 'the other database got no turn';
@@ -203,7 +203,7 @@ END
 pass('an extension can be dropped, too');
 $node->safe_psql('copy', 'CREATE EXTENSION pgenvelope; DROP TABLE value');
 new_values($node, 'copy', 'new', 100);
-$node->safe_psql('copy', "SELECT env_rotate_key('new')");
+$node->safe_psql('copy', "SELECT pgenvelope.rotate_key('new')");
 finish_jobs('copy');
 is($node->safe_psql('copy', "$right 2"), '100', 'and created again');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
@@ -228,7 +228,7 @@ WHERE backend_type = 'parallel worker'
 END
 $starts = counter($node, 'worker_starts');
 set_setting($node, 'pgenvelope.rewrap_workers', 2);
-$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 $node->wait_for_log(qr/no background worker is free for rewrap jobs/);
 
 # Many more tries; the clock is moved so that they come soon.
@@ -250,9 +250,9 @@ $filler->quit;
 
 my $lost = 'SELECT lost_workers, message FROM pgenvelope.rewrap_job '
   . 'ORDER BY job_id DESC LIMIT 1';
-my $health = q(SELECT status FROM env_health() WHERE component = 'job');
+my $health = q(SELECT status FROM pgenvelope.health() WHERE component = 'job');
 set_point($node, 'batch', 'exit');
-$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 wait_until(
 	sub {
 		set_point($node, 'batch', 'exit');

@@ -75,7 +75,7 @@ sub kill_somewhere
 	my ($who) = @_;
 
 	set_point($node, 'cursor', 'hang');
-	query("SELECT env_rotate_key('one')");
+	query("SELECT pgenvelope.rotate_key('one')");
 	my $pid = worker_pid($node, 'postgres');
 	$pid = counter($node, 'launcher_pid') if $who eq 'launcher';
 	set_point($node, 'cursor', 'pass');
@@ -90,7 +90,7 @@ sub abort_at
 	my ($point) = @_;
 
 	set_point($node, $point, 'abort');
-	query("SELECT env_rotate_key('one')");
+	query("SELECT pgenvelope.rotate_key('one')");
 	return wait_for_restart(6);
 }
 
@@ -141,7 +141,7 @@ END
 
 for my $method (qw(update inplace))
 {
-	query("SELECT env_rewrap_method('value', '$method')");
+	query("SELECT pgenvelope.set_rewrap_method('value', '$method')");
 	for my $round (1 .. ($ENV{PGENVELOPE_SOAK} || 1))
 	{
 		for my $what (sort keys %crashes)
@@ -169,11 +169,11 @@ my $versions = query('SELECT count(*) FROM pgenvelope.keys');
 
 $log_end = -s $node->logfile;
 set_point($node, 'version', 'abort');
-$node->psql('postgres', "SELECT env_rotate_key('one')");
+$node->psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 wait_for_restart(6);
 is(query('SELECT count(*) FROM pgenvelope.keys'),
 	$versions, 'abort after the seal: no version was made');
-query("SELECT env_rotate_key('one')");
+query("SELECT pgenvelope.rotate_key('one')");
 wait_for_jobs($node, 'postgres');
 is_whole('inplace', 'abort after the seal');
 

@@ -47,7 +47,7 @@ END
 my $last_job = 'SELECT %s FROM pgenvelope.rewrap_job ORDER BY job_id DESC LIMIT 1';
 
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
-$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('one')");
 $node->poll_query_until('postgres',
 	sprintf($last_job, q(coalesce(message = 'waits for standby "standby"', false))))
   or die 'the job does not wait';

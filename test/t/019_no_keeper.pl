@@ -19,9 +19,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main', conf => "pgenvelope.key_timeout = 60s\n");
-my $create = "SELECT env_create_key('two') > 0";
+my $create = "SELECT pgenvelope.create_key('two') > 0";
 
-$node->safe_psql('postgres', "SELECT env_create_key('one')");
+$node->safe_psql('postgres', "SELECT pgenvelope.create_key('one')");
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');
 $node->restart;
 is(keeper_pid($node), '', 'there is no keeper');

@@ -38,7 +38,7 @@ END
 # version they have just then.
 $node->safe_psql('postgres', <<"END");
 CREATE EXTENSION amcheck;
-SELECT env_create_key('key', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('key', required_context => '{"id": null}');
 SET pgenvelope.default_key = 'key';
 ALTER DATABASE postgres SET pgenvelope.default_key = 'key';
 CREATE FUNCTION seal(id int, counter int) RETURNS envelope LANGUAGE sql AS \$\$
@@ -157,7 +157,7 @@ for my $method (qw(update inplace))
 	my $rotations = 0;
 
 	$node->safe_psql('postgres',
-		"SELECT env_rewrap_method(t, '$method')
+		"SELECT pgenvelope.set_rewrap_method(t, '$method')
 		FROM unnest('{value,stock,part_0}'::regclass[]) t");
 
 	my %load = (
@@ -168,7 +168,7 @@ for my $method (qw(update inplace))
 	# As soon as a job is complete the next begins.
 	while (time < $end)
 	{
-		$node->safe_psql('postgres', "SELECT env_rotate_key('key')");
+		$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('key')");
 		$rotations++;
 		ok(wait_for_job(), "$method: a job comes to its end");
 	}
@@ -181,7 +181,7 @@ for my $method (qw(update inplace))
 	}
 
 	# The last one, of which there is nobody to be in the way.
-	$node->safe_psql('postgres', "SELECT env_rotate_key('key')");
+	$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('key')");
 	ok(wait_for_job(), "$method: the last job is complete");
 	is( $node->safe_psql('postgres', <<'END'), '0|0|0', "$method: no update was lost");
 SELECT count(*) FILTER (WHERE counter(id, v) IS DISTINCT FROM sealed),

@@ -56,7 +56,7 @@ ALTER DATABASE postgres SET pgenvelope.default_key = 'key';
 END
 }
 $node->safe_psql('postgres',
-	q(SELECT env_create_key('key', required_context => '{"id": null}')));
+	q(SELECT pgenvelope.create_key('key', required_context => '{"id": null}')));
 for my $table (@tables)
 {
 	$node->safe_psql('postgres', <<"END");
@@ -167,12 +167,12 @@ for my $method (qw(update inplace))
 
 	# A WARNING says that subscribers gets nothing of it.
 	my ($result, $out, $err) = $node->psql('postgres',
-		"SELECT env_rewrap_method(t, '$method')
+		"SELECT pgenvelope.set_rewrap_method(t, '$method')
 		FROM unnest('{by_key,by_row}'::regclass[]) t");
 	is($result, 0, "$method: the method is set");
 	like($err, $method eq 'inplace' ? qr/WARNING/ : qr/^$/,
 		"$method: with a warning, if it concerns subscribers");
-	$node->safe_psql('postgres', "SELECT env_rotate_key('key')");
+	$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('key')");
 	wait_for_job($node, $method);
 	ok($load->finish, "$method: nobody failed who wrote meanwhile")
 	  or diag(slurp_file("$directory/err"));
@@ -185,12 +185,12 @@ is(versions($subscriber), 't|t', 'in place: the subscriber keeps old wraps');
 {
 	my $load = start_load();
 
-	$subscriber->safe_psql('postgres', "SELECT env_rewrap_start('key')");
+	$subscriber->safe_psql('postgres', "SELECT pgenvelope.start_rewrap('key')");
 	wait_for_job($subscriber, 'on the subscriber');
 	ok($load->finish, 'nobody failed who wrote meanwhile')
 	  or diag(slurp_file("$directory/err"));
 	is_same('job on the subscriber', 0);
-	$subscriber->safe_psql('postgres', "SELECT env_rewrap_start('key')");
+	$subscriber->safe_psql('postgres', "SELECT pgenvelope.start_rewrap('key')");
 	wait_for_job($subscriber, 'on the subscriber, again');
 	is(versions($subscriber), 't|f', 'it has moved its own values');
 	is_same('job on the subscriber, again', 0);

@@ -34,18 +34,18 @@ $standby->start;
 
 $primary->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION amcheck;
-SELECT env_create_key('k', required_context => '{}');
+SELECT pgenvelope.create_key('k', required_context => '{}');
 CREATE TABLE t (id int, value envelope);
 INSERT INTO t SELECT i, env_encrypt('plain ' || i, '{"id": 1}', 'k')
 FROM generate_series(1, 40000) AS i;
-SELECT env_rewrap_method('t', 'inplace');
+SELECT pgenvelope.set_rewrap_method('t', 'inplace');
 
 CREATE PROCEDURE run_job(job bigint, steps int) LANGUAGE plpgsql AS $$
 DECLARE
     one record;
 BEGIN
     FOR i IN 1 .. steps LOOP
-        SELECT * INTO one FROM env_rewrap_step(job);
+        SELECT * INTO one FROM pgenvelope.step_rewrap(job);
         COMMIT;
         EXIT WHEN one.step = 'over' OR one.state = 'proving';
     END LOOP;
@@ -87,8 +87,8 @@ my $in_the_middle = 0;
 for my $kill (1 .. $kills)
 {
 	$primary->safe_psql('postgres',
-		q(SELECT env_rotate_key('k', rewrap => false)));
-	$job = $primary->safe_psql('postgres', q(SELECT env_rewrap_start('k')));
+		q(SELECT pgenvelope.rotate_key('k', rewrap => false)));
+	$job = $primary->safe_psql('postgres', q(SELECT pgenvelope.start_rewrap('k')));
 	$primary->safe_psql('postgres', "CALL run_job($job, 3 * ($kill % 10))");
 
 	my $session = session($primary);
@@ -129,8 +129,8 @@ cmp_ok($in_the_middle, '>=', $kills / 2, 'kills in the middle of a job');
 # ---------------------------------------------------------------------------
 
 $primary->safe_psql('postgres',
-	q(SELECT env_rotate_key('k', rewrap => false)));
-$job = $primary->safe_psql('postgres', q(SELECT env_rewrap_start('k')));
+	q(SELECT pgenvelope.rotate_key('k', rewrap => false)));
+$job = $primary->safe_psql('postgres', q(SELECT pgenvelope.start_rewrap('k')));
 $primary->safe_psql('postgres', "CALL run_job($job, 20)");
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 my $moved = written($primary, $job);

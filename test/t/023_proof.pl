@@ -45,7 +45,7 @@ sub hold_proof
 	my ($database) = @_;
 
 	set_point($node, 'count', 'hang');
-	query("SELECT env_rotate_key('one')", $database);
+	query("SELECT pgenvelope.rotate_key('one')", $database);
 	$node->poll_query_until('postgres', <<"END") or die 'no proof is taken';
 SELECT count(*) = 1 FROM pgenvelope.rewrap_activity() a
 JOIN pg_database d ON d.oid = a.database
@@ -68,19 +68,19 @@ like(
 	),
 	qr/counting the values of public\.second/,
 	'in pg_stat_activity, too');
-is(query("SELECT env_rewrap_pause(($job))", 'long'),
+is(query("SELECT pgenvelope.pause_rewrap(($job))", 'long'),
 	't', 'a job is paused while it proves');
 set_point($node, 'count', 'pass');
 $node->poll_query_until('postgres',
 	q(SELECT count(*) = 0 FROM pgenvelope.rewrap_activity())) or die;
 is(query($state, 'long'), 'paused', 'it stays so');
 is(query($proofs, 'long'), '0', 'and proves nothing');
-query("SELECT env_rewrap_resume(($job))", 'long');
+query("SELECT pgenvelope.resume_rewrap(($job))", 'long');
 wait_for_jobs($node, 'long');
 is(query($proofs, 'long'), '1', 'resumed, it does');
 
 hold_proof('long');
-is(query("SELECT env_rewrap_cancel(($job))", 'long'),
+is(query("SELECT pgenvelope.cancel_rewrap(($job))", 'long'),
 	't', 'a job is cancelled while it proves');
 set_point($node, 'count', 'pass');
 $node->poll_query_until('postgres',

@@ -28,18 +28,18 @@ END
 foreach my $method ('update', 'inplace')
 {
 	new_values($node, 'postgres', $method, 100);
-	$node->safe_psql('postgres', "SELECT env_rewrap_method('value', '$method')");
-	$node->safe_psql('postgres', "SELECT env_rotate_key('$method', rewrap => false)");
+	$node->safe_psql('postgres', "SELECT pgenvelope.set_rewrap_method('value', '$method')");
+	$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('$method', rewrap => false)");
 	my $job =
-	  $node->safe_psql('postgres', "SELECT env_rewrap_start('$method')");
+	  $node->safe_psql('postgres', "SELECT pgenvelope.start_rewrap('$method')");
 	my $session = session($node);
 
-	is($session->value("SELECT step FROM env_rewrap_step($job)"),
+	is($session->value("SELECT step FROM pgenvelope.step_rewrap($job)"),
 		'more', "$method: the job has begun");
-	$session->value('SELECT env_evict()');
+	$session->value('SELECT pgenvelope.evict_key()');
 	$double->behave('hang');
 	like(
-		$session->value("SELECT step, state, message FROM env_rewrap_step($job)"),
+		$session->value("SELECT step, state, message FROM pgenvelope.step_rewrap($job)"),
 		qr/^wait\|running\|key "$method" version \d was not unsealed within 100 ms$/,
 		"$method: it does not wait in a batch");
 	is( $node->safe_psql('postgres', <<'END'),
@@ -55,7 +55,7 @@ END
 UPDATE pgenvelope.rewrap_job SET not_before = now() WHERE job_id = $job
 END
 			return $session->value(
-				"SELECT state FROM env_rewrap_step($job)") eq 'complete';
+				"SELECT state FROM pgenvelope.step_rewrap($job)") eq 'complete';
 		},
 		'the job is complete');
 	is( $node->safe_psql('postgres', <<'END'),

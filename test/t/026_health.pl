@@ -1,6 +1,6 @@
-# 026_health.pl: env_health and env_ready, on a primary and a standby.
+# 026_health.pl: pgenvelope.health and pgenvelope.ready, on a primary and a standby.
 #
-# What env_health says of each provider is what is so at the moment, give or
+# What pgenvelope.health says of each provider is what is so at the moment, give or
 # take five seconds: reachable or the category of the failure, the root key,
 # how long it took, when its credential expires; the last error outlives its
 # cause.  Providers are asked at once, so that no two that hang are waited for
@@ -11,7 +11,7 @@
 # What cannot be told of is no error and is not waited for: an anchor that cannot
 # be read, keys that somebody has locked.
 #
-# env_ready is for everybody: no while keys cannot be had, yes where they are
+# pgenvelope.ready is for everybody: no while keys cannot be had, yes where they are
 # cached, and yes again by itself.
 #
 # SPDX-License-Identifier: PostgreSQL
@@ -50,7 +50,7 @@ sub health
 	# What was found before counts no longer.
 	advance_clock($node, 6);
 	return ($on // $node)->safe_psql('postgres',
-		"SELECT $columns FROM env_health() WHERE component = 'provider'");
+		"SELECT $columns FROM pgenvelope.health() WHERE component = 'provider'");
 }
 
 # What is said of a component that is no provider.
@@ -59,24 +59,24 @@ sub state_of
 	my ($component) = @_;
 
 	return $node->safe_psql('postgres', <<"END");
-SELECT concat_ws(': ', name, status, message) FROM env_health()
+SELECT concat_ws(': ', name, status, message) FROM pgenvelope.health()
 WHERE component = '$component'
 END
 }
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', 'main');
-SELECT env_create_key('two', 'kms');
+SELECT pgenvelope.create_key('one', 'main');
+SELECT pgenvelope.create_key('two', 'kms');
 END
 my $seals = counter($node, 'seal_calls + unseal_calls');
 
 is( $node->safe_psql('postgres', <<'END'),
-SELECT component, name, status, message FROM env_health()
+SELECT component, name, status, message FROM pgenvelope.health()
 END
 	"keeper||ok|\nlauncher||ok|pgenvelope.rewrap_workers is 0: jobs are done by hand.\ncache||ok|\nprovider|main|ok|\nprovider|kms|ok|\nprovider|typed|ok|",
 	'all is well; what is for another database is not listed');
 is( $node->safe_psql('postgres', <<'END'),
-SELECT count(*) FROM env_health() h JOIN pgenvelope.keys k
+SELECT count(*) FROM pgenvelope.health() h JOIN pgenvelope.keys k
 ON h.name = k.provider AND h.root_key = k.root_key AND h.latency_ms >= 0
 END
 	'2', 'with the root keys that keys are sealed by');
@@ -86,7 +86,7 @@ $double->behave('check fields - 1795600000');
 advance_clock($node, 6);
 is( $node->safe_psql('postgres', <<'END'),
 SELECT root_key IS NULL, credential_expires = to_timestamp(1795600000)
-FROM env_health() WHERE name = 'kms'
+FROM pgenvelope.health() WHERE name = 'kms'
 END
 	't|t', 'a credential that expires');
 
@@ -99,7 +99,7 @@ is(health('name, status, message'),
 	"main|ok|\nkms|degraded|The provider did not answer in time.\ntyped|ok|",
 	'nor one that hangs; its key is cached');
 $double->behave('check rubbish');
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 like(health('name, status'), qr/^kms\|unavailable$/m,
 	'nor one that is broken; no key of it is cached any more');
 $double->behave();
@@ -133,10 +133,10 @@ CREATE ROLE nobody;
 END
 is( $node->safe_psql('postgres', <<'END'),
 SET ROLE monitor;
-SELECT count(*) FROM env_health() WHERE status = 'ok';
+SELECT count(*) FROM pgenvelope.health() WHERE status = 'ok';
 END
 	'6', 'a member of pg_monitor may ask');
-is_sqlstate($node, 'SET ROLE nobody; SELECT env_health()',
+is_sqlstate($node, 'SET ROLE nobody; SELECT pgenvelope.health()',
 	'42501', 'others may not');
 
 # All at once, and once for all who ask in a while
@@ -155,7 +155,7 @@ $node->safe_psql('postgres', <<'END');
 DO $$
 BEGIN
     FOR i IN 1 .. 50 LOOP
-        PERFORM FROM env_health();
+        PERFORM FROM pgenvelope.health();
     END LOOP;
 END $$
 END
@@ -173,8 +173,8 @@ set_providers($node, $providers);
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE v AS
 SELECT env_encrypt('x', '{"tenant": "a", "type": "t"}', 'one') AS v;
-SELECT env_rotate_key('one');
-SELECT env_schedule_rotation('two', '90 days');
+SELECT pgenvelope.rotate_key('one');
+SELECT pgenvelope.schedule_rotation('two', '90 days');
 END
 is(state_of('job'), 'one: ok: Job 1 is waiting.', 'a job');
 like(state_of('rotation'), qr/^two: ok: It is due at /, 'a rotation to come');
@@ -190,34 +190,34 @@ like(
 	state_of('rotation'),
 	qr/^two: degraded: It has been due since /,
 	'a rotation that is overdue');
-$node->safe_psql('postgres', 'SELECT env_rewrap_pause(1)');
+$node->safe_psql('postgres', 'SELECT pgenvelope.pause_rewrap(1)');
 like(
 	state_of('job'),
 	qr/^one: degraded: Job 1 is paused\. \(paused by /,
 	'a job that is paused');
 $node->safe_psql('postgres',
-	q{SELECT env_rewrap_cancel(1); SELECT env_schedule_rotation('two', NULL)});
+	q{SELECT pgenvelope.cancel_rewrap(1); SELECT pgenvelope.schedule_rotation('two', NULL)});
 is(state_of('job') . state_of('rotation'), '', 'nothing to say');
 
 set_setting($node, 'pgenvelope.escrow_provider', 'typed');
 $node->poll_query_until('postgres', 'SHOW pgenvelope.escrow_provider',
 	'typed');
 is( state_of('escrow'),
-	'typed: degraded: 3 key versions have no second seal; env_reseal_keys() makes it.',
+	'typed: degraded: 3 key versions have no second seal; pgenvelope.reseal_keys() makes it.',
 	'keys without a second seal');
 set_setting($node, 'pgenvelope.escrow_provider', '');
 
 is(state_of('audit'), '', 'no audit key, no anchor');
-$node->safe_psql('postgres', 'SELECT env_create_audit_key()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.create_audit_key()');
 $node->poll_query_until('postgres', <<'END') or die 'no anchor';
-SELECT status = 'ok' FROM env_health() WHERE component = 'audit'
+SELECT status = 'ok' FROM pgenvelope.health() WHERE component = 'audit'
 END
 $node->safe_psql('postgres', <<'END');
 DELETE FROM pgenvelope.audit_log
 WHERE seq = (SELECT max(seq) FROM pgenvelope.audit_log)
 END
 is( state_of('audit'),
-	'degraded: The log ends before its anchor; see env_audit_verify().',
+	'degraded: The log ends before its anchor; see pgenvelope.verify_audit().',
 	'a log that was cut off');
 
 # An anchor that is no file, or of which nothing may be read or written
@@ -226,16 +226,16 @@ sub anchor
 	return (glob $node->data_dir . '/pgenvelope_audit/*.anchor')[0];
 }
 my $anchor = anchor();
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 rename($anchor, "$anchor.away") or die "$anchor: $!";
 mkdir($anchor) or die "$anchor: $!";
 is(state_of('audit'),
-	"degraded: The anchor's file is damaged; see env_audit_verify().",
+	"degraded: The anchor's file is damaged; see pgenvelope.verify_audit().",
 	'a directory in place of the anchor');
 rmdir($anchor) or die "$anchor: $!";
 system_or_bail('mkfifo', $anchor);
 is(state_of('audit'),
-	"degraded: The anchor's file is damaged; see env_audit_verify().",
+	"degraded: The anchor's file is damaged; see pgenvelope.verify_audit().",
 	'or a pipe');
 unlink($anchor) or die "$anchor: $!";
 symlink($anchor, $anchor) or die "$anchor: $!";
@@ -253,10 +253,10 @@ SKIP:
 		'a directory without rights');
 	chmod(0500, dirname($anchor)) or die "$anchor: $!";
 	$node->safe_psql('postgres',
-		q{SELECT env_schedule_rotation('two', '90 days');
-		  SELECT env_schedule_rotation('two', NULL)});
+		q{SELECT pgenvelope.schedule_rotation('two', '90 days');
+		  SELECT pgenvelope.schedule_rotation('two', NULL)});
 	$node->poll_query_until('postgres', <<'END') or die 'the anchor is written';
-SELECT message ~ 'cannot be written' FROM env_health()
+SELECT message ~ 'cannot be written' FROM pgenvelope.health()
 WHERE component = 'audit'
 END
 	pass('one that the keeper cannot write to');
@@ -266,13 +266,13 @@ END
 # Who may do nothing but ask; and locks of others
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE probe LOGIN;
-GRANT EXECUTE ON FUNCTION env_health TO probe;
+GRANT EXECUTE ON FUNCTION pgenvelope.health TO probe;
 END
 my $ask = <<'END';
 SET ROLE probe;
-SELECT string_agg(concat_ws(' ', component, name, status), ', ') FROM env_health()
+SELECT string_agg(concat_ws(' ', component, name, status), ', ') FROM pgenvelope.health()
 WHERE component <> 'audit';
-SELECT env_ready();
+SELECT pgenvelope.ready();
 END
 my $all_is_well = 'keeper ok, launcher ok, cache ok, provider main ok, '
   . "provider kms ok, provider typed ok\nt";
@@ -288,9 +288,9 @@ $took = elapsed(
 	sub {
 		is( $node->safe_psql('postgres', <<'END'),
 SET ROLE probe;
-SELECT component, name, status, message FROM env_health()
+SELECT component, name, status, message FROM pgenvelope.health()
 WHERE status <> 'ok' OR component = 'provider';
-SELECT env_ready();
+SELECT pgenvelope.ready();
 END
 			"catalog||degraded|Its tables are locked by another session.\n"
 			  . "audit||degraded|Its tables are locked by another session.\n"
@@ -313,11 +313,11 @@ END
 is($node->safe_psql('postgres', $ask), $all_is_well, 'all is well again');
 
 # Whether the server is to be sent work, for a role that may do nothing
-my $nobody = 'SET ROLE nobody; SELECT env_ready()';
+my $nobody = 'SET ROLE nobody; SELECT pgenvelope.ready()';
 my $encrypt =
   q{SELECT env_encrypt('x', '{"tenant": "a", "type": "t"}', 'two')};
 
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 my $calls = counter($node, 'seal_calls + unseal_calls');
 $checks = $double->calls('check');
 is($node->safe_psql('postgres', $nobody), 't', 'ready, as far as is known');
@@ -328,7 +328,7 @@ is($node->safe_psql('postgres', $nobody), 'f', 'not ready');
 is($double->calls('check'), $checks, 'nobody was asked for that');
 $double->behave();
 advance_clock($node, 16);
-$node->poll_query_until('postgres', 'SELECT env_ready()')
+$node->poll_query_until('postgres', 'SELECT pgenvelope.ready()')
   or die 'the server is not ready again';
 is($double->calls('check'), $checks + 1,
 	'a provider that is back is noticed');
@@ -342,7 +342,7 @@ advance_clock($node, 260);
 $node->safe_psql('postgres', $encrypt);
 advance_clock($node, 60);
 $node->poll_query_until('postgres',
-	q{SELECT status = 'degraded' FROM env_health() WHERE component = 'cache'})
+	q{SELECT status = 'degraded' FROM pgenvelope.health() WHERE component = 'cache'})
   or die 'the cache is not degraded';
 like(
 	state_of('cache'),

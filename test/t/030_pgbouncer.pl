@@ -45,9 +45,9 @@ sub token
 # The table own is of tenants that the database keeps apart by rows, too.
 $node->safe_psql('postgres', <<"SQL");
 CREATE ROLE app LOGIN;
-SELECT env_create_key('app', required_context => '{"tenant": null, "id": null}');
-SELECT env_grant('app', 'encrypt', 'app', '{"tenant": {"session": "tenant"}}');
-SELECT env_grant('app', 'decrypt', 'app', '{"tenant": {"session": "tenant"}}');
+SELECT pgenvelope.create_key('app', required_context => '{"tenant": null, "id": null}');
+SELECT pgenvelope.grant_key('app', 'encrypt', 'app', '{"tenant": {"session": "tenant"}}');
+SELECT pgenvelope.grant_key('app', 'decrypt', 'app', '{"tenant": {"session": "tenant"}}');
 CREATE TABLE note (tenant text, id int, note envelope, PRIMARY KEY (tenant, id));
 INSERT INTO note
 SELECT tenant, id, env_encrypt(tenant || ' note ' || id,

@@ -37,7 +37,7 @@ log_filename = 'server'
 END
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', NULL, '{}');
+SELECT pgenvelope.create_key('one', NULL, '{}');
 ALTER DATABASE postgres SET pgenvelope.default_key = 'one';
 CREATE TABLE customers (
     id integer PRIMARY KEY,
@@ -522,7 +522,7 @@ unlike(
 	'but not of others');
 
 # ---------------------------------------------------------------------------
-# What env_lint says of such a server; the rest is in test/sql/lint.sql
+# What pgenvelope.lint says of such a server; the rest is in test/sql/lint.sql
 # ---------------------------------------------------------------------------
 
 sub found
@@ -530,21 +530,21 @@ sub found
 	my ($check, $before) = @_;
 
 	return $node->safe_psql('postgres',
-		($before // '') . "SELECT severity, object FROM env_lint() WHERE \"check\" = '$check'");
+		($before // '') . "SELECT severity, object FROM pgenvelope.lint() WHERE \"check\" = '$check'");
 }
 
 my $providers = $node->safe_psql('postgres', 'SHOW pgenvelope.providers');
 my ($key_file) = $providers =~ m{file://(\S+)};
 
 is(found('hook_after_ours'), 'info|shared_preload_libraries',
-	'env_lint: modules after ours');
+	'pgenvelope.lint: modules after ours');
 is(found('log_first_statement'), 'info|log_statement',
-	'env_lint: statements are logged before they run');
+	'pgenvelope.lint: statements are logged before they run');
 is(found('statements_kept'), 'warning|pg_stat_statements.track_utility',
-	'env_lint: pg_stat_statements keeps utility statements');
+	'pgenvelope.lint: pg_stat_statements keeps utility statements');
 is(found('statements_kept', 'SET pg_stat_statements.track_utility = off; '),
 	'', 'and not where that is off');
-is(found('file_mode'), '', 'env_lint: the file of a root key');
+is(found('file_mode'), '', 'pgenvelope.lint: the file of a root key');
 chmod 0644, $key_file or die "$key_file: $!";
 is(found('file_mode'), 'error|provider main', 'that others may read');
 rename $key_file, "$key_file.gone" or die "$key_file: $!";
@@ -554,12 +554,12 @@ chmod 0600, $key_file or die "$key_file: $!";
 is(found('file_mode') . found('file_missing'), '', 'that is right again');
 is( found('anchor_in_data_directory'),
 	'warning|pgenvelope.audit_anchor_directory',
-	'env_lint: the audit\'s anchor is with the data');
+	'pgenvelope.lint: the audit\'s anchor is with the data');
 set_setting($node, 'pgenvelope.audit_anchor_directory',
 	new_directory('anchor'));
 ok( $node->poll_query_until(
 		'postgres',
-		"SELECT count(*) = 0 FROM env_lint() WHERE \"check\" = 'anchor_in_data_directory'"
+		"SELECT count(*) = 0 FROM pgenvelope.lint() WHERE \"check\" = 'anchor_in_data_directory'"
 	),
 	'and not elsewhere');
 

@@ -75,14 +75,14 @@ $node->safe_psql('postgres', <<'END');
 CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
 CREATE ROLE app LOGIN;
 CREATE ROLE eve LOGIN;
-SELECT env_create_key('k', required_context => '{"tenant": null}');
-SELECT env_grant('k', 'encrypt', 'app'), env_grant('k', 'decrypt', 'app');
+SELECT pgenvelope.create_key('k', required_context => '{"tenant": null}');
+SELECT pgenvelope.grant_key('k', 'encrypt', 'app'), pgenvelope.grant_key('k', 'decrypt', 'app');
 CREATE TABLE v AS
 SELECT i, env_encrypt('x', '{"tenant": "a"}', 'k') AS v
 FROM generate_series(1, 100) i;
 GRANT SELECT ON v TO app, eve;
-SELECT env_schedule_rotation('k', '90 days');
-SELECT env_rotate_key('k');
+SELECT pgenvelope.schedule_rotation('k', '90 days');
+SELECT pgenvelope.rotate_key('k');
 END
 wait_for_jobs($node, 'postgres');
 $node->safe_psql('postgres', <<'END');
@@ -97,8 +97,8 @@ is_sqlstate($node,
 # A job that stays, so that it is seen.
 $node->safe_psql('postgres', <<'END');
 BEGIN;
-SELECT env_rewrap_start('k');
-SELECT env_rewrap_pause(max(job_id)) FROM pgenvelope.rewrap_job;
+SELECT pgenvelope.start_rewrap('k');
+SELECT pgenvelope.pause_rewrap(max(job_id)) FROM pgenvelope.rewrap_job;
 COMMIT;
 END
 
@@ -106,11 +106,11 @@ END
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE alice LOGIN;
 CREATE ROLE bob LOGIN;
-GRANT EXECUTE ON FUNCTION env_grant, env_require_approval, env_reject
+GRANT EXECUTE ON FUNCTION pgenvelope.grant_key, pgenvelope.require_approval, pgenvelope.reject
     TO alice, bob;
-SELECT env_create_key('two');
-SELECT env_grant('two', 'admin', 'alice'), env_grant('two', 'admin', 'bob');
-SELECT env_require_approval('two');
+SELECT pgenvelope.create_key('two');
+SELECT pgenvelope.grant_key('two', 'admin', 'alice'), pgenvelope.grant_key('two', 'admin', 'bob');
+SELECT pgenvelope.require_approval('two');
 END
 sub as
 {
@@ -118,10 +118,10 @@ sub as
 
 	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $role ]);
 }
-as('alice', q{SELECT env_grant('two', 'decrypt', 'eve', '{"tenant": "x"}')});
-as('alice', q{SELECT env_require_approval('two', false)});
-as('alice', q{SELECT env_grant('two', 'decrypt', 'app')});
-as('bob', q{SELECT env_reject(3, 'no')});
+as('alice', q{SELECT pgenvelope.grant_key('two', 'decrypt', 'eve', '{"tenant": "x"}')});
+as('alice', q{SELECT pgenvelope.require_approval('two', false)});
+as('alice', q{SELECT pgenvelope.grant_key('two', 'decrypt', 'app')});
+as('bob', q{SELECT pgenvelope.reject(3, 'no')});
 $node->safe_psql('postgres', <<'END');
 UPDATE pgenvelope.request SET expires_at = now() WHERE request_id = 2
 END
@@ -130,9 +130,9 @@ END
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE thief LOGIN;
 GRANT SELECT ON v TO thief;
-SELECT env_grant('k', 'decrypt', 'thief');
-SELECT env_limit('k', 'thief', per_transaction => 2);
-SELECT env_honey(v, '{"tenant": "a"}', lock => true) FROM v WHERE i = 1;
+SELECT pgenvelope.grant_key('k', 'decrypt', 'thief');
+SELECT pgenvelope.limit_grant('k', 'thief', per_transaction => 2);
+SELECT pgenvelope.mark_honey(v, '{"tenant": "a"}', lock => true) FROM v WHERE i = 1;
 END
 is_sqlstate($node,
 	q{SET ROLE thief;
@@ -228,16 +228,16 @@ cmp_ok(
 is(value_of('pgenvelope_key_dual_control', %k), 0, 'one person is enough');
 $k{key} = 'two';
 is(value_of('pgenvelope_key_dual_control', %k), 1, 'a key of two persons');
-$k{operation} = 'env_grant';
+$k{operation} = 'grant_key';
 is(value_of('pgenvelope_approval_pending_requests', %k), 1, 'a request');
 is(value_of('pgenvelope_approval_rejected_total', %k), 1, 'one was rejected');
 cmp_ok(value_of('pgenvelope_approval_first_expiry_timestamp_seconds', %k),
 	'>', time + 80_000, 'when it expires');
-$k{operation} = 'env_require_approval';
+$k{operation} = 'require_approval';
 is(value_of('pgenvelope_approval_expired_requests', %k), 1, 'one has expired');
 is(value_of('pgenvelope_approval_first_expiry_timestamp_seconds', %k),
 	0, 'so none waits');
-$k{operation} = 'env_destroy_key';
+$k{operation} = 'destroy_key';
 is(value_of('pgenvelope_approval_pending_requests', %k),
 	0, 'nobody has asked for that');
 %k = (datname => 'postgres', key => 'k');
@@ -252,12 +252,12 @@ cmp_ok(
 	'>=', 2, 'calls to the provider');
 
 # Begun anew, by nobody but superusers
-is_sqlstate($node, 'SET ROLE exporter; SELECT pgenvelope.stat_reset()',
+is_sqlstate($node, 'SET ROLE exporter; SELECT pgenvelope.reset_stat()',
 	'42501', 'who watches does not reset');
 is_sqlstate($node, 'SET ROLE eve; SELECT * FROM pgenvelope.stat_use',
 	'42501', 'nor do others watch');
 is( $node->safe_psql('postgres',
-		'SELECT pgenvelope.stat_reset(); SELECT count(*) FROM pgenvelope.stat_use'),
+		'SELECT pgenvelope.reset_stat(); SELECT count(*) FROM pgenvelope.stat_use'),
 	"\n0", 'counts begin anew');
 
 done_testing();

@@ -1,4 +1,4 @@
-# 034_lint.pl: what env_lint says of a server's limits and of its network.
+# 034_lint.pl: what pgenvelope.lint says of a server's limits and of its network.
 #
 # What cannot be changed while a server runs: core files, memory that is not
 # locked, remote clients without TLS; each is found, and no longer once it is
@@ -38,7 +38,7 @@ sub findings
 	my ($node) = @_;
 
 	return $node->safe_psql('postgres', <<"END");
-SELECT severity, "check", object FROM env_lint() WHERE "check" IN ($checks)
+SELECT severity, "check", object FROM pgenvelope.lint() WHERE "check" IN ($checks)
 END
 }
 

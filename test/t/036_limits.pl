@@ -33,16 +33,16 @@ my $app = 'app "x\\';
 $node->safe_psql('postgres', <<"SQL");
 CREATE ROLE "app ""x\\" LOGIN;
 CREATE ROLE other LOGIN;
-SELECT env_create_key('k', required_context => '{"id": null}');
+SELECT pgenvelope.create_key('k', required_context => '{"id": null}');
 CREATE TABLE value AS
     SELECT i AS id, env_encrypt('$marker ' || i, jsonb_build_object('id', i),
                                 'k') AS v
     FROM generate_series(1, 200) i;
 GRANT SELECT ON value TO PUBLIC;
-SELECT env_grant('k', 'decrypt', '"app ""x\\"');
-SELECT env_grant('k', 'decrypt', 'other');
-SELECT env_honey(v, '{"id": 7}', note => 'row 7') FROM value WHERE id = 7;
-SELECT env_honey(v, '{"id": 9}', true, E'row\\n"9"') FROM value WHERE id = 9;
+SELECT pgenvelope.grant_key('k', 'decrypt', '"app ""x\\"');
+SELECT pgenvelope.grant_key('k', 'decrypt', 'other');
+SELECT pgenvelope.mark_honey(v, '{"id": 7}', note => 'row 7') FROM value WHERE id = 7;
+SELECT pgenvelope.mark_honey(v, '{"id": 9}', true, E'row\\n"9"') FROM value WHERE id = 9;
 CREATE FUNCTION opened(n int) RETURNS int LANGUAGE plpgsql AS \$\$
 DECLARE
     one record;
@@ -115,7 +115,7 @@ sub open_value
 
 my @sessions = map { app_session() } 1 .. 4;
 $node->safe_psql('postgres',
-	q{SELECT env_limit('k', '"app ""x\\"', per_minute => 100)});
+	q{SELECT pgenvelope.limit_grant('k', '"app ""x\\"', per_minute => 100)});
 $_->start('SELECT opened(60)') foreach @sessions;
 my $sum = 0;
 $sum += ($_->finish)[0] foreach @sessions;
@@ -166,7 +166,7 @@ $sessions[0]->value('ROLLBACK');
 is($sessions[0]->value('SELECT opened(10)'), '0', 'nothing is rolled back');
 alerts();
 notifications(1);
-$node->safe_psql('postgres', q{SELECT env_limit('k', '"app ""x\\"')});
+$node->safe_psql('postgres', q{SELECT pgenvelope.limit_grant('k', '"app ""x\\"')});
 
 # ---------------------------------------------------------------------------
 # Honey
@@ -205,7 +205,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE readers;
 CREATE ROLE accomplice LOGIN IN ROLE readers;
 CREATE ROLE quiet LOGIN IN ROLE readers;
-SELECT env_grant('k', 'decrypt', 'readers');
+SELECT pgenvelope.grant_key('k', 'decrypt', 'readers');
 SQL
 $node->safe_psql('postgres', join ';',
 	'SET SESSION AUTHORIZATION accomplice', (open_value(7)) x 20);
@@ -213,7 +213,7 @@ is(scalar alerts(), 10, 'ten alerts of one');
 $node->safe_psql('postgres',
 	'SET SESSION AUTHORIZATION quiet; ' . open_value(7));
 is_deeply([ map { $_->[1]{role} } alerts() ], ['quiet'], 'and one of another');
-$node->safe_psql('postgres', "SELECT env_revoke('k', 'decrypt', 'readers')");
+$node->safe_psql('postgres', "SELECT pgenvelope.revoke_key('k', 'decrypt', 'readers')");
 
 # A lock, in a transaction that is rolled back
 my $running = app_session();
@@ -249,7 +249,7 @@ $node->restart;
 is(app_session()->sqlstate(open_value(10)), '42501', 'nor does a restart');
 $thief = app_session();
 is( $node->safe_psql(
-		'postgres', q{SELECT env_unlock_grant('k', '"app ""x\\"')}),
+		'postgres', q{SELECT pgenvelope.unlock_grant('k', '"app ""x\\"')}),
 	'1', 'unlocked');
 is($thief->sqlstate(open_value(10)), '00000', 'by whoever administers the key');
 
@@ -264,7 +264,7 @@ is( $node->safe_psql(
 		q{SELECT count(*) FROM pgenvelope.key_grant WHERE locked_at IS NOT NULL}
 	),
 	'0', 'it is in force before it is written');
-$node->safe_psql('postgres', q{SELECT env_unlock_grant('k', '"app ""x\\"')});
+$node->safe_psql('postgres', q{SELECT pgenvelope.unlock_grant('k', '"app ""x\\"')});
 is($thief->sqlstate(open_value(10)), '00000', 'and unlocked, too');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET max_worker_processes');
 $node->restart;
@@ -274,7 +274,7 @@ $node->restart;
 # ---------------------------------------------------------------------------
 
 $node->safe_psql('postgres',
-	q{SELECT env_limit('k', 'other', per_transaction => 5)});
+	q{SELECT pgenvelope.limit_grant('k', 'other', per_transaction => 5)});
 my $dump = new_directory('dump') . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, 'postgres' ], 'dump');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');

@@ -60,14 +60,14 @@ sub audited
 }
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('app', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_key('app', required_context => '{"tenant": null}');
 CREATE TABLE t AS SELECT i AS id,
     jsonb_build_object('tenant', 'acme', 'id', i) AS context,
     env_encrypt('Marker-1f2e', jsonb_build_object('tenant', 'acme', 'id', i),
         'app') AS v
 FROM generate_series(1, 1000) AS i;
 CREATE ROLE app LOGIN;
-SELECT env_grant('app', 'decrypt', 'app');
+SELECT pgenvelope.grant_key('app', 'decrypt', 'app');
 GRANT SELECT ON t TO app;
 END
 
@@ -279,19 +279,19 @@ is( audited(
 # Acts
 $from = -s $node->logfile;
 $node->psql('postgres', <<'END');
-SELECT env_grant('app', 'encrypt', 'app');
-BEGIN; SELECT env_revoke('app', 'encrypt', 'app'); ROLLBACK;
-GRANT EXECUTE ON FUNCTION env_grant TO app;
+SELECT pgenvelope.grant_key('app', 'encrypt', 'app');
+BEGIN; SELECT pgenvelope.revoke_key('app', 'encrypt', 'app'); ROLLBACK;
+GRANT EXECUTE ON FUNCTION pgenvelope.grant_key TO app;
 SET ROLE app;
-SELECT env_grant('app', 'encrypt', 'app');
+SELECT pgenvelope.grant_key('app', 'encrypt', 'app');
 END
 is( join('; ',
 		map { join ' ', $_->{act}, $_->{role}, $_->{outcome}, $_->{reason} // '-' }
 		  lines('act')),
-	'env_grant ' . $node->safe_psql('postgres', 'SELECT current_user')
-	  . ' committed -; env_revoke '
+	'pgenvelope.grant_key ' . $node->safe_psql('postgres', 'SELECT current_user')
+	  . ' committed -; pgenvelope.revoke_key '
 	  . $node->safe_psql('postgres', 'SELECT current_user')
-	  . ' rolled_back -; env_grant app refused not_entitled',
+	  . ' rolled_back -; pgenvelope.grant_key app refused not_entitled',
 	'acts: committed, rolled back, refused');
 
 unlike(slurp_file($node->logfile), qr/Marker-1f2e/, 'no plaintext at all');

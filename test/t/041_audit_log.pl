@@ -33,7 +33,7 @@ sub verify
 
 	return $node->safe_psql($database // 'postgres', <<'END');
 SELECT string_agg(concat_ws(' ', finding, seq), ', ' ORDER BY finding, seq)
-FROM env_audit_verify()
+FROM pgenvelope.verify_audit()
 END
 }
 
@@ -45,7 +45,7 @@ sub act
 	$node->safe_psql($database // 'postgres', <<"END");
 DO \$\$ BEGIN
     FOR i IN 1..$n LOOP
-        PERFORM env_schedule_rotation('app', make_interval(days => i));
+        PERFORM pgenvelope.schedule_rotation('app', make_interval(days => i));
         COMMIT;
     END LOOP;
 END \$\$
@@ -69,42 +69,42 @@ sub anchored
 }
 
 # The key
-is_sqlstate($node, "SELECT env_create_audit_key(name => 'x\ny')",
+is_sqlstate($node, "SELECT pgenvelope.create_audit_key(name => 'x\ny')",
 	'22023', 'no name of a key');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pgenvelope.audit_log"),
 	'0', 'without an audit key no act is chained');
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('app');
-SELECT env_create_audit_key();
-SELECT env_grant('audit', 'encrypt', current_user::regrole);
+SELECT pgenvelope.create_key('app');
+SELECT pgenvelope.create_audit_key();
+SELECT pgenvelope.grant_key('audit', 'encrypt', current_user::regrole);
 END
-is_sqlstate($node, 'SELECT env_create_audit_key(name => $$b$$)',
+is_sqlstate($node, 'SELECT pgenvelope.create_audit_key(name => $$b$$)',
 	'42710', 'a second audit key');
 is_sqlstate($node, q(SELECT env_encrypt('x', '{}', 'audit')),
 	'PE003', 'it encrypts nothing');
 is(verify(), 'checked 2', 'the first entries');
 is_sqlstate($node, <<'END', '0A000', 'no act is prepared');
 BEGIN;
-SELECT env_schedule_rotation('app', '1 day');
+SELECT pgenvelope.schedule_rotation('app', '1 day');
 PREPARE TRANSACTION 'p';
 END
 $node->safe_psql('postgres', <<'END');
 BEGIN;
-SELECT env_schedule_rotation('app', '1 day');
+SELECT pgenvelope.schedule_rotation('app', '1 day');
 SAVEPOINT s;
-SELECT env_schedule_rotation('app', '2 days');
+SELECT pgenvelope.schedule_rotation('app', '2 days');
 ROLLBACK TO s;
-SELECT env_rotate_key('audit', rewrap => false);
+SELECT pgenvelope.rotate_key('audit', rewrap => false);
 ROLLBACK;
 END
 is(verify(), 'checked 2', 'what is rolled back is no entry');
 $node->safe_psql('postgres', <<'END');
 BEGIN;
-SELECT env_schedule_rotation('app', '1 day');
+SELECT pgenvelope.schedule_rotation('app', '1 day');
 SAVEPOINT s;
-SELECT env_schedule_rotation('app', '2 days');
+SELECT pgenvelope.schedule_rotation('app', '2 days');
 ROLLBACK TO s;
-SELECT env_rotate_key('audit', rewrap => false);
+SELECT pgenvelope.rotate_key('audit', rewrap => false);
 COMMIT;
 END
 is(verify(), 'checked 4', 'but for a savepoint, and by a rotated audit key');
@@ -116,7 +116,7 @@ for my $sql (
 {
 	is_sqlstate($node, "SET ROLE writer; $sql", '42501', "refused: $sql");
 }
-is_sqlstate($node, 'SET ROLE writer; SELECT * FROM env_audit_verify()',
+is_sqlstate($node, 'SET ROLE writer; SELECT * FROM pgenvelope.verify_audit()',
 	'42501', 'nor may it verify');
 
 act($entries - 4);
@@ -131,14 +131,14 @@ act(1);
 is( verify(),
 	'checked ' . ($entries + 1) . ', missing 10',
 	'shows after further acts, too');
-is_sqlstate($node, q(SELECT env_audit_accept_restore('x')), '55000',
+is_sqlstate($node, q(SELECT pgenvelope.accept_restore('x')), '55000',
 	'which is no restore');
 
 # The database that the rest is about
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', <<'END');
 CREATE EXTENSION pgenvelope;
-SELECT env_create_audit_key(); SELECT env_create_key('app');
+SELECT pgenvelope.create_audit_key(); SELECT pgenvelope.create_key('app');
 END
 act(8, 'other');
 anchored(10);
@@ -193,7 +193,7 @@ PostgreSQL::Test::RecursiveCopy::copypath($backup, $node->data_dir);
 chmod 0700, $node->data_dir;
 $node->start;
 is( $node->safe_psql('other',
-		"SELECT env_audit_accept_restore('disk lost')"),
+		"SELECT pgenvelope.accept_restore('disk lost')"),
 	'6', 'the restore is accepted');
 is(verify('other'), 'accepted 15, checked 21', 'and said to be');
 act(1, 'other');

@@ -4,7 +4,7 @@
 # A superuser drops the constraints and disables the triggers, and then edits,
 # deletes, moves, cuts off, repeats and forges entries, each time another way;
 # also with entries that another database has signed.  After each,
-# env_audit_verify must find what was done, at the entries where it was done
+# pgenvelope.verify_audit must find what was done, at the entries where it was done
 # and at no others: that is worked out here by comparing the table with a copy
 # of it.  Then the table is restored, and nothing is found.
 #
@@ -58,11 +58,11 @@ BEGIN
         PERFORM set_config('pgenvelope.trace_id',
             CASE i % 4 WHEN 0 THEN 'trace ' || i ELSE '' END, false);
         CASE i % 3
-        WHEN 0 THEN PERFORM env_schedule_rotation('app',
+        WHEN 0 THEN PERFORM pgenvelope.schedule_rotation('app',
             make_interval(days => i));
-        WHEN 1 THEN PERFORM env_grant('app', 'decrypt', 'clerk',
+        WHEN 1 THEN PERFORM pgenvelope.grant_key('app', 'decrypt', 'clerk',
             jsonb_build_object('tenant', format('of %s, %s', $last, i)));
-        WHEN 2 THEN PERFORM env_revoke('app', 'decrypt', 'clerk',
+        WHEN 2 THEN PERFORM pgenvelope.revoke_key('app', 'decrypt', 'clerk',
             jsonb_build_object('tenant', format('of %s, %s', $last, i - 1)));
         END CASE;
         COMMIT;
@@ -78,21 +78,21 @@ END
 
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE clerk;
-SELECT env_create_key('app', required_context => '{"tenant": null}');
-SELECT env_create_audit_key();
+SELECT pgenvelope.create_key('app', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_audit_key();
 END
 
 # Who holds "audit" on the audit key may verify.
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE auditor;
-GRANT EXECUTE ON FUNCTION env_audit_verify() TO auditor;
+GRANT EXECUTE ON FUNCTION pgenvelope.verify_audit() TO auditor;
 END
-my $verify = 'SET ROLE auditor; SELECT finding, seq FROM env_audit_verify()';
+my $verify = 'SET ROLE auditor; SELECT finding, seq FROM pgenvelope.verify_audit()';
 is_sqlstate($node, $verify, '42501', 'who holds nothing verifies nothing');
-$node->safe_psql('postgres', "SELECT env_grant('audit', 'audit', 'auditor')");
+$node->safe_psql('postgres', "SELECT pgenvelope.grant_key('audit', 'audit', 'auditor')");
 is($node->safe_psql('postgres', $verify), 'checked|2', 'an auditor does');
 act_until($entries / 2);
-$node->safe_psql('postgres', "SELECT env_rotate_key('audit', rewrap => false)");
+$node->safe_psql('postgres', "SELECT pgenvelope.rotate_key('audit', rewrap => false)");
 act_until($entries);
 is($node->safe_psql('postgres', "SELECT max(seq), count(*) FROM $log"),
 	"$entries|$entries", "$entries entries");
@@ -109,8 +109,8 @@ act_until($entries + 2, 'longer');
 $node->safe_psql('postgres', 'CREATE DATABASE theirs');
 $node->safe_psql('theirs', <<'END');
 CREATE EXTENSION pgenvelope;
-SELECT env_create_key('app', required_context => '{"tenant": null}');
-SELECT env_create_audit_key(name => 'theirs');
+SELECT pgenvelope.create_key('app', required_context => '{"tenant": null}');
+SELECT pgenvelope.create_audit_key(name => 'theirs');
 END
 act_until($foreign, 'theirs');
 
@@ -179,7 +179,7 @@ CREATE FUNCTION found() RETURNS text LANGUAGE sql AS $$
 SELECT string_agg(what || ' ' || seq, ', ' ORDER BY what, seq) FROM (
     SELECT DISTINCT CASE WHEN finding IN ('altered', 'reordered',
         'unverifiable') THEN 'wrong' ELSE finding END AS what, seq
-    FROM env_audit_verify() WHERE NOT ok) AS finding
+    FROM pgenvelope.verify_audit() WHERE NOT ok) AS finding
 $$;
 CREATE PROCEDURE restore() LANGUAGE sql AS $$
 DELETE FROM pgenvelope.key_version WHERE key_id IN (
@@ -343,7 +343,7 @@ END
 		<<"END";
 DELETE FROM $log WHERE seq > $n;
 INSERT INTO $log
-SELECT s, now(), 'env_evict', NULL, NULL, NULL, '{}', role, session_role,
+SELECT s, now(), 'evict_key', NULL, NULL, NULL, '{}', role, session_role,
     authenticated_role, client, trace_id, audit_key_id, audit_version,
     CASE s WHEN $n + 1 THEN mac ELSE sha256(text(s - 1)::bytea) END,
     sha256(text(s)::bytea)
@@ -481,10 +481,10 @@ END
 my $cut = any($entries - 1);
 $node->safe_psql('postgres', <<"END");
 DELETE FROM $log WHERE seq > $cut;
-SELECT env_audit_accept_restore('disk lost');
+SELECT pgenvelope.accept_restore('disk lost');
 END
 is( $node->safe_psql('postgres', <<'END'),
-SELECT finding || ' ' || seq FROM env_audit_verify() WHERE finding <> 'checked'
+SELECT finding || ' ' || seq FROM pgenvelope.verify_audit() WHERE finding <> 'checked'
 END
 	'accepted ' . ($cut + 1),
 	'what is accepted is told of');
@@ -493,13 +493,13 @@ END
 my $session = session($node);
 $session->start(<<'END');
 BEGIN;
-SELECT env_schedule_rotation('app', '1 day');
+SELECT pgenvelope.schedule_rotation('app', '1 day');
 SELECT found();
 COMMIT;
 DO $$
 BEGIN
     FOR i IN 1..500 LOOP
-        PERFORM env_schedule_rotation('app', make_interval(days => i));
+        PERFORM pgenvelope.schedule_rotation('app', make_interval(days => i));
         COMMIT;
     END LOOP;
 END $$

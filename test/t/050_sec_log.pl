@@ -18,7 +18,7 @@ my $marker = 'Marker-7c1f';
 my $node = new_node('main');
 
 $node->safe_psql('postgres', <<'END');
-SELECT env_create_key('one', NULL, '{}');
+SELECT pgenvelope.create_key('one', NULL, '{}');
 CREATE TABLE t (plain text, v envelope);
 CREATE TRIGGER e BEFORE INSERT ON t FOR EACH ROW
 EXECUTE FUNCTION env_encrypt_column('plaintext', 'v', '@key:one');
@@ -51,7 +51,7 @@ is_hidden("INSERT INTO t VALUES ('x', '$marker')",
 	'22P02', 'a plaintext in the wrong column');
 
 # PostgreSQL's own errors
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 set_point($node, 'loop', 'hang');
 is_hidden(
 	"SET statement_timeout = '200ms'; SELECT env_encrypt('$marker', '{}', 'one')",

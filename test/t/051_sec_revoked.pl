@@ -27,9 +27,9 @@ END
 
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (v envelope);
-SELECT env_create_key('one', 'kms', '{}');
+SELECT pgenvelope.create_key('one', 'kms', '{}');
 INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
-CREATE TABLE other AS SELECT env_create_key('k' || i, 'main', '{}'), i
+CREATE TABLE other AS SELECT pgenvelope.create_key('k' || i, 'main', '{}'), i
 FROM generate_series(1, 20) i;
 END
 my $open = q(SELECT env_decrypt(v, '{}') FROM value);
@@ -93,7 +93,7 @@ $double->behave('fail unavailable');
 use_for(1200);
 is($holder->value($open), 'plain', 'grace as before');
 $double->behave('ok');
-$node->safe_psql('postgres', 'SELECT env_evict()');
+$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 advance_clock($node, 31);
 
 # Everything else has its grace.
@@ -106,7 +106,7 @@ foreach my $answer ('unavailable', 'throttled', 'misconfigured', 'integrity')
 	is($holder->value($open), 'plain', "$answer: grace for who held it");
 	is($node->safe_psql('postgres', $open), 'plain', "$answer: and others");
 	$double->behave('ok');
-	$node->safe_psql('postgres', 'SELECT env_evict()');
+	$node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()');
 	advance_clock($node, 31);
 }
 

@@ -25,9 +25,9 @@ END
 
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (v envelope);
-SELECT env_create_key('one', 'kms', '{}');
+SELECT pgenvelope.create_key('one', 'kms', '{}');
 INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
-SELECT env_evict();
+SELECT pgenvelope.evict_key();
 END
 my $open = q(SELECT env_decrypt(v, '{}') FROM value);
 my $seal = q(SELECT env_encrypt('x', '{}', 'one'));

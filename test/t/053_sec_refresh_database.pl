@@ -25,7 +25,7 @@ END
 
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (v envelope);
-SELECT env_create_key('one', 'main', '{}');
+SELECT pgenvelope.create_key('one', 'main', '{}');
 INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
 END
 my $open = q(SELECT env_decrypt(v, '{}') FROM value);

@@ -23,7 +23,7 @@ my $node = new_node(
 $double->behave('slow 0.5');
 is_sqlstate(
 	$node,
-	"SET statement_timeout = '100ms'; SELECT env_create_key('one', 'kms')",
+	"SET statement_timeout = '100ms'; SELECT pgenvelope.create_key('one', 'kms')",
 	'57014',
 	'a creation that is cancelled');
 ok( $node->poll_query_until(
@@ -37,7 +37,7 @@ all_wiped($node, 'unclaimed');
 
 # One that was claimed stays as any other.
 $double->behave('ok');
-$node->safe_psql('postgres', "SELECT env_create_key('one', 'kms', '{}')");
+$node->safe_psql('postgres', "SELECT pgenvelope.create_key('one', 'kms', '{}')");
 my $calls = $double->calls('unseal');
 advance_clock($node, 200);
 is( $node->safe_psql(

@@ -19,9 +19,9 @@ my $node = new_node('main', providers => "kms=${\ $double->uri }");
 
 $node->safe_psql('postgres', <<'END');
 CREATE TABLE value (v envelope);
-SELECT env_create_key('one', 'kms', '{}');
+SELECT pgenvelope.create_key('one', 'kms', '{}');
 INSERT INTO value SELECT env_encrypt('plain', '{}', 'one');
-SELECT env_evict();
+SELECT pgenvelope.evict_key();
 END
 
 my $calls = $double->calls('unseal');
@@ -30,7 +30,7 @@ $double->behave('slow 1');
 $waiter->start(q(SELECT env_decrypt(v, '{}') FROM value));
 $double->wait_for_call('unseal', $calls + 1);
 $double->behave('denied');
-is($node->safe_psql('postgres', 'SELECT env_evict()'),
+is($node->safe_psql('postgres', 'SELECT pgenvelope.evict_key()'),
 	'0', 'nothing is cached while the provider is at it');
 my ($out, $sqlstate) = $waiter->finish;
 is($sqlstate, 'PE006', 'who waits asks again, and is denied');

@@ -23,7 +23,7 @@ my $node = new_node('main', init => { allows_streaming => 'logical' });
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE app LOGIN;
 CREATE DATABASE subscriber;
-SELECT env_create_key('one', NULL, '{}');
+SELECT pgenvelope.create_key('one', NULL, '{}');
 CREATE PUBLICATION keys FOR ALL TABLES;
 SELECT pg_create_logical_replication_slot('keys', 'pgoutput');
 END
@@ -40,16 +40,16 @@ $app->value('SET ROLE app');
 my $seal = q(SELECT env_encrypt('x', '{}', 'one') IS NOT NULL);
 
 is($app->sqlstate($seal), '42501', 'no grant');
-$node->safe_psql('postgres', q(SELECT env_grant('one', 'encrypt', 'app')));
+$node->safe_psql('postgres', q(SELECT pgenvelope.grant_key('one', 'encrypt', 'app')));
 $node->wait_for_catchup('keys');
 is($app->value($seal), 't', 'a grant has come');
-$node->safe_psql('postgres', q(SELECT env_revoke('one', 'encrypt', 'app')));
+$node->safe_psql('postgres', q(SELECT pgenvelope.revoke_key('one', 'encrypt', 'app')));
 $node->wait_for_catchup('keys');
 is($app->sqlstate($seal), '42501', 'a session hears that it was revoked');
 my $version = $app->value(
 	q(RESET ROLE; SELECT env_key_version(env_encrypt('x', '{}', 'one'))));
 is($version, 1, 'version 1');
-$node->safe_psql('postgres', q(SELECT env_rotate_key('one')));
+$node->safe_psql('postgres', q(SELECT pgenvelope.rotate_key('one')));
 $node->wait_for_catchup('keys');
 is( $app->value(q(SELECT env_key_version(env_encrypt('x', '{}', 'one')))),
 	2, 'a session hears of a rotation');

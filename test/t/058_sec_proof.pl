@@ -29,11 +29,11 @@ sub old_value
 
 	return $node->safe_psql('postgres', <<"END");
 \\o /dev/null
-SELECT env_create_key('$key', required_context => '{}');
+SELECT pgenvelope.create_key('$key', required_context => '{}');
 \\o
 SELECT env_encrypt('secret', '{}', '$key') AS old \\gset
 \\o /dev/null
-SELECT env_rotate_key('$key', rewrap => false);
+SELECT pgenvelope.rotate_key('$key', rewrap => false);
 \\o
 SELECT :'old';
 END
@@ -43,7 +43,7 @@ sub file_job
 {
 	my ($key) = @_;
 
-	return $node->safe_psql('postgres', "SELECT env_rewrap_start('$key')");
+	return $node->safe_psql('postgres', "SELECT pgenvelope.start_rewrap('$key')");
 }
 
 # Does steps until one answers so; returns the last one's answer.
@@ -56,7 +56,7 @@ sub steps_until
 	wait_until(
 		sub {
 			$answer = $session->value(
-				"SELECT step, state, phase FROM env_rewrap_step($job)");
+				"SELECT step, state, phase FROM pgenvelope.step_rewrap($job)");
 			return $answer =~ $pattern;
 		},
 		"job $job comes to $pattern");
@@ -115,7 +115,7 @@ END
 	# Of a transaction that began after the job had looked for others.
 	$node->safe_psql('postgres', "INSERT INTO leaving VALUES ('$old')");
 	$holder->value('BEGIN; LOCK TABLE a_first IN ACCESS EXCLUSIVE MODE');
-	$stepper->start("SELECT step, state FROM env_rewrap_step($job)");
+	$stepper->start("SELECT step, state FROM pgenvelope.step_rewrap($job)");
 	$node->poll_query_until('postgres', <<'END') or die 'no scan';
 SELECT count(*) = 1 FROM pg_locks
 WHERE relation = 'a_first'::regclass AND NOT granted
@@ -126,7 +126,7 @@ END
 	is(count_proofs($job), '0', "no proof where values leave $way");
 	steps_until($stepper, $job, qr/^over/);
 	is($node->safe_psql('postgres', <<"END"), '0', 'the next one is right');
-SELECT count(*) FROM env_census() WHERE key = '$key' AND version = 1
+SELECT count(*) FROM pgenvelope.take_census() WHERE key = '$key' AND version = 1
 END
 	is(count_proofs($job), '1', 'and there is one in the end');
 	$node->safe_psql('postgres',
@@ -152,7 +152,7 @@ WHERE job_id = $job AND relation_state = 'uncovered'
 END
 	'1',
 	'a constant is found whatever standard_conforming_strings is');
-is($session->sqlstate("SELECT env_retire_key('constant', 1)"),
+is($session->sqlstate("SELECT pgenvelope.retire_key('constant', 1)"),
 	'55000', 'and its version is not retired');
 $node->safe_psql('postgres', 'DROP TABLE constant');
 
@@ -172,13 +172,13 @@ CREATE TABLE unboxed AS SELECT unnest(v) AS v FROM boxed;
 DROP TABLE boxed;
 END
 like(
-	is_sqlstate($node, "SELECT env_retire_key('array', 1)",
+	is_sqlstate($node, "SELECT pgenvelope.retire_key('array', 1)",
 		'55000', 'values came out of a place that the proof passed over'),
 	qr/not covered then/,
 	'as the error says');
 $job = file_job('array');
 steps_until($stepper, $job, qr/^over/);
-$node->safe_psql('postgres', "SELECT env_retire_key('array', 1)");
+$node->safe_psql('postgres', "SELECT pgenvelope.retire_key('array', 1)");
 is($node->safe_psql('postgres', q(SELECT env_decrypt(v, '{}') FROM unboxed)),
 	'secret', 'after another proof it is retired');
 $node->safe_psql('postgres', 'DROP TABLE unboxed');
@@ -202,11 +202,11 @@ SELECT forge(4, decode(lpad(to_hex(n), 12, '0'), 'hex'))
 FROM generate_series(1, 150000) AS n;
 END
 my $count = $node->safe_psql('postgres', <<'END', timeout => 60);
-SELECT sum(count) FROM env_census()
+SELECT sum(count) FROM pgenvelope.take_census()
 WHERE relation = 'forged'::regclass
 END
 is($count, '150000', 'as many forged values are counted soon');
-cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM env_census()'),
+cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM pgenvelope.take_census()'),
 	'<', 100_000, 'and do not all have a row of their own');
 $node->safe_psql('postgres', 'TRUNCATE forged');
 $node->safe_psql('postgres', <<"END");
@@ -229,7 +229,7 @@ is(count_proofs($job), '0', 'without a proof');
 
 is_sqlstate($node, $_, '0A000', "not of a temporary table: $_")
   foreach map { "CREATE TEMPORARY TABLE brief (v envelope); SELECT $_" }
-  q(env_rewrap_method('brief', 'inplace')), q(env_rewrap_context('brief', 'v'));
+  q(pgenvelope.set_rewrap_method('brief', 'inplace')), q(pgenvelope.set_rewrap_context('brief', 'v'));
 
 $_->quit foreach $stepper, $holder, $mover, $session;
 done_testing();

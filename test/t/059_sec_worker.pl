@@ -56,10 +56,10 @@ sub wait_for_state
 }
 
 run_sql(<<'END');
-SELECT env_create_key('one', required_context => '{}');
+SELECT pgenvelope.create_key('one', required_context => '{}');
 CREATE TABLE mine AS
 SELECT env_encrypt('mine ' || n, '{}', 'one') AS v FROM generate_series(1, 10) n;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 END
 wait_for_state(q(SELECT bool_and(state = 'complete') FROM pgenvelope.rewrap_job));
 is(run_sql('SELECT count(*) FROM mine WHERE env_key_version(v) = 2'),
@@ -72,7 +72,7 @@ $as_ever = '';
 # The worker may see a job before it hears that the key has another version.
 foreach (1 .. 20)
 {
-	run_sql(q(SELECT env_rotate_key('one')));
+	run_sql(q(SELECT pgenvelope.rotate_key('one')));
 	wait_for_state(
 		'SELECT state IN (\'complete\', \'cancelled\')'
 		  . ' FROM pgenvelope.rewrap_job ORDER BY job_id DESC LIMIT 1');
@@ -127,7 +127,7 @@ my %tries = (
 	'by a search path' =>
 	  'PERFORM pg_catalog.set_config(\'search_path\', \'public\', false);',
 	'by decrypting' => 'PERFORM public.env_decrypt($1, \'{}\');',
-	'by stepping' => 'PERFORM public.env_rewrap_step(1);',
+	'by stepping' => 'PERFORM pgenvelope.step_rewrap(1);',
 	'by ending the worker' =>
 	  'PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid());',
 );
@@ -144,7 +144,7 @@ BEGIN
 END;
 \$\$;
 RESET ROLE;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 END
 	wait_for_state(<<'END');
 SELECT state = 'complete' OR message ~ 'failed'
@@ -172,7 +172,7 @@ BEGIN
 END;
 $$;
 CREATE TABLE z_last AS SELECT v FROM mine;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 END
 wait_for_state(<<'END');
 SELECT count(*) = 0 FROM z_last
@@ -196,7 +196,7 @@ BEGIN
     END LOOP;
 END;
 $$;
-SELECT env_rotate_key('one');
+SELECT pgenvelope.rotate_key('one');
 END
 my $pid = worker_pid($node, 'postgres');
 $node->poll_query_until('postgres', <<"END") or die 'no endless code';
@@ -214,7 +214,7 @@ set_setting($node, 'pgenvelope.rewrap_batch_timeout', '200ms');
 set_setting($node, 'pgenvelope.rewrap_log_batches', 'on');
 run_sql(q(CREATE TABLE "z
 last" AS SELECT v FROM mine));
-run_sql(q(SELECT env_rotate_key('one')));
+run_sql(q(SELECT pgenvelope.rotate_key('one')));
 wait_for_state(<<'END');
 SELECT count(*) = 0 FROM z_last
 WHERE env_key_version(v) <> (SELECT max(version) FROM pgenvelope.keys)

@@ -30,17 +30,17 @@ CREATE ROLE admin_a LOGIN;
 CREATE ROLE mule LOGIN;
 CREATE ROLE thief LOGIN;
 CREATE ROLE thief2 LOGIN;
-SELECT env_create_key('a', required_context => '{}');
-SELECT env_create_key('b', required_context => '{}');
-SELECT env_grant('a', 'grant', 'admin_a');
-GRANT EXECUTE ON FUNCTION env_limit TO admin_a;
-SELECT env_grant('a', 'decrypt', 'mule');
-SELECT env_grant('b', 'decrypt', 'thief');
-SELECT env_grant('b', 'decrypt', 'thief2');
+SELECT pgenvelope.create_key('a', required_context => '{}');
+SELECT pgenvelope.create_key('b', required_context => '{}');
+SELECT pgenvelope.grant_key('a', 'grant', 'admin_a');
+GRANT EXECUTE ON FUNCTION pgenvelope.limit_grant TO admin_a;
+SELECT pgenvelope.grant_key('a', 'decrypt', 'mule');
+SELECT pgenvelope.grant_key('b', 'decrypt', 'thief');
+SELECT pgenvelope.grant_key('b', 'decrypt', 'thief2');
 CREATE TABLE value AS
     SELECT k, env_encrypt('x', '{}', k) AS v FROM unnest(ARRAY['a', 'b']) k;
 GRANT SELECT ON value TO PUBLIC;
-SELECT env_honey(v, '{}', true) FROM value;
+SELECT pgenvelope.mark_honey(v, '{}', true) FROM value;
 SQL
 my @databases = map { "tenant$_" } 1 .. 5;
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE postgres")
@@ -81,7 +81,7 @@ sub held_grant
 
 	$admin->value('SET SESSION AUTHORIZATION admin_a');
 	$admin->value('BEGIN');
-	$admin->value("SELECT env_limit('a', 'mule', per_minute => 1000)");
+	$admin->value("SELECT pgenvelope.limit_grant('a', 'mule', per_minute => 1000)");
 	steal($database, 'mule', 'a');
 	return $admin;
 }

@@ -1,6 +1,6 @@
 /*
  * pge_approval.c
- *	  env_approve and env_reject: a second person decides.
+ *	  pgenvelope.approve and pgenvelope.reject: a second person decides.
  *
  * What was asked for is done in the transaction of whoever approves it, by
  * their rights and with the arguments of then, after everything was looked at
@@ -317,8 +317,8 @@ pgenvelope_approve(PG_FUNCTION_ARGS)
 	Datum		subject;
 	char	   *result;
 
-	pge_require_writable("env_approve()");
-	require_person("env_approve()");
+	pge_require_writable("pgenvelope.approve()");
+	require_person("pgenvelope.approve()");
 	pge_person_now(GetUserId(), &approver);
 
 	/* What is found is needed when SPI's memory has gone. */
@@ -335,7 +335,7 @@ pgenvelope_approve(PG_FUNCTION_ARGS)
 	writer = pge_write_begin();
 	record(&request, &approver, "approved", NULL, result);
 	pge_write_end(&writer);
-	pge_request_audit("env_approve", request.id, request.act, request.key_id,
+	pge_request_audit("approve", request.id, request.act, request.key_id,
 					  request.key_name, "approved");
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(result));
 }
@@ -370,8 +370,8 @@ pgenvelope_reject(PG_FUNCTION_ARGS)
 	const char *state;
 	char	   *reason;
 
-	pge_require_writable("env_reject()");
-	require_person("env_reject()");
+	pge_require_writable("pgenvelope.reject()");
+	require_person("pgenvelope.reject()");
 	reason = reason_argument(fcinfo);
 	pge_person_now(GetUserId(), &person);
 	writer = pge_write_begin();
@@ -387,7 +387,7 @@ pgenvelope_reject(PG_FUNCTION_ARGS)
 	require_pending(&request);
 	record(&request, &person, state, reason, NULL);
 	pge_write_end(&writer);
-	pge_request_audit("env_reject", request.id, request.act, request.key_id,
+	pge_request_audit("reject", request.id, request.act, request.key_id,
 					  request.key_name, state);
 	PG_RETURN_VOID();
 }

@@ -1,6 +1,6 @@
 /*
  * pge_dual_control.c
- *	  env_require_approval, and who may decide requests.
+ *	  pgenvelope.require_approval, and who may decide requests.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -48,7 +48,7 @@ pgenvelope_require_approval(PG_FUNCTION_ARGS)
 	bool		required;
 	PgeProblem	problem;
 
-	pge_require_writable("env_require_approval()");
+	pge_require_writable("pgenvelope.require_approval()");
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
@@ -67,7 +67,7 @@ pgenvelope_require_approval(PG_FUNCTION_ARGS)
 	if (pge_request_instead(fcinfo, key_id))
 		PG_RETURN_BOOL(false);
 	set_required(key_id, required);
-	pge_audit_act("env_require_approval", key_id, name, 0,
+	pge_audit_act("require_approval", key_id, name, 0,
 				  pge_act_details("required", required ? "true" : "false"));
 	PG_RETURN_BOOL(true);
 }

@@ -1,6 +1,6 @@
 /*
  * pge_honey_sql.c
- *	  env_honey and env_unhoney.
+ *	  pgenvelope.mark_honey and pgenvelope.unmark_honey.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,8 +19,8 @@
 #include "rights/pge_entitlement.h"
 #include "rights/pge_honey_row.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_honey);
-PG_FUNCTION_INFO_V1(pgenvelope_unhoney);
+PG_FUNCTION_INFO_V1(pgenvelope_mark_honey);
+PG_FUNCTION_INFO_V1(pgenvelope_unmark_honey);
 
 /* Characters; an alert is to fit into a notification. */
 #define NOTE_MAX 200
@@ -133,14 +133,14 @@ honey(PG_FUNCTION_ARGS)
 	PgeHoney	honey;
 	uint64		key_id;
 
-	pge_require_writable("env_honey()");
+	pge_require_writable("pgenvelope.mark_honey()");
 	honey.locks = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	honey.note = PG_ARGISNULL(3) ? NULL :
 								   text_to_cstring(PG_GETARG_TEXT_PP(3));
 	check_note(honey.note);
 	key_id = mark_value(value_argument(fcinfo), context_argument(fcinfo),
 						honey.mark);
-	PG_RETURN_BOOL(tell("env_honey", key_id,
+	PG_RETURN_BOOL(tell("mark_honey", key_id,
 						pge_honey_insert(key_id, &honey)));
 }
 
@@ -154,7 +154,7 @@ unhoney(PG_FUNCTION_ARGS)
 	uint64		key_id;
 	uint64		count;
 
-	pge_require_writable("env_unhoney()");
+	pge_require_writable("pgenvelope.unmark_honey()");
 	key_id = mark_value(value_argument(fcinfo), context_argument(fcinfo),
 						mark);
 	values[0] = Int64GetDatum((int64) key_id);
@@ -164,17 +164,17 @@ unhoney(PG_FUNCTION_ARGS)
 						  " WHERE key_id = $1 AND mark = $2",
 						  lengthof(types), types, values, NULL);
 	pge_write_end(&writer);
-	PG_RETURN_BOOL(tell("env_unhoney", key_id, count > 0));
+	PG_RETURN_BOOL(tell("unmark_honey", key_id, count > 0));
 }
 
 Datum
-pgenvelope_honey(PG_FUNCTION_ARGS)
+pgenvelope_mark_honey(PG_FUNCTION_ARGS)
 {
 	return pge_call_hidden(honey, fcinfo);
 }
 
 Datum
-pgenvelope_unhoney(PG_FUNCTION_ARGS)
+pgenvelope_unmark_honey(PG_FUNCTION_ARGS)
 {
 	return pge_call_hidden(unhoney, fcinfo);
 }

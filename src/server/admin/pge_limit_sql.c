@@ -1,6 +1,6 @@
 /*
  * pge_limit_sql.c
- *	  env_limit and env_unlock_grant.
+ *	  pgenvelope.limit_grant and pgenvelope.unlock_grant.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,7 +20,7 @@
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_limit);
+PG_FUNCTION_INFO_V1(pgenvelope_limit_grant);
 PG_FUNCTION_INFO_V1(pgenvelope_unlock_grant);
 
 static void
@@ -100,7 +100,7 @@ number_argument(FunctionCallInfo fcinfo, int n)
 static void
 tell(FunctionCallInfo fcinfo, uint64 key_id, const char *key_name)
 {
-	pge_audit_act("env_limit", key_id, key_name, 0,
+	pge_audit_act("limit_grant", key_id, key_name, 0,
 				  pge_act_details("grantee",
 								  GetUserNameFromId(PG_GETARG_OID(1), true),
 								  "per_minute", number_argument(fcinfo, 3),
@@ -111,7 +111,7 @@ tell(FunctionCallInfo fcinfo, uint64 key_id, const char *key_name)
 }
 
 Datum
-pgenvelope_limit(PG_FUNCTION_ARGS)
+pgenvelope_limit_grant(PG_FUNCTION_ARGS)
 {
 	PgeKey	   *key;
 	PgeWriter	writer;
@@ -119,7 +119,7 @@ pgenvelope_limit(PG_FUNCTION_ARGS)
 	char	   *name;
 	bool		is_found;
 
-	pge_require_writable("env_limit()");
+	pge_require_writable("pgenvelope.limit_grant()");
 	require_arguments(fcinfo);
 	check_budget(fcinfo, 3);
 	check_budget(fcinfo, 4);
@@ -184,7 +184,7 @@ pgenvelope_unlock_grant(PG_FUNCTION_ARGS)
 	char	   *name;
 	int			count;
 
-	pge_require_writable("env_unlock_grant()");
+	pge_require_writable("pgenvelope.unlock_grant()");
 	require_arguments(fcinfo);
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0), PGE_GRANT);
 	key_id = key->key_id;
@@ -193,7 +193,7 @@ pgenvelope_unlock_grant(PG_FUNCTION_ARGS)
 		PG_RETURN_INT32(0);
 	count = unlock_all(key, PG_GETARG_OID(1));
 	if (count > 0)
-		pge_audit_act("env_unlock_grant", key_id, name, 0,
+		pge_audit_act("unlock_grant", key_id, name, 0,
 					  pge_act_details("grantee",
 									  GetUserNameFromId(PG_GETARG_OID(1),
 														true)));

@@ -44,14 +44,14 @@
 #define KEY "SELECT '{}'"
 
 static const PgeControlled acts[] = {
-	{"env_retire_key", PGE_RETIRE, VERSIONS},
-	{"env_restore_key", PGE_RETIRE, VERSIONS},
-	{"env_destroy_key", PGE_RETIRE, VERSIONS},
-	{"env_grant", PGE_NO_PRIVILEGE, ROLE},
-	{"env_reseal_keys", PGE_ADMIN, KEY},
-	{"env_require_approval", PGE_ADMIN, KEY},
-	{"env_limit", PGE_GRANT, ROLE},
-	{"env_unlock_grant", PGE_GRANT, ROLE},
+	{"retire_key", PGE_RETIRE, VERSIONS},
+	{"restore_key", PGE_RETIRE, VERSIONS},
+	{"destroy_key", PGE_RETIRE, VERSIONS},
+	{"grant_key", PGE_NO_PRIVILEGE, ROLE},
+	{"reseal_keys", PGE_ADMIN, KEY},
+	{"require_approval", PGE_ADMIN, KEY},
+	{"limit_grant", PGE_GRANT, ROLE},
+	{"unlock_grant", PGE_GRANT, ROLE},
 };
 
 /* The call that was approved; everything else needs approval. */
@@ -106,7 +106,7 @@ one_person_suffices(const PgeControlled *act, FunctionCallInfo fcinfo)
 {
 	char	   *granted;
 
-	if (strcmp(act->function, "env_grant") != 0)
+	if (strcmp(act->function, "grant_key") != 0)
 		return false;
 	granted = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	return is_granted_by_one(pge_privilege_parse(granted));
@@ -215,7 +215,7 @@ tell_requester(int64 id, bool found, const char *key_name)
 				 errmsg("request " INT64_FORMAT " was filed, nothing else was done",
 						id),
 			 errdetail("Key \"%s\" is under dual control.", key_name),
-			 errhint("Somebody else who is entitled calls env_approve(" INT64_FORMAT ").",
+			 errhint("Somebody else who is entitled calls pgenvelope.approve(" INT64_FORMAT ").",
 					 id)));
 }
 

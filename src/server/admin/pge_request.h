@@ -5,8 +5,8 @@
  * A function that does what cannot be taken back, or widens who may read,
  * calls pge_request_instead when it knows that it would do it.  On a key under
  * dual control that files a request, and the function returns with nothing
- * done.  env_approve (pge_approval.c) calls the function again, with the same
- * arguments.
+ * done.  pgenvelope.approve (pge_approval.c) calls the function again, with
+ * the same arguments.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

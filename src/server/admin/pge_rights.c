@@ -1,6 +1,6 @@
 /*
  * pge_rights.c
- *	  env_grant and env_revoke.
+ *	  pgenvelope.grant_key and pgenvelope.revoke_key.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,13 +21,13 @@
 #include "catalog/pge_write.h"
 #include "context/pge_pattern.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_grant);
-PG_FUNCTION_INFO_V1(pgenvelope_revoke);
+PG_FUNCTION_INFO_V1(pgenvelope_grant_key);
+PG_FUNCTION_INFO_V1(pgenvelope_revoke_key);
 
 /* Bytes of a pattern: what fits into an index, however little it shrinks. */
 #define PATTERN_MAX 2048
 
-/* Arguments that env_grant and env_revoke share. */
+/* Arguments that pgenvelope.grant_key and pgenvelope.revoke_key share. */
 enum
 {
 	ARGUMENT_KEY,
@@ -202,7 +202,7 @@ tell(const char *act, const PgeNewGrant *grant, uint64 count,
 /* ---------------------------------------------------------------- */
 
 Datum
-pgenvelope_grant(PG_FUNCTION_ARGS)
+pgenvelope_grant_key(PG_FUNCTION_ARGS)
 {
 	PgeNewGrant grant;
 	PgeKey	   *key;
@@ -210,7 +210,7 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	uint64		granted;
 
-	pge_require_writable("env_grant()");
+	pge_require_writable("pgenvelope.grant_key()");
 	require_arguments(fcinfo);
 	grant.privilege = check_privilege(PG_GETARG_TEXT_PP(ARGUMENT_PRIVILEGE));
 	grant.grantee = PG_GETARG_OID(ARGUMENT_ROLE);
@@ -231,7 +231,7 @@ pgenvelope_grant(PG_FUNCTION_ARGS)
 	pge_require_visible(grant.key_id);
 	granted = pge_insert_grant(&grant);
 	pge_write_end(&writer);
-	tell("env_grant", &grant, granted, name,
+	tell("grant_key", &grant, granted, name,
 		 grant.definer ? NULL : "not for definer functions");
 	PG_RETURN_BOOL(granted > 0);
 }
@@ -327,7 +327,7 @@ read_revocation(FunctionCallInfo fcinfo, PgeNewGrant *grant)
 }
 
 Datum
-pgenvelope_revoke(PG_FUNCTION_ARGS)
+pgenvelope_revoke_key(PG_FUNCTION_ARGS)
 {
 	PgeNewGrant grant = {0};
 	bool		all_contexts;
@@ -338,7 +338,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	int			granted;
 	int			left;
 
-	pge_require_writable("env_revoke()");
+	pge_require_writable("pgenvelope.revoke_key()");
 	all_contexts = read_revocation(fcinfo, &grant);
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(ARGUMENT_KEY),
 								pge_privilege_grantor(grant.privilege));
@@ -354,7 +354,7 @@ pgenvelope_revoke(PG_FUNCTION_ARGS)
 	if (revoked < (uint64) granted)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);
-	tell("env_revoke", &grant, revoked, name,
+	tell("revoke_key", &grant, revoked, name,
 		 all_contexts ? "all contexts" : NULL);
 	tell_what_is_left(left, &grant);
 	PG_RETURN_BOOL(revoked > 0);

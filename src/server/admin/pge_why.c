@@ -1,6 +1,6 @@
 /*
  * pge_why.c
- *	  env_why_denied: what each grant of a privilege is to a role.
+ *	  pgenvelope.why_denied: what each grant of a privilege is to a role.
  *
  * Who is asked about is told of grants that are theirs but for one thing;
  * whoever administers the key or its audit, of all.

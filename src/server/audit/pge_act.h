@@ -22,7 +22,7 @@
 /* What is told of an act. */
 typedef struct PgeAct
 {
-	const char *act;			/* the function: "env_grant" */
+	const char *act;			/* the function: "grant_key" */
 	uint64		key_id;			/* 0: no key in particular */
 	const char *key_name;		/* NULL: so, too */
 	int			version;		/* 0: none */

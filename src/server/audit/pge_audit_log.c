@@ -325,7 +325,7 @@ chaining_version(void)
 	if (version != NULL)
 		return version;
 	pge_problem(&problem, PGE_KEY_NOT_ALLOWED,
-				"env_rotate_key makes a version, env_activate_key activates one.",
+				"pgenvelope.rotate_key makes a version, pgenvelope.activate_key activates one.",
 				"audit key \"%s\" has no active version", key->name);
 	pge_raise(&problem);
 	return NULL;

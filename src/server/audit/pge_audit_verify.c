@@ -1,7 +1,7 @@
 /*
  * pge_audit_verify.c
- *	  env_audit_verify and env_audit_accept_restore: whether the audit's log
- *	  is whole, and where it is not.
+ *	  pgenvelope.verify_audit and pgenvelope.accept_restore: whether the
+ *	  audit's log is whole, and where it is not.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,10 +26,10 @@
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_audit_verify);
-PG_FUNCTION_INFO_V1(pgenvelope_audit_accept_restore);
+PG_FUNCTION_INFO_V1(pgenvelope_verify_audit);
+PG_FUNCTION_INFO_V1(pgenvelope_accept_restore);
 
-#define ACCEPT "env_audit_accept_restore"
+#define ACCEPT "accept_restore"
 
 /* Rows read at a time. */
 #define BATCH 500
@@ -373,7 +373,7 @@ require_auditor(void)
 }
 
 Datum
-pgenvelope_audit_verify(PG_FUNCTION_ARGS)
+pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 {
 	Walk		walk = {.fcinfo = fcinfo,
 						.context = CurrentMemoryContext,
@@ -418,7 +418,7 @@ last_in_table(void)
 }
 
 Datum
-pgenvelope_audit_accept_restore(PG_FUNCTION_ARGS)
+pgenvelope_accept_restore(PG_FUNCTION_ARGS)
 {
 	PgeAnchor	anchor;
 	bool		trusted;
@@ -435,7 +435,7 @@ pgenvelope_audit_accept_restore(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the audit's log is not behind its anchor"),
-				 errhint("env_audit_verify tells what is missing.")));
+				 errhint("pgenvelope.verify_audit tells what is missing.")));
 	pge_audit_act(ACCEPT, 0, NULL, 0,
 				  pge_act_details("reason",
 								  text_to_cstring(PG_GETARG_TEXT_PP(0)),

@@ -26,7 +26,7 @@
 #include "base/pge_use.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
-PG_FUNCTION_INFO_V1(pgenvelope_stat_reset);
+PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
 
 /* Columns as sql/parts/statistics.sql has them. */
 #define STAT_COLUMNS 6
@@ -269,7 +269,7 @@ pgenvelope_stat_use(PG_FUNCTION_ARGS)
 }
 
 Datum
-pgenvelope_stat_reset(PG_FUNCTION_ARGS)
+pgenvelope_reset_stat(PG_FUNCTION_ARGS)
 {
 	pge_require_preload();
 	LWLockAcquire(statistics->lock, LW_EXCLUSIVE);

@@ -136,7 +136,7 @@ pgenvelope_guard(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table \"%s\" cannot be written to directly",
 						RelationGetRelationName(table)),
-				 errhint("Use env_create_key, env_rotate_key, env_grant and env_revoke.")));
+				 errhint("Use pgenvelope.create_key, pgenvelope.rotate_key, pgenvelope.grant_key and pgenvelope.revoke_key.")));
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
 		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		keep_referenced(trigger);

@@ -1,6 +1,7 @@
 /*
  * pge_destroy.c
- *	  env_destroy_key: erasing every seal of a version that this database has.
+ *	  pgenvelope.destroy_key: erasing every seal of a version that this
+ *	  database has.
  *
  * Nothing brings the version back, so its name is typed twice, and it has been
  * retired for a while without being missed, or somebody says "shred".  Data
@@ -224,7 +225,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(change, version, state,
-						 "Retire it with env_retire_key, or destroy it with shred => true.");
+						 "Retire it with pgenvelope.retire_key, or destroy it with shred => true.");
 	from = too_early(change, version);
 	if (from != NULL)
 		ereport(ERROR,
@@ -240,7 +241,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 				 errmsg("version %d of key \"%s\" may still be needed",
 						version, change->name),
 				 errdetail("%s", needed),
-				 errhint("env_rewrap_start proves that it is not.")));
+				 errhint("pgenvelope.start_rewrap proves that it is not.")));
 }
 
 /* What is lost by destroying a version that was not proved to be unneeded. */
@@ -254,7 +255,7 @@ warn_of_loss(const PgeChange *change, int version)
 					version, change->name),
 			 needed != NULL ? errdetail("%s", needed) : 0,
 			 version == change->active ?
-				 errhint("The key has no active version from now on: env_activate_key or env_rotate_key gives it one.") :
+				 errhint("The key has no active version from now on: pgenvelope.activate_key or pgenvelope.rotate_key gives it one.") :
 				 0));
 }
 
@@ -344,7 +345,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	const char *nulls;
 
 	pge_init_materialized(fcinfo);
-	pge_change_begin("env_destroy_key()", PGE_RETIRE,
+	pge_change_begin("pgenvelope.destroy_key()", PGE_RETIRE,
 					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
 	check_confirmation(&change, all ? NULL : &version,
 					   PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
@@ -364,7 +365,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	for (int i = 0; i < (int) lengthof(holders); i++)
 		report(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
 	pge_change_end(&change);
-	pge_audit_act("env_destroy_key", change.key_id, change.name, version,
+	pge_audit_act("destroy_key", change.key_id, change.name, version,
 				  pge_act_details("all", all ? "true" : NULL, "shred",
 								  shred ? "true" : NULL));
 	PG_RETURN_NULL();

@@ -3,7 +3,7 @@
  *	  A second seal of every KEK, by pgenvelope.escrow_provider.
  *
  * The keeper takes the KEK from the cache and has it sealed, unsealed again
- * and compared, as env_reseal_keys has; a backend only moves blobs.
+ * and compared, as pgenvelope.reseal_keys has; a backend only moves blobs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -4,7 +4,8 @@
  *
  * It opens nothing by itself: who disables a root key in its key service wants
  * the keys under it to be gone, not to be opened by another.  If a provider is
- * lost, env_reseal_keys(..., from_escrow => true) takes the KEKs from here.
+ * lost, pgenvelope.reseal_keys(..., from_escrow => true) takes the KEKs from
+ * here.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,6 +1,6 @@
 /*
  * pge_keys.c
- *	  env_create_key and env_evict.
+ *	  pgenvelope.create_key and pgenvelope.evict_key.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,7 +25,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_create_key);
 PG_FUNCTION_INFO_V1(pgenvelope_create_audit_key);
-PG_FUNCTION_INFO_V1(pgenvelope_evict);
+PG_FUNCTION_INFO_V1(pgenvelope_evict_key);
 
 static void
 check_key_name(text *name)
@@ -110,7 +110,7 @@ claim_name(text *name)
 	if (pge_key_by_name((const char *) view.data, view.len) == NULL)
 		return;
 	pge_problem(&problem, PGE_DUPLICATE,
-				"env_rotate_key makes a new version of a key.",
+				"pgenvelope.rotate_key makes a new version of a key.",
 				"key \"%.*s\" already exists", (int) view.len,
 				(const char *) view.data);
 	pge_raise(&problem);
@@ -209,9 +209,9 @@ text_argument(FunctionCallInfo fcinfo, int n)
 Datum
 pgenvelope_create_key(PG_FUNCTION_ARGS)
 {
-	NewKey		key = {.function = "env_create_key", .purpose = "data"};
+	NewKey		key = {.function = "create_key", .purpose = "data"};
 
-	pge_require_writable("env_create_key()");
+	pge_require_writable("pgenvelope.create_key()");
 	key.name = name_argument(fcinfo, 0);
 	key.provider = text_argument(fcinfo, 1);
 	key.required = choose_required_context(fcinfo, 2);
@@ -224,11 +224,11 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 {
-	NewKey		key = {.function = "env_create_audit_key",
+	NewKey		key = {.function = "create_audit_key",
 					   .purpose = "audit"};
 	PgeProblem	problem;
 
-	pge_require_writable("env_create_audit_key()");
+	pge_require_writable("pgenvelope.create_audit_key()");
 	key.provider = text_argument(fcinfo, 0);
 	key.name = name_argument(fcinfo, 1);
 	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
@@ -238,7 +238,7 @@ pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 	if (pge_key_of_audit() != NULL)
 	{
 		pge_problem(&problem, PGE_DUPLICATE,
-					"env_rotate_key makes a new version of it.",
+					"pgenvelope.rotate_key makes a new version of it.",
 					"this database has an audit key");
 		pge_raise(&problem);
 	}
@@ -246,14 +246,14 @@ pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 }
 
 Datum
-pgenvelope_evict(PG_FUNCTION_ARGS)
+pgenvelope_evict_key(PG_FUNCTION_ARGS)
 {
 	uint64		key_id = 0;
 	char	   *key_name = NULL;
 	int			count;
 
 	pge_require_preload();
-	pge_act_begin("env_evict");
+	pge_act_begin("evict_key");
 	pge_catalog_begin();
 	if (!PG_ARGISNULL(0))
 	{
@@ -275,6 +275,6 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 		key_name = pstrdup(key->name);
 	}
 	count = pge_cache_evict(key_id);
-	pge_log_act("env_evict", key_id, key_name, NULL);
+	pge_log_act("evict_key", key_id, key_name, NULL);
 	PG_RETURN_INT32(count);
 }

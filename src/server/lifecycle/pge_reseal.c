@@ -1,6 +1,6 @@
 /*
  * pge_reseal.c
- *	  env_reseal_keys: seals existing keys anew.
+ *	  pgenvelope.reseal_keys: seals existing keys anew.
  *
  * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
  * from the cache, has it sealed, unsealed again and compared; a backend only
@@ -41,7 +41,7 @@ typedef struct CurrentRoot
 	char		root_key[PROV_ROOT_KEY_MAX];
 } CurrentRoot;
 
-/* A run of env_reseal_keys. */
+/* A run of pgenvelope.reseal_keys. */
 typedef struct Run
 {
 	const char *provider;		/* NULL: each version's own */
@@ -466,7 +466,7 @@ report(const Run *run)
 			 run->problem.detail[0] != '\0' ?
 				 errdetail_internal("%s", run->problem.detail) :
 				 0,
-			 errhint("What was done stays done; call env_reseal_keys again for the rest.")));
+			 errhint("What was done stays done; call pgenvelope.reseal_keys again for the rest.")));
 }
 
 /* Who takes KEKs from their second seals has lost those who made the first. */
@@ -476,7 +476,7 @@ refuse_lost_provider(void)
 	PgeProblem	problem;
 
 	pge_problem(&problem, PGE_BAD_ARGUMENT,
-				"For example: SELECT env_reseal_keys('new', from_escrow => true).",
+				"For example: SELECT pgenvelope.reseal_keys('new', from_escrow => true).",
 				"name the provider that is to seal what is taken from escrow");
 	pge_raise(&problem);
 }
@@ -491,7 +491,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	ListCell   *cell;
 
-	pge_require_writable("env_reseal_keys()");
+	pge_require_writable("pgenvelope.reseal_keys()");
 	if (!PG_ARGISNULL(0))
 	{
 		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
@@ -522,7 +522,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	}
 	pge_write_end(&writer);
 	report(&run);
-	pge_audit_act("env_reseal_keys", 0, key_name, 0,
+	pge_audit_act("reseal_keys", 0, key_name, 0,
 				  pge_act_details("provider", run.provider, "from_escrow",
 								  run.from_escrow ? "true" : NULL, "sealed",
 								  psprintf("%d", run.sealed), "failed",

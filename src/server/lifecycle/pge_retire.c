@@ -1,6 +1,7 @@
 /*
  * pge_retire.c
- *	  env_retire_key and env_restore_key, and what speaks against retiring.
+ *	  pgenvelope.retire_key and pgenvelope.restore_key, and what speaks against
+ *	  retiring.
  *
  * A retired version still has its seal, and no longer decrypts: a trial run
  * of destroying it.
@@ -147,7 +148,7 @@ refuse_to_retire(const PgeChange *change, int version, const char *needed)
 			 errmsg("version %d of key \"%s\" may still be needed", version,
 					change->name),
 			 errdetail("%s", needed),
-			 errhint("env_rewrap_start moves the values and proves it, env_census shows where they are.")));
+			 errhint("pgenvelope.start_rewrap moves the values and proves it, pgenvelope.take_census shows where they are.")));
 }
 
 Datum
@@ -159,7 +160,7 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	PgeState	state;
 	char	   *needed;
 
-	pge_change_begin("env_retire_key()", PGE_RETIRE,
+	pge_change_begin("pgenvelope.retire_key()", PGE_RETIRE,
 					 PG_GETARG_TEXT_PP(0), &change);
 	state = pge_change_state(&change, version);
 	if (state != PGE_STATE_DEACTIVATED)
@@ -176,11 +177,11 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 				(errmsg("values that need version %d of key \"%s\" cannot be decrypted any longer",
 						version, change.name),
 				 errdetail("%s", needed),
-				 errhint("env_restore_key brings it back.")));
+				 errhint("pgenvelope.restore_key brings it back.")));
 	pge_log_change(&change, version,
 				   needed != NULL ? "was retired, forced," : "was retired");
 	pge_change_end(&change);
-	pge_audit_act("env_retire_key", change.key_id, change.name, version,
+	pge_audit_act("retire_key", change.key_id, change.name, version,
 				  needed != NULL ? pge_act_details("forced", "true") :
 								   NULL);
 	PG_RETURN_VOID();
@@ -193,7 +194,7 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	PgeState	state;
 
-	pge_change_begin("env_restore_key()", PGE_RETIRE,
+	pge_change_begin("pgenvelope.restore_key()", PGE_RETIRE,
 					 PG_GETARG_TEXT_PP(0), &change);
 	state = pge_change_state(&change, version);
 	if (state != PGE_STATE_RETIRED)
@@ -204,7 +205,7 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	pge_change_move(&change, version, PGE_STATE_DEACTIVATED, 0);
 	pge_log_change(&change, version, "was restored");
 	pge_change_end(&change);
-	pge_audit_act("env_restore_key", change.key_id, change.name, version,
+	pge_audit_act("restore_key", change.key_id, change.name, version,
 				  NULL);
 	PG_RETURN_VOID();
 }

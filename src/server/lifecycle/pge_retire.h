@@ -21,7 +21,7 @@ extern char *pge_still_needed(const PgeChange *change, int version);
 extern void pge_log_change(const PgeChange *change, int version,
 						   const char *what);
 
-/* env_destroy_key: called from _PG_init. */
+/* pgenvelope.destroy_key: called from _PG_init. */
 extern void pge_destroy_init(void);
 
 #endif							/* PGE_RETIRE_H */

@@ -1,7 +1,7 @@
 /*
  * pge_rotate.c
- *	  Which version of a key encrypts: env_rotate_key, env_activate_key,
- *	  env_rollback_key.
+ *	  Which version of a key encrypts: pgenvelope.rotate_key,
+ *	  pgenvelope.activate_key, pgenvelope.rollback_key.
  *
  * A change of the version that encrypts files the job that moves the stored
  * values to it.  Where none is wanted, a job with another target ends all the
@@ -111,7 +111,7 @@ refuse_second_canary(const PgeChange *change)
 	if (change->pre_active == 0)
 		return;
 	pge_problem(&problem, PGE_NOT_READY,
-				"Activate it with env_activate_key, or end its trial with env_rollback_key.",
+				"Activate it with pgenvelope.activate_key, or end its trial with pgenvelope.rollback_key.",
 				"version %d of key \"%s\" is pre_active", change->pre_active,
 				change->name);
 	pge_raise(&problem);
@@ -159,12 +159,12 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	int			version;
 
-	pge_change_begin("env_rotate_key()", PGE_ROTATE,
+	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
 					 name_argument(fcinfo), &change);
 	version = pge_rotate(&change, canary_percent,
 						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
 	pge_change_end(&change);
-	tell("env_rotate_key", &change, version, canary_percent);
+	tell("rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
 }
 
@@ -191,7 +191,7 @@ version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
 	if (PG_ARGISNULL(1) && change->pre_active == 0)
 	{
 		pge_problem(&problem, PGE_NOT_READY,
-					"Name the version, or make one with env_rotate_key.",
+					"Name the version, or make one with pgenvelope.rotate_key.",
 					"key \"%s\" has no pre_active version", change->name);
 		pge_raise(&problem);
 	}
@@ -202,7 +202,7 @@ version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
 	if (state != PGE_STATE_DEACTIVATED)
 		pge_refuse_state(change, version, state,
 						 state == PGE_STATE_RETIRED ?
-							 "env_restore_key brings it back." :
+							 "pgenvelope.restore_key brings it back." :
 							 NULL);
 	refuse_second_canary(change);
 	return version;
@@ -216,7 +216,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 	int			version;
 	int			now_active;
 
-	pge_change_begin("env_activate_key()", PGE_ROTATE,
+	pge_change_begin("pgenvelope.activate_key()", PGE_ROTATE,
 					 name_argument(fcinfo), &change);
 	version = version_to_activate(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
@@ -235,7 +235,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 		now_active = change.active;
 	}
 	pge_change_end(&change);
-	tell("env_activate_key", &change, version, canary_percent);
+	tell("activate_key", &change, version, canary_percent);
 	if (now_active == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(now_active);
@@ -262,7 +262,7 @@ version_before(const PgeChange *change)
 					  lengthof(types), types, values, NULL) == 0)
 	{
 		pge_problem(&problem, PGE_NOT_READY,
-					"env_activate_key activates any version that is deactivated.",
+					"pgenvelope.activate_key activates any version that is deactivated.",
 					"key \"%s\" has no version to roll back to", change->name);
 		pge_raise(&problem);
 	}
@@ -271,8 +271,8 @@ version_before(const PgeChange *change)
 	if (state != PGE_STATE_DEACTIVATED)
 		pge_refuse_state(change, version, state,
 						 state == PGE_STATE_RETIRED ?
-							 "env_restore_key brings it back." :
-							 "env_activate_key activates any version that is deactivated.");
+							 "pgenvelope.restore_key brings it back." :
+							 "pgenvelope.activate_key activates any version that is deactivated.");
 	return version;
 }
 
@@ -284,7 +284,7 @@ require_active(const PgeChange *change)
 	if (change->active != 0)
 		return;
 	pge_problem(&problem, PGE_NOT_READY,
-				"env_activate_key activates any version that is deactivated.",
+				"pgenvelope.activate_key activates any version that is deactivated.",
 				"key \"%s\" has no active version", change->name);
 	pge_raise(&problem);
 }
@@ -295,7 +295,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	PgeChange	change;
 	int			version;
 
-	pge_change_begin("env_rollback_key()", PGE_ROTATE,
+	pge_change_begin("pgenvelope.rollback_key()", PGE_ROTATE,
 					 name_argument(fcinfo), &change);
 	require_active(&change);
 	if (change.pre_active != 0)
@@ -310,6 +310,6 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	move_values(&change, version, true);
 	pge_change_end(&change);
-	tell("env_rollback_key", &change, version, PGE_NO_CANARY);
+	tell("rollback_key", &change, version, PGE_NO_CANARY);
 	PG_RETURN_INT32(version);
 }

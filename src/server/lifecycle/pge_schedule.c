@@ -1,7 +1,7 @@
 /*
  * pge_schedule.c
- *	  Rotation by the calendar: env_schedule_rotation, and what a worker does
- *	  about it.
+ *	  Rotation by the calendar: pgenvelope.schedule_rotation, and what a worker
+ *	  does about it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +22,7 @@
 #include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
-PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
+PG_FUNCTION_INFO_V1(pgenvelope_rotate_due_keys);
 
 /* The longest time between rotations. */
 #define YEARS_MAX 1000
@@ -74,7 +74,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 					YEARS_MAX);
 		pge_raise(&problem);
 	}
-	pge_change_begin("env_schedule_rotation()", PGE_ROTATE,
+	pge_change_begin("pgenvelope.schedule_rotation()", PGE_ROTATE,
 					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
 	values[0] = Int64GetDatum((int64) change.key_id);
 	if (!PG_ARGISNULL(1))
@@ -83,7 +83,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 				  lengthof(types), types, values,
 				  PG_ARGISNULL(1) ? " n" : "  ");
 	pge_change_end(&change);
-	pge_audit_act("env_schedule_rotation", change.key_id, change.name, 0,
+	pge_audit_act("schedule_rotation", change.key_id, change.name, 0,
 				  PG_ARGISNULL(1) ?
 					  NULL :
 					  pge_act_details("every",
@@ -136,7 +136,7 @@ rotate_if_due(void *argument)
 	/* Whoever has the key locked now is changing it. */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	pge_change_begin("env_rotate_key()", PGE_ROTATE,
+	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
 					 cstring_to_text(due->name), &change);
 	values[0] = Int64GetDatum((int64) change.key_id);
 	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
@@ -145,7 +145,7 @@ rotate_if_due(void *argument)
 		version = pge_rotate(&change, PGE_NO_CANARY, true);
 	pge_change_end(&change);
 	if (due->rotated)
-		pge_audit_act("env_rotate_due", change.key_id, change.name, version,
+		pge_audit_act("rotate_due_keys", change.key_id, change.name, version,
 					  NULL);
 	else
 		pge_act_none();
@@ -186,11 +186,11 @@ pge_rotate_due(void)
 }
 
 Datum
-pgenvelope_rotate_due(PG_FUNCTION_ARGS)
+pgenvelope_rotate_due_keys(PG_FUNCTION_ARGS)
 {
 	int			rotated;
 
-	pge_require_writable("env_rotate_due()");
+	pge_require_writable("pgenvelope.rotate_due_keys()");
 	rotated = pge_rotate_due();
 	pge_act_none();
 	PG_RETURN_INT32(rotated);

@@ -78,8 +78,9 @@ typedef struct Reader
 } Reader;
 
 static const char *const our_names[] = {
-	"env_encrypt", "env_encrypt_column", "env_decrypt", "env_decrypt_bytea",
-	"env_verify", "env_reencrypt", "env_rebind", "env_to_jwe", "env_from_jwe",
+	"env_encrypt", "env_encrypt_bytea", "env_encrypt_column", "env_decrypt",
+	"env_decrypt_bytea", "env_try_decrypt", "env_verify", "env_reencrypt",
+	"env_rebind", "env_to_jwe", "env_from_jwe",
 	"env_bind_session"};
 
 static const char *const write_words[] = {

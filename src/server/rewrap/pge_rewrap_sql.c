@@ -26,13 +26,13 @@
 #include "value/pge_value.h"
 #include "workers/pge_launcher.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_start);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_pause);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_resume);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_cancel);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_retry);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_step);
-PG_FUNCTION_INFO_V1(pgenvelope_census);
+PG_FUNCTION_INFO_V1(pgenvelope_start_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_pause_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_resume_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_cancel_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_retry_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_step_rewrap);
+PG_FUNCTION_INFO_V1(pgenvelope_take_census);
 
 #define STEP_COLUMNS 14
 #define CENSUS_COLUMNS 5
@@ -81,7 +81,7 @@ choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 	if (!PG_ARGISNULL(n) && PG_GETARG_INT32(n) != (int32) active->version)
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT,
-					"env_activate_key and env_rollback_key change the active version.",
+					"pgenvelope.activate_key and pgenvelope.rollback_key change the active version.",
 					"version %d is not the active version of key \"%s\"",
 					PG_GETARG_INT32(n), key->name);
 		pge_raise(&problem);
@@ -89,7 +89,7 @@ choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 	return (uint16) active->version;
 }
 
-/* Whether env_rewrap_context told where a column's contexts come from. */
+/* Whether pgenvelope.set_rewrap_context told where its contexts come from. */
 static bool
 has_context(Oid relation, const char *column)
 {
@@ -138,14 +138,14 @@ require_contexts(uint64 key_id, const char *key_name)
 	if (missing.len == 0)
 		return;
 	pge_problem(&problem, PGE_CONTEXT,
-				"Say where it comes from with env_rewrap_context.",
+				"Say where it comes from with pgenvelope.set_rewrap_context.",
 				"the context of values of key \"%s\" is not known", key_name);
 	pge_problem_detail(&problem, "Columns: %s.", missing.data);
 	pge_raise(&problem);
 }
 
 Datum
-pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
+pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 {
 	char	   *role = GetUserNameFromId(GetUserId(), false);
 	PgeKey	   *key;
@@ -157,7 +157,7 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	PgeWriter	writer;
 	PgeProblem	problem;
 
-	pge_require_writable("env_rewrap_start()");
+	pge_require_writable("pgenvelope.start_rewrap()");
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 	{
 		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
@@ -182,7 +182,7 @@ pgenvelope_rewrap_start(PG_FUNCTION_ARGS)
 	pge_require_visible(key_id);
 	job_id = pge_job_file(key_id, reencrypt, target, role);
 	pge_write_end(&writer);
-	pge_audit_act("env_rewrap_start", key_id, name, target,
+	pge_audit_act("start_rewrap", key_id, name, target,
 				  pge_act_details("job", psprintf("%lld", (long long) job_id),
 								  "kind", reencrypt ? "reencrypt" : "rewrap"));
 	PG_RETURN_INT64(job_id);
@@ -268,65 +268,65 @@ tell(const char *act, int64 job_id, bool done)
 	" started_at IS NULL THEN 'waiting' ELSE 'running' END"
 
 Datum
-pgenvelope_rewrap_pause(PG_FUNCTION_ARGS)
+pgenvelope_pause_rewrap(PG_FUNCTION_ARGS)
 {
 	int64		job_id = PG_GETARG_INT64(0);
 	char	   *role = GetUserNameFromId(GetUserId(), false);
 	PgeWriter	writer;
 	uint64		changed;
 
-	writer = begin_steering("env_rewrap_pause()", job_id);
+	writer = begin_steering("pgenvelope.pause_rewrap()", job_id);
 	require_live(job_id);
 	changed = about_job(UPDATE_JOB
 						"state = 'paused', message = 'paused by ' || $2"
 						" WHERE job_id = $1 AND state <> 'paused'",
 						job_id, role);
 	pge_write_end(&writer);
-	tell("env_rewrap_pause", job_id, changed > 0);
+	tell("pause_rewrap", job_id, changed > 0);
 	PG_RETURN_BOOL(changed > 0);
 }
 
 Datum
-pgenvelope_rewrap_resume(PG_FUNCTION_ARGS)
+pgenvelope_resume_rewrap(PG_FUNCTION_ARGS)
 {
 	int64		job_id = PG_GETARG_INT64(0);
 	PgeWriter	writer;
 	uint64		changed;
 
-	writer = begin_steering("env_rewrap_resume()", job_id);
+	writer = begin_steering("pgenvelope.resume_rewrap()", job_id);
 	require_live(job_id);
 	changed = about_job(UPDATE_JOB GO_ON
 						" WHERE job_id = $1 AND state = 'paused'",
 						job_id, "");
 	pge_write_end(&writer);
-	tell("env_rewrap_resume", job_id, changed > 0);
+	tell("resume_rewrap", job_id, changed > 0);
 	pge_launcher_wake();
 	PG_RETURN_BOOL(changed > 0);
 }
 
 Datum
-pgenvelope_rewrap_cancel(PG_FUNCTION_ARGS)
+pgenvelope_cancel_rewrap(PG_FUNCTION_ARGS)
 {
 	int64		job_id = PG_GETARG_INT64(0);
 	char	   *role = GetUserNameFromId(GetUserId(), false);
 	PgeWriter	writer;
 	bool		cancelled;
 
-	writer = begin_steering("env_rewrap_cancel()", job_id);
+	writer = begin_steering("pgenvelope.cancel_rewrap()", job_id);
 	cancelled = pge_job_cancel(job_id, psprintf("cancelled by %s", role));
 	pge_write_end(&writer);
-	tell("env_rewrap_cancel", job_id, cancelled);
+	tell("cancel_rewrap", job_id, cancelled);
 	PG_RETURN_BOOL(cancelled);
 }
 
 Datum
-pgenvelope_rewrap_retry(PG_FUNCTION_ARGS)
+pgenvelope_retry_rewrap(PG_FUNCTION_ARGS)
 {
 	int64		job_id = PG_GETARG_INT64(0);
 	PgeWriter	writer;
 	uint64		count;
 
-	writer = begin_steering("env_rewrap_retry()", job_id);
+	writer = begin_steering("pgenvelope.retry_rewrap()", job_id);
 	require_live(job_id);
 	count = about_job("UPDATE pgenvelope.rewrap_failure"
 					  " SET next_try = '-infinity' WHERE job_id = $1",
@@ -336,7 +336,7 @@ pgenvelope_rewrap_retry(PG_FUNCTION_ARGS)
 			  job_id, "");
 	about_job(UPDATE_JOB GO_ON " WHERE job_id = $1", job_id, "");
 	pge_write_end(&writer);
-	tell("env_rewrap_retry", job_id, true);
+	tell("retry_rewrap", job_id, true);
 	pge_launcher_wake();
 	PG_RETURN_INT64((int64) count);
 }
@@ -363,7 +363,7 @@ text_or_null(const char *string, bool *isnull)
 }
 
 Datum
-pgenvelope_rewrap_step(PG_FUNCTION_ARGS)
+pgenvelope_step_rewrap(PG_FUNCTION_ARGS)
 {
 	static const char *const ends[] = {
 		[PGE_STEP_MORE] = "more",
@@ -376,7 +376,7 @@ pgenvelope_rewrap_step(PG_FUNCTION_ARGS)
 	PgeStepResult result;
 	int			n = 0;
 
-	pge_require_writable("env_rewrap_step()");
+	pge_require_writable("pgenvelope.step_rewrap()");
 	require_job(PG_GETARG_INT64(0));
 	pge_job_step(PG_GETARG_INT64(0), &result);
 	pge_act_none();
@@ -404,7 +404,7 @@ pgenvelope_rewrap_step(PG_FUNCTION_ARGS)
 		HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
 }
 
-/* One row of env_census. */
+/* One row of pgenvelope.take_census. */
 static Datum
 census_row(TupleDesc descriptor, const PgeCount *count)
 {
@@ -454,7 +454,7 @@ count_everything(void)
 }
 
 Datum
-pgenvelope_census(PG_FUNCTION_ARGS)
+pgenvelope_take_census(PG_FUNCTION_ARGS)
 {
 	FuncCallContext *call;
 	List	   *counts;

@@ -1,7 +1,7 @@
 /*
  * pge_rewrap_table.c
- *	  env_rewrap_method and env_rewrap_context: what owners say about how
- *	  their tables are rewrapped.
+ *	  pgenvelope.set_rewrap_method and pgenvelope.set_rewrap_context: what
+ *	  owners say about how their tables are rewrapped.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,8 +22,8 @@
 #include "catalog/pge_write.h"
 #include "rewrite/pge_batch.h"
 
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_method);
-PG_FUNCTION_INFO_V1(pgenvelope_rewrap_context);
+PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_method);
+PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_context);
 
 /* Opens a table, plain or partitioned, for its owner. */
 static Relation
@@ -86,7 +86,7 @@ warn_of_subscribers(Relation relation)
 }
 
 Datum
-pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
+pgenvelope_set_rewrap_method(PG_FUNCTION_ARGS)
 {
 	Oid			types[] = {OIDOID, TEXTOID};
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
@@ -94,7 +94,7 @@ pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 	Relation	relation;
 	PgeWriter	writer;
 
-	pge_require_writable("env_rewrap_method()");
+	pge_require_writable("pgenvelope.set_rewrap_method()");
 	if (strcmp(method, "update") != 0 && strcmp(method, "inplace") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -109,7 +109,7 @@ pgenvelope_rewrap_method(PG_FUNCTION_ARGS)
 				  " DO UPDATE SET method = EXCLUDED.method",
 				  lengthof(types), types, values, NULL);
 	pge_write_end(&writer);
-	pge_audit_act("env_rewrap_method", 0, NULL, 0,
+	pge_audit_act("set_rewrap_method", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),
 								  "method", method));
 	relation_close(relation, NoLock);
@@ -183,7 +183,7 @@ check_members(Relation relation, const char *target, ArrayType *members)
 }
 
 Datum
-pgenvelope_rewrap_context(PG_FUNCTION_ARGS)
+pgenvelope_set_rewrap_context(PG_FUNCTION_ARGS)
 {
 	char	   *column = NameStr(*PG_GETARG_NAME(1));
 	Oid			types[] = {OIDOID, TEXTOID, TEXTARRAYOID};
@@ -192,7 +192,7 @@ pgenvelope_rewrap_context(PG_FUNCTION_ARGS)
 	Relation	relation;
 	PgeWriter	writer;
 
-	pge_require_writable("env_rewrap_context()");
+	pge_require_writable("pgenvelope.set_rewrap_context()");
 	relation = open_own_table(PG_GETARG_OID(0));
 	check_envelope_column(relation, column);
 	check_members(relation, column, PG_GETARG_ARRAYTYPE_P(2));
@@ -204,7 +204,7 @@ pgenvelope_rewrap_context(PG_FUNCTION_ARGS)
 				  " SET contexts = t.contexts || EXCLUDED.contexts",
 				  lengthof(types), types, values, NULL);
 	pge_write_end(&writer);
-	pge_audit_act("env_rewrap_context", 0, NULL, 0,
+	pge_audit_act("set_rewrap_context", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),
 								  "column", column));
 	relation_close(relation, NoLock);

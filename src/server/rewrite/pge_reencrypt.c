@@ -21,7 +21,7 @@
 #include "rights/pge_honey.h"
 #include "value/pge_value.h"
 
-#define FUNCTION "env_rewrap_context"
+#define FUNCTION "set_rewrap_context"
 
 /* Columns of pgenvelope.rewrap_table, as sql/pgenvelope.sql has them. */
 enum

@@ -3,9 +3,9 @@
  *	  Sealing payloads anew, after a KEK was compromised: an old wrap opens
  *	  what a rewrap leaves as it is.
  *
- * The context of a value comes from its row, as env_rewrap_context has said
- * for its column.  Whoever files such a job is asked for the rights to decrypt
- * and to encrypt; here nobody is.
+ * The context of a value comes from its row, as pgenvelope.set_rewrap_context
+ * has said for its column.  Whoever files such a job is asked for the rights
+ * to decrypt and to encrypt; here nobody is.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -24,9 +24,9 @@
 #define KEPT 2
 
 #define HINT_GRANT \
-	"Whoever holds \"grant\" on the key can grant it with env_grant; env_why_denied says what is missing."
+	"Whoever holds \"grant\" on the key can grant it with pgenvelope.grant_key; pgenvelope.why_denied says what is missing."
 #define HINT_ADMIN \
-	"Whoever holds \"admin\" on the key can grant it with env_grant."
+	"Whoever holds \"admin\" on the key can grant it with pgenvelope.grant_key."
 
 /* What an identity has of a key's grants. */
 typedef struct PgeRights

@@ -94,7 +94,7 @@ refuse_locked(const PgeKey *key, const PgeGrant *grant, PgeProblem *problem)
 	alert.action = "deny";
 	pge_alert(&alert);
 	pge_problem(problem, PGE_NOT_ENTITLED,
-				"Whoever holds \"grant\" on the key can unlock it with env_unlock_grant.",
+				"Whoever holds \"grant\" on the key can unlock it with pgenvelope.unlock_grant.",
 				"permission denied for key \"%s\"", key->name);
 	pge_problem_detail(problem, "The grant by which role \"%s\" could decrypt is locked.",
 					   GetUserNameFromId(GetUserId(), true));
@@ -133,7 +133,7 @@ answer_over(const PgeKey *key, const Verdict *verdict, PgeProblem *problem)
 	if (grant->only_reports)
 		return true;
 	pge_problem(problem, PGE_OVER_BUDGET,
-				"Whoever holds \"grant\" on the key can change it with env_limit.",
+				"Whoever holds \"grant\" on the key can change it with pgenvelope.limit_grant.",
 				"decrypt budget of role \"%s\" for key \"%s\" is spent",
 				GetUserNameFromId(GetUserId(), true), key->name);
 	explain_over(grant, verdict->charge, problem);

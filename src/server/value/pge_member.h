@@ -1,8 +1,8 @@
 /*
  * pge_member.h
  *	  Encryption contexts that a table's rows give: 'member=column' and
- *	  'member:literal', as env_encrypt_column and env_rewrap_context take
- *	  them.
+ *	  'member:literal', as env_encrypt_column and pgenvelope.set_rewrap_context
+ *	  take them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

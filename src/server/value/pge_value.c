@@ -27,7 +27,7 @@ seals_values(const PgeKey *key, PgeProblem *problem)
 {
 	return likely(!key->is_audit) ||
 		pge_problem(problem, PGE_KEY_NOT_ALLOWED,
-					"Create a key for values with env_create_key.",
+					"Create a key for values with pgenvelope.create_key.",
 					"key \"%s\" is the audit's", key->name);
 }
 
@@ -75,7 +75,7 @@ pge_encrypting_version(const text *name, PgeContext *context,
 					"the key that the call names does not exist");
 	else
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
-					"Create it with env_create_key, or set pgenvelope.default_key.",
+					"Create it with pgenvelope.create_key, or set pgenvelope.default_key.",
 					"key \"%.*s\" does not exist",
 					pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 					(const char *) wanted.data);

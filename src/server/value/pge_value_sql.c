@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);
 PG_FUNCTION_INFO_V1(pgenvelope_decrypt_text);
 PG_FUNCTION_INFO_V1(pgenvelope_decrypt_bytea);
+PG_FUNCTION_INFO_V1(pgenvelope_try_decrypt);
 PG_FUNCTION_INFO_V1(pgenvelope_verify);
 PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
 PG_FUNCTION_INFO_V1(pgenvelope_rebind);
@@ -119,28 +120,55 @@ no_value(FunctionCallInfo fcinfo)
 	PG_RETURN_NULL();
 }
 
-/* Opens the first argument in the context of the second, or raises. */
-static void
-open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
+/* Opens the first argument in the context of the second. */
+static bool
+open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened, PgeProblem *problem)
 {
 	const struct varlena *value = varlena_argument(fcinfo, 0);
 	const struct varlena *context = varlena_argument(fcinfo, 1);
 	const text *expected = varlena_argument(fcinfo, 2);
-	PgeProblem	problem;
 
 	pge_catalog_begin();
-	if (!pge_open_to_show(value, pge_context_read(context), expected, opened,
-						  &problem))
+	return pge_open_to_show(value, pge_context_read(context), expected, opened,
+							problem);
+}
+
+/* The plaintext as text in the database's encoding, or an error. */
+static Datum
+show_text(PgeOpened *opened)
+{
+	envl_view	utf8;
+	envl_view	converted;
+	text	   *result;
+	PgeProblem	problem;
+
+	if (!(opened->flags & ENVL_FLAG_TEXT))
+	{
+		pge_opened_discard(opened);
+		pge_problem(&problem, PGE_WRONG_PAYLOAD, "Use env_decrypt_bytea.",
+					"value holds bytes, not text");
 		pge_raise(&problem);
+	}
+	utf8 = pge_varlena_view(opened->plaintext);
+	if (!pge_from_utf8(utf8, &converted, &problem))
+	{
+		pge_opened_discard(opened);
+		pge_raise(&problem);
+	}
+	pge_use_end(PGE_OK);
+	if (converted.data == utf8.data)
+		PG_RETURN_TEXT_P(opened->plaintext);
+	result = cstring_to_text_with_len((const char *) converted.data,
+									  (int) converted.len);
+	envl_wipe(unconstify(uint8 *, converted.data), converted.len);
+	pge_opened_discard(opened);
+	PG_RETURN_TEXT_P(result);
 }
 
 static Datum
 decrypt_text(PG_FUNCTION_ARGS)
 {
 	PgeOpened	opened;
-	envl_view	utf8;
-	envl_view	converted;
-	text	   *result;
 	PgeProblem	problem;
 
 	pge_require_preload();
@@ -148,41 +176,49 @@ decrypt_text(PG_FUNCTION_ARGS)
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
 		return no_value(fcinfo);
-	open_arguments(fcinfo, &opened);
-	if (!(opened.flags & ENVL_FLAG_TEXT))
-	{
-		pge_opened_discard(&opened);
-		pge_problem(&problem, PGE_WRONG_PAYLOAD, "Use env_decrypt_bytea.",
-					"value holds bytes, not text");
+	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
-	}
-	utf8 = pge_varlena_view(opened.plaintext);
-	if (!pge_from_utf8(utf8, &converted, &problem))
-	{
-		pge_opened_discard(&opened);
-		pge_raise(&problem);
-	}
-	pge_use_end(PGE_OK);
-	if (converted.data == utf8.data)
-		PG_RETURN_TEXT_P(opened.plaintext);
-	result = cstring_to_text_with_len((const char *) converted.data,
-									  (int) converted.len);
-	envl_wipe(unconstify(uint8 *, converted.data), converted.len);
-	pge_opened_discard(&opened);
-	PG_RETURN_TEXT_P(result);
+	return show_text(&opened);
 }
 
+/*
+ * NULL for a value that does not open in this context or whose key may not be
+ * used for it; any other failure is an error, as it concerns the caller or the
+ * server and not the value.
+ */
 static Datum
-decrypt_bytea(PG_FUNCTION_ARGS)
+try_decrypt(PG_FUNCTION_ARGS)
 {
 	PgeOpened	opened;
+	PgeProblem	problem;
 
 	pge_require_preload();
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
 		return no_value(fcinfo);
-	open_arguments(fcinfo, &opened);
+	if (open_arguments(fcinfo, &opened, &problem))
+		return show_text(&opened);
+	if (problem.outcome != PGE_KEY_NOT_ALLOWED &&
+		problem.outcome != PGE_AUTHENTICATION)
+		pge_raise(&problem);
+	pge_use_end(problem.outcome);
+	PG_RETURN_NULL();
+}
+
+static Datum
+decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	PgeOpened	opened;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_use_begin(PGE_USE_DECRYPT);
+	refuse_maintenance();
+	if (PG_ARGISNULL(0))
+		return no_value(fcinfo);
+	if (!open_arguments(fcinfo, &opened, &problem))
+		pge_raise(&problem);
 	pge_use_end(PGE_OK);
 	PG_RETURN_BYTEA_P(opened.plaintext);
 }
@@ -314,6 +350,12 @@ Datum
 pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
 {
 	return pge_call_hidden(decrypt_bytea, fcinfo);
+}
+
+Datum
+pgenvelope_try_decrypt(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(try_decrypt, fcinfo);
 }
 
 Datum

@@ -1,6 +1,6 @@
 /*
  * pge_health.c
- *	  env_health: what works, and what does not.
+ *	  pgenvelope.health: what works, and what does not.
  *
  * A row for each component (docs/reference.md has the table).  Providers are
  * asked, all at once; the rest is looked up.

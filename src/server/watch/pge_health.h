@@ -1,6 +1,6 @@
 /*
  * pge_health.h
- *	  env_health: what works, and what does not.
+ *	  pgenvelope.health: what works, and what does not.
  *
  * pge_health.c has what is looked up in memory and the providers,
  * pge_health_catalog.c what is in tables and the audit's anchor.

@@ -1,6 +1,6 @@
 /*
  * pge_health_catalog.c
- *	  env_health: jobs, rotations, second seals and the audit.
+ *	  pgenvelope.health: jobs, rotations, second seals and the audit.
  *
  * Whoever asks may be a readiness probe: what cannot be had is told, and is no
  * error, and a lock on the tables is not waited for long.
@@ -73,7 +73,7 @@
 #define ESCROW_ROWS \
 	"SELECT 'escrow', $2, CASE WHEN e.missing > 0 THEN 'degraded'" \
 	"  ELSE 'ok' END, CASE WHEN e.missing > 0 THEN e.missing" \
-	"  || ' key versions have no second seal; env_reseal_keys() makes it.'" \
+	"  || ' key versions have no second seal; pgenvelope.reseal_keys() makes it.'" \
 	"  END FROM (SELECT count(*) AS missing FROM pgenvelope.key_version v" \
 	"  WHERE v.sealed_kek IS NOT NULL AND NOT EXISTS (SELECT" \
 	"   FROM pgenvelope.key_escrow s WHERE s.key_id = v.key_id" \
@@ -83,7 +83,7 @@
 #define ORPHAN_ROWS \
 	"SELECT 'catalog', o.finding, 'degraded'," \
 	" 'Of this there are ' || sum(o.count)" \
-	" || '; env_lint() names them, and what to do.'" \
+	" || '; pgenvelope.lint() names them, and what to do.'" \
 	" FROM pgenvelope.orphans o GROUP BY o.finding"
 
 #define CATALOG_ROWS \
@@ -171,13 +171,13 @@ trouble_of_audit(PgeAnchorFile file, bool is_anchored, const PgeAnchor *head,
 	if (file == PGE_ANCHOR_UNREADABLE)
 		return "The anchor's file cannot be read; see pgenvelope.audit_anchor_directory.";
 	if (file == PGE_ANCHOR_DAMAGED)
-		return "The anchor's file is damaged; see env_audit_verify().";
+		return "The anchor's file is damaged; see pgenvelope.verify_audit().";
 	if (pge_anchor_is_failing())
 		return "The anchor's file cannot be written; the server's log says why.";
 	if (!is_anchored)
-		return "The log has no anchor; see env_audit_verify().";
+		return "The log has no anchor; see pgenvelope.verify_audit().";
 	if (head->seq > (uint64) last && !IsolationUsesXactSnapshot())
-		return "The log ends before its anchor; see env_audit_verify().";
+		return "The log ends before its anchor; see pgenvelope.verify_audit().";
 	return NULL;
 }
 

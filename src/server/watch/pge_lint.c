@@ -1,9 +1,10 @@
 /*
  * pge_lint.c
- *	  The part of env_lint that SQL cannot see: files, memory, providers.
+ *	  The part of pgenvelope.lint that SQL cannot see: files, memory,
+ *	  providers.
  *
  * Files are named by the setting that names them, never by their path: not
- * everybody who may call env_lint may see those settings.
+ * everybody who may call pgenvelope.lint may see those settings.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -73,7 +74,7 @@ check_provider(FunctionCallInfo fcinfo, const prov_root *root)
 	if (root->kind == PROV_PASSPHRASE)
 		report(fcinfo, "warning", "development_provider", object,
 			   "A passphrase can be guessed by whoever has a sealed key.",
-			   "Move to another provider: env_reseal_keys().");
+			   "Move to another provider: pgenvelope.reseal_keys().");
 	else if (strncmp(root->location, "vault+http:", 11) == 0)
 		report(fcinfo, "warning", "development_provider", object,
 			   "It is spoken to without TLS.", "Use vault://.");

@@ -1,6 +1,7 @@
 /*
  * pge_ready.c
- *	  env_ready: whether this server can be sent the work of this database.
+ *	  pgenvelope.ready: whether this server can be sent the work of this
+ *	  database.
  *
  * Anybody may ask, as often as they like, so it goes by what is known.  A
  * provider whose last call failed is asked again meanwhile, at most every few

@@ -14,7 +14,7 @@ BEGIN
     EXECUTE statement;
 END
 $$;
-SELECT env_create_key('encodings', required_context => '{}') > 0 AS created;
+SELECT pgenvelope.create_key('encodings', required_context => '{}') > 0 AS created;
 SET pgenvelope.default_key = 'encodings';
 
 -- Sealed as UTF-8, and back as it was
@@ -53,7 +53,7 @@ SELECT plain, env_decrypt(secret, jsonb_build_object('id', t, t, t)) = t AS same
 FROM encodings, pg_temp.given(:'text') AS t;
 
 -- In required contexts, and the messages about them
-SELECT env_create_key('required', required_context =>
+SELECT pgenvelope.create_key('required', required_context =>
     jsonb_build_object(t, NULL)) > 0 AS created
 FROM pg_temp.given(:'text') AS t;
 SELECT env_key(env_encrypt('x', jsonb_build_object(t, 'x'), 'required'))

@@ -7,7 +7,7 @@ DECLARE
     result record;
 BEGIN
     FOR i IN 1..1000 LOOP
-        SELECT * INTO result FROM env_rewrap_step(job);
+        SELECT * INTO result FROM pgenvelope.step_rewrap(job);
         COMMIT;
         EXIT WHEN result.step = 'over' OR result.wait_ms > 5000;
         PERFORM pg_sleep(result.wait_ms / 5000.0);

@@ -288,10 +288,10 @@ END
 is( join('; ',
 		map { join ' ', $_->{act}, $_->{role}, $_->{outcome}, $_->{reason} // '-' }
 		  lines('act')),
-	'pgenvelope.grant_key ' . $node->safe_psql('postgres', 'SELECT current_user')
-	  . ' committed -; pgenvelope.revoke_key '
+	'grant_key ' . $node->safe_psql('postgres', 'SELECT current_user')
+	  . ' committed -; revoke_key '
 	  . $node->safe_psql('postgres', 'SELECT current_user')
-	  . ' rolled_back -; pgenvelope.grant_key app refused not_entitled',
+	  . ' rolled_back -; grant_key app refused not_entitled',
 	'acts: committed, rolled back, refused');
 
 unlike(slurp_file($node->logfile), qr/Marker-1f2e/, 'no plaintext at all');

@@ -87,6 +87,8 @@ log_refusal(void)
 
 	if (under_way == NULL)
 		return;
+	if (strncmp(under_way, "pgenvelope.", 11) == 0)
+		under_way += 11;
 	strlcpy(function, under_way, sizeof(function));
 	function[strcspn(function, "(")] = '\0';
 	under_way = NULL;

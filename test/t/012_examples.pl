@@ -45,9 +45,9 @@ sub blocks_of
 			push @blocks, $last =
 			  { line => $number, sql => '', shown => '', fresh => $1 };
 		}
-		elsif ($line =~ /^```(\w*)\s*$/)
+		elsif ($line =~ /^ *```(\w*)\s*$/)
 		{
-			$end = qr/^```\s*$/;
+			$end = qr/^ *```\s*$/;
 			$kind = $1 eq 'text' ? 'shown' : $1;
 			$last = undef if $kind ne 'shown';
 			push @blocks, $last = { line => $number, sql => '', shown => '' }

@@ -5,12 +5,14 @@ Every setting and every SQL function, type, trigger function, table and view
 is in docs/reference.md, and every SQL object has a COMMENT ON.  The plumbing
 of the type (in, out, operators' functions) needs the comment only.  Links
 between documents lead to a file and a heading that are there.  Every test
-program has its line in docs/testing.md.
+program has its line in docs/testing.md.  The picture of the dashboard is that
+of monitoring/dashboard.json.
 """
 
 import glob
 import os
 import re
+import subprocess
 import sys
 
 SCHEMA = r"(?:@extschema@|pgenvelope)\."
@@ -57,6 +59,14 @@ def untold_tests():
         name = os.path.splitext(os.path.basename(path))[0]
         if f"| `{name}` |" not in testing:
             yield f"docs/testing.md does not tell of {path}"
+
+
+def stale_pictures():
+    """Pictures that are not what their program draws now."""
+    drawn = subprocess.run([sys.executable, "docs/images/dashboard.py"],
+                           stdout=subprocess.PIPE, check=True).stdout
+    if drawn.decode() != read("docs/images/dashboard.svg"):
+        yield "docs/images/dashboard.svg is stale: docs/images/dashboard.py"
 
 
 def main():
@@ -116,6 +126,7 @@ def main():
                        + glob.glob("test/*/*.md")):
         bad += bad_links(path)
     bad += untold_tests()
+    bad += stale_pictures()
 
     print("\n".join(dict.fromkeys(bad)), end="\n" if bad else "")
     return 1 if bad else 0

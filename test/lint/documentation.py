@@ -5,7 +5,8 @@ Every setting and every SQL function, type, trigger function, table and view
 is in docs/reference.md, and every SQL object has a COMMENT ON.  The plumbing
 of the type (in, out, operators' functions) needs the comment only.  Links
 between documents lead to a file and a heading that are there.  Every test
-program has its line in docs/testing.md.  The picture of the dashboard is that
+program has its line in docs/testing.md.  Whatever a document or a COMMENT
+calls env_* or pgenvelope.* exists.  The picture of the dashboard is that
 of monitoring/dashboard.json.
 """
 
@@ -59,6 +60,16 @@ def untold_tests():
         name = os.path.splitext(os.path.basename(path))[0]
         if f"| `{name}` |" not in testing:
             yield f"docs/testing.md does not tell of {path}"
+
+
+def names_not_there(text, known):
+    """Names of functions, views and settings that are in a text only."""
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    text = re.sub(r"^## Names of 0\.1\.0$.*", "", text, flags=re.M | re.S)
+    for name in re.findall(r"(?<![\w/.-])(?:env_|pgenvelope\.)\w+", text):
+        if name not in known and name != "pgenvelope.control" \
+                and not name.endswith("_seq"):
+            yield name
 
 
 def stale_pictures():
@@ -121,10 +132,20 @@ def main():
             name = f"{table}.{column}"
             want_comment("COLUMN", re.escape(name) + r"\s+IS", name)
 
+    known = {*settings, *functions}
+    known.update(f"pgenvelope.{name}" for name in functions)
+    known.update(name for _, name in relations)
+    comments = re.findall(r"^COMMENT ON .*?;$", sql, flags=re.M | re.S)
+    for name in names_not_there("\n".join(comments), known):
+        bad.append(f"a COMMENT names {name}, which is not there")
+
     for path in sorted(glob.glob("*.md") + glob.glob("docs/*.md")
                        + glob.glob("*/*.md") + glob.glob("docs/*/*.md")
                        + glob.glob("test/*/*.md")):
         bad += bad_links(path)
+        if path != "CHANGELOG.md":
+            bad += [f"{path} names {name}, which is not there"
+                    for name in names_not_there(read(path), known)]
     bad += untold_tests()
     bad += stale_pictures()
 

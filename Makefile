@@ -9,61 +9,27 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgenvelope.con
 MODULE_big = pgenvelope
 PGFILEDESC = "pgenvelope - field-level envelope encryption"
 
-CORE_OBJS = $(addprefix src/core/, \
-	envl_audit.o envl_bytes.o envl_cipher.o envl_claims.o envl_context.o envl_format.o \
-	envl_json.o envl_jwe.o envl_jws.o envl_key.o envl_random.o \
-	envl_secret.o envl_status.o envl_string.o envl_suite.o envl_value.o \
-	envl_wrap.o)
-PROVIDER_OBJS = $(addprefix src/providers/, \
-	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
-	prov_root.o prov_secret.o prov_uri.o)
-SERVER_OBJS = $(addprefix src/server/, \
-	pgenvelope.o pge_act.o pge_activity.o pge_alert.o \
-	pge_alert_worker.o pge_anchor.o pge_approval.o pge_arguments.o \
-	pge_audit.o pge_audit_log.o pge_audit_seen.o pge_audit_verify.o \
-	pge_batch.o pge_budget.o pge_cache.o pge_call.o pge_catalog.o \
-	pge_census.o pge_check.o pge_context.o pge_databases.o \
-	pge_destroy.o pge_dual_control.o pge_encoding.o pge_entitlement.o \
-	pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o \
-	pge_health_catalog.o pge_honey.o pge_honey_sql.o pge_inplace.o \
-	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
-	pge_launcher.o pge_learn.o pge_limit.o pge_limit_sql.o pge_line.o \
-	pge_lint.o pge_lock.o pge_look.o pge_member.o pge_mention.o \
-	pge_pace.o pge_page.o pge_pattern.o pge_person.o pge_places.o \
-	pge_privilege.o pge_proof.o pge_provider_stat.o pge_ready.o \
-	pge_redact.o pge_reencrypt.o pge_replace.o pge_replay.o \
-	pge_report.o pge_request.o pge_reseal.o pge_retire.o pge_rewrap.o \
-	pge_rewrap_sql.o pge_rewrap_table.o pge_rights.o pge_rotate.o \
-	pge_row.o pge_schedule.o pge_secret.o pge_session.o \
-	pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
-	pge_statistics.o pge_step.o pge_subject.o pge_tally.o pge_target.o \
-	pge_trigger.o pge_try.o pge_type.o pge_update.o pge_update_write.o \
-	pge_use.o pge_value.o pge_value_sql.o pge_version.o pge_wake.o \
-	pge_why.o pge_work.o pge_worker.o pge_write.o)
+# The sources by folder: src/README.md shows what each holds and what it may use.
+objects_of = $(patsubst %.c,%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
+SERVER_FOLDERS = $(addprefix src/server/,base redact context catalog keys \
+	rights audit value admin rewrite rewrap lifecycle watch workers)
+CORE_OBJS = $(call objects_of,src/core)
+PROVIDER_BASE = $(call objects_of,src/providers)
+PROVIDER_OBJS = $(PROVIDER_BASE) $(call objects_of,src/providers/local)
+SERVER_OBJS = $(call objects_of,src/server $(SERVER_FOLDERS))
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS
 # is what they share; what a program needs of the library's own objects is
 # linked from there.
-SERVE_OBJS = $(addprefix src/providers/, \
-	prov_by_hand.o prov_line.o prov_serve.o)
-KMS_OBJS = $(addprefix src/providers/, \
-	kms_main.o prov_aws.o prov_aws_call.o prov_aws_credentials.o \
-	prov_aws_metadata.o prov_aws_sts.o prov_azure.o prov_azure_call.o \
-	prov_azure_credentials.o prov_cloud.o prov_crc32c.o prov_curl.o \
-	prov_form.o prov_gcp.o prov_gcp_call.o prov_gcp_credentials.o \
-	prov_http.o prov_json.o prov_jwt.o prov_memory.o prov_oauth.o \
-	prov_profile.o prov_time.o prov_vault.o prov_vault_call.o \
-	prov_vault_login.o prov_vault_token.o prov_xml.o)
+SERVE_OBJS = $(call objects_of,src/providers/serve)
+KMS_OBJS = $(call objects_of,$(addprefix src/providers/,kms http vault aws gcp \
+	azure))
 KMS_LIBS = -lcurl -ljansson
-PKCS11_OBJS = $(addprefix src/providers/, \
-	pkcs11_main.o prov_pkcs11.o prov_pkcs11_crypt.o prov_pkcs11_error.o \
-	prov_pkcs11_format.o prov_pkcs11_key.o prov_pkcs11_pin.o \
-	prov_pkcs11_rsa.o prov_pkcs11_token.o prov_pkcs11_uri.o)
+PKCS11_OBJS = $(call objects_of,src/providers/pkcs11)
 PKCS11_LIBS = -ldl
 HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
-HELPER_BASE = $(CORE_OBJS) $(addprefix src/providers/, \
-	prov_root.o prov_secret.o prov_uri.o)
+HELPER_BASE = $(CORE_OBJS) $(PROVIDER_BASE)
 
 # The install script, by subject: each part may use what is before it.
 SQL_PARTS = sql/pgenvelope.sql $(addprefix sql/parts/, \
@@ -79,7 +45,7 @@ REGRESS = catalog type equality storage reseal approval keys key_states \
 	guard context encrypt tamper reencrypt rewrap update_method inplace \
 	trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys session injection \
-	sec_inspect sec_catalog sec_trigger places census rewrap_job \
+	sec_inspect sec_catalog sec_trigger planted places census rewrap_job \
 	rewrap_failure lint limits honey
 ISOLATION = create_key grant privileges rotate life evict drop_extension \
 	rewrap_update rewrap_locks proof administration approve
@@ -95,7 +61,8 @@ LTO = -flto=auto -ffat-lto-objects
 endif
 
 PG_CFLAGS = $(LTO)
-PG_CPPFLAGS = -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
+INCLUDES = -Isrc -Isrc/core -Isrc/server
+PG_CPPFLAGS = $(INCLUDES) -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
 
 # Functions are bound at load: at a first call the dynamic linker would save
 # the registers on the stack, with what libcrypto left of a key in them.
@@ -105,7 +72,7 @@ SHLIB_LINK = $(SANITIZE) -lcrypto $(BIND_NOW) \
 
 # Not every compiler and linker does so by itself.
 PROGRAM_LINK = -pie -Wl,-z,relro -Wl,-z,noexecstack $(BIND_NOW)
-EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms pgenvelope-pkcs11 src/*/*.d \
+EXTRA_CLEAN = build $(HELPER_OBJS) pgenvelope-kms pgenvelope-pkcs11 $(OBJS:.o=.d) $(HELPER_OBJS:.o=.d) \
 	results output_iso regression.diffs regression.out
 
 # Bitcode would let the server inline our functions into a query.  They are
@@ -151,7 +118,7 @@ LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
 	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
 
 $(CORE_OBJS) $(PROVIDER_OBJS) $(HELPER_OBJS): %.o: %.c Makefile
-	$(CC) $(LIBRARY_CFLAGS) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
+	$(CC) $(LIBRARY_CFLAGS) $(INCLUDES) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
 
 $(SERVER_OBJS): Makefile pgenvelope.control
 pgenvelope.so: src/pgenvelope.map
@@ -188,7 +155,7 @@ pgenvelope-kms: $(KMS_OBJS) $(SERVE_OBJS) $(HELPER_BASE)
 	$(CC) $(LTO) $(COPT) $(SANITIZE) -o $@ $^ $(KMS_LIBS) -lcrypto $(PROGRAM_LINK)
 
 pgenvelope-pkcs11: $(PKCS11_OBJS) $(SERVE_OBJS) $(HELPER_BASE) \
-		src/providers/prov_process.o
+		src/providers/local/prov_process.o
 	@test -n '$(PKCS11_BUILT)' || { \
 		echo "The headers of p11-kit were not found." >&2; \
 		echo "On Debian, as root: test/setup/packages.sh helpers" >&2; \

@@ -136,6 +136,11 @@ COMMENT ON OPERATOR FAMILY @extschema@.envelope_ops USING hash IS
 -- ---------------------------------------------------------------------------
 -- Keys: what is known of them.  The tables are the access control: a trigger
 -- refuses writes by anybody but the extension's functions and the owner.
+--
+-- No foreign keys between tables that pg_dump dumps: it writes no order
+-- between their data, and a parallel restore loads them at once.  The trigger
+-- guard_row refuses to delete what others refer to; pgenvelope.orphans shows
+-- what a partial restore has left without its key.
 -- ---------------------------------------------------------------------------
 
 CREATE SCHEMA pgenvelope;
@@ -178,7 +183,7 @@ COMMENT ON COLUMN pgenvelope.key.dual_control IS
     'whether a second person must approve what cannot be taken back';
 
 CREATE TABLE pgenvelope.key_version (
-    key_id         bigint NOT NULL REFERENCES pgenvelope.key,
+    key_id         bigint NOT NULL,
     version        integer NOT NULL CHECK (version BETWEEN 1 AND 65535),
     state          text NOT NULL
                    CHECK (state IN ('pre_active', 'active', 'deactivated',
@@ -247,8 +252,7 @@ CREATE TABLE pgenvelope.key_seal (
                CHECK (octet_length(sealed_kek) BETWEEN 1 AND 4096),
     root_key   text,
     kept_since timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    PRIMARY KEY (key_id, version),
-    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+    PRIMARY KEY (key_id, version)
 );
 
 ALTER TABLE pgenvelope.key_seal
@@ -277,8 +281,7 @@ CREATE TABLE pgenvelope.key_escrow (
                CHECK (octet_length(sealed_kek) BETWEEN 1 AND 4096),
     root_key   text,
     sealed_at  timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    PRIMARY KEY (key_id, version),
-    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+    PRIMARY KEY (key_id, version)
 );
 
 ALTER TABLE pgenvelope.key_escrow
@@ -308,8 +311,7 @@ CREATE TABLE pgenvelope.key_proof (
     values_read bigint NOT NULL,
     job_id      bigint,
     uncovered   integer NOT NULL DEFAULT 0,
-    PRIMARY KEY (key_id, version),
-    FOREIGN KEY (key_id, version) REFERENCES pgenvelope.key_version
+    PRIMARY KEY (key_id, version)
 );
 
 COMMENT ON TABLE pgenvelope.key_proof IS
@@ -331,8 +333,8 @@ COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
 CREATE TABLE pgenvelope.key_grant (
     grant_id   bigint PRIMARY KEY
                DEFAULT pg_catalog.hashtextextended(
-                   pg_catalog.gen_random_uuid()::text, 0),
-    key_id     bigint NOT NULL REFERENCES pgenvelope.key,
+                   pg_catalog.gen_random_uuid()::text, 0::bigint),
+    key_id     bigint NOT NULL,
     privilege  text NOT NULL
                CHECK (privilege IN ('encrypt', 'decrypt', 'rewrap', 'rotate',
                                     'retire', 'grant', 'audit', 'admin')),
@@ -755,6 +757,7 @@ CREATE TABLE pgenvelope.rewrap_job (
     waits_since    timestamptz,
     proves         integer[],
     left_behind    bigint,
+    lost_workers   integer NOT NULL DEFAULT 0,
     FOREIGN KEY (key_id, target_version) REFERENCES pgenvelope.key_version
 );
 
@@ -793,6 +796,8 @@ COMMENT ON COLUMN pgenvelope.rewrap_job.proves IS
     'versions that had ceased to encrypt before these transactions';
 COMMENT ON COLUMN pgenvelope.rewrap_job.left_behind IS
     'values of other versions that the last proof found';
+COMMENT ON COLUMN pgenvelope.rewrap_job.lost_workers IS
+    'workers in a row that ended at it without a word, whatever ended them';
 
 CREATE TABLE pgenvelope.rewrap_target (
     job_id       bigint NOT NULL REFERENCES pgenvelope.rewrap_job
@@ -1263,7 +1268,8 @@ SELECT j.job_id,
        CASE WHEN t.state = 'uncovered' THEN NULL
             WHEN t.state = 'done' THEN 100
             WHEN t.total_blocks > 0
-            THEN pg_catalog.round(100.0 * t.next_block / t.total_blocks, 1)
+            THEN pg_catalog.round(100.0 * t.next_block::numeric
+                                  / t.total_blocks::numeric, 1)
             ELSE 0
        END AS percent,
        t.rows_seen,
@@ -1273,15 +1279,15 @@ SELECT j.job_id,
        t.busy,
        t.bytes,
        t.batches,
-       (t.rows_seen / NULLIF(GREATEST(
-            t.busy_ms / 1000.0,
-            extract(epoch FROM t.updated_at - t.started_at)), 0))::bigint
+       (t.rows_seen::numeric / NULLIF(GREATEST(
+            t.busy_ms::numeric / 1000.0,
+            extract(epoch FROM t.updated_at - t.started_at)), 0.0))::bigint
            AS rows_per_second,
        CASE WHEN t.state = 'running' AND j.state = 'running'
              AND t.next_block > 0
             THEN t.updated_at + (t.updated_at - t.started_at)
                  * ((t.total_blocks - t.next_block)::double precision
-                    / t.next_block)
+                    / t.next_block::double precision)
        END AS estimated_end,
        t.last_error,
        j.message,

@@ -12,8 +12,8 @@ LIBRARY_SOURCES = $(CORE_OBJS:.o=.c) $(PROVIDER_OBJS:.o=.c) \
 
 FLAVORS = plain asan coverage fuzz
 CC_fuzz = $(or $(FUZZ_CC),clang-14)
-TEST_CFLAGS = -std=c11 -D_GNU_SOURCE $(LIBRARY_WARNINGS) -Isrc/core \
-	-Isrc/providers -Itest/unit -DTEST_DIR='"test"'
+TEST_CFLAGS = -std=c11 -D_GNU_SOURCE $(LIBRARY_WARNINGS) $(INCLUDES) \
+	-Itest/unit -DTEST_DIR='"test"'
 CFLAGS_plain = -O2 -g
 CFLAGS_asan = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
@@ -179,8 +179,8 @@ coverage:
 	@test/setup/coverage.sh
 
 format:
-	@test/lint/format.py $(wildcard src/*/*.[ch] test/unit/*.[ch] \
-		test/fuzz/*.[ch] test/modules/*/*.[ch])
+	@test/lint/format.py $(wildcard src/*/*.[ch] src/*/*/*.[ch] \
+		test/unit/*.[ch] test/fuzz/*.[ch] test/modules/*/*.[ch])
 
 quickstart:
 	@test/quickstart/quickstart.sh start

@@ -158,7 +158,7 @@ SELECT r.request_id,
        k.name AS key,
        r.operation,
        CASE WHEN m.decides OR m.asked THEN r.arguments
-            ELSE r.arguments - 'context'
+            ELSE r.arguments - 'context'::text
        END AS arguments,
        CASE WHEN r.state = 'pending'
              AND r.expires_at <= pg_catalog.clock_timestamp()

@@ -27,7 +27,7 @@ COMMENT ON COLUMN pgenvelope.key_grant.locked_at IS
     'when it was locked, since a honey value was opened by it; null: it is not';
 
 CREATE TABLE pgenvelope.honey (
-    key_id     bigint NOT NULL REFERENCES pgenvelope.key,
+    key_id     bigint NOT NULL,
     mark       bytea NOT NULL CHECK (octet_length(mark) = 32),
     lock_grant boolean NOT NULL,
     note       text CHECK (char_length(note) <= 200),

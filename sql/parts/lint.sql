@@ -421,6 +421,16 @@ RETURNS SETOF record
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT 'error', 'orphans',
+        format('key %s', COALESCE(k.name, lpad(to_hex(o.key_id), 12, '0'))),
+        CASE WHEN o.version IS NULL THEN format('%s (%s).', o.finding, o.count)
+             ELSE format('%s (version %s).', o.finding, o.version)
+        END,
+        'The restore was not complete: restore the key tables again, all from '
+        'one dump.'
+    FROM pgenvelope.orphans o
+    LEFT JOIN pgenvelope.key k USING (key_id)
+    UNION ALL
     SELECT 'warning', 'no_audit_key', 'pgenvelope.audit_log',
         'There is no audit key: what is done to keys and rights is not '
         'recorded in this database.',

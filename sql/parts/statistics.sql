@@ -4,6 +4,44 @@
 -- Health and statistics: what monitoring reads
 -- ---------------------------------------------------------------------------
 
+-- What env_health and env_lint report.  A key without versions, too: every
+-- key is created with one.
+CREATE VIEW pgenvelope.orphans AS
+SELECT 'key without versions' AS finding,
+       k.key_id,
+       NULL::integer AS version,
+       pg_catalog.count(*) AS count
+FROM pgenvelope.key k
+WHERE NOT EXISTS (SELECT FROM pgenvelope.key_version v
+                  WHERE v.key_id = k.key_id)
+GROUP BY k.key_id
+UNION ALL
+SELECT 'version without key', v.key_id, v.version, pg_catalog.count(*)
+FROM pgenvelope.key_version v
+WHERE NOT EXISTS (SELECT FROM pgenvelope.key k WHERE k.key_id = v.key_id)
+GROUP BY v.key_id, v.version
+UNION ALL
+SELECT 'grant without key', g.key_id, NULL, pg_catalog.count(*)
+FROM pgenvelope.key_grant g
+WHERE NOT EXISTS (SELECT FROM pgenvelope.key k WHERE k.key_id = g.key_id)
+GROUP BY g.key_id
+UNION ALL
+SELECT 'seal without version', s.key_id, s.version, pg_catalog.count(*)
+FROM (SELECT key_id, version FROM pgenvelope.key_seal
+      UNION ALL
+      SELECT key_id, version FROM pgenvelope.key_escrow) s
+WHERE NOT EXISTS (SELECT FROM pgenvelope.key_version v
+                  WHERE v.key_id = s.key_id AND v.version = s.version)
+GROUP BY s.key_id, s.version
+UNION ALL
+SELECT 'honey value without key', h.key_id, NULL, pg_catalog.count(*)
+FROM pgenvelope.honey h
+WHERE NOT EXISTS (SELECT FROM pgenvelope.key k WHERE k.key_id = h.key_id)
+GROUP BY h.key_id;
+
+COMMENT ON VIEW pgenvelope.orphans IS
+    'rows of the key tables whose key or version is missing, as after a partial restore';
+
 CREATE FUNCTION @extschema@.env_health(
     OUT component text,
     OUT name text,

@@ -19,7 +19,7 @@
 #ifndef PROV_H
 #define PROV_H
 
-#include "../core/envl_key.h"
+#include "core/envl_key.h"
 
 /* Longest sealed KEK that is accepted from a provider or stored. */
 #define PROV_SEALED_MAX 4096

@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "prov_uri.h"
+#include "providers/prov_uri.h"
 
 #include <stdarg.h>
 #include <stdio.h>

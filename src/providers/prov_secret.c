@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "prov_secret.h"
+#include "providers/prov_secret.h"
 
 static prov_category read_open_file(int fd, const char *path,
 									const char *what, bool mounted,

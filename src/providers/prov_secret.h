@@ -8,7 +8,7 @@
 #ifndef PROV_SECRET_H
 #define PROV_SECRET_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /*
  * Reads a file that holds a credential, all of it, without the newline at its

@@ -21,7 +21,7 @@
 #ifndef PROV_URI_H
 #define PROV_URI_H
 
-#include "prov.h"
+#include "providers/prov.h"
 
 #define PROV_URI_WORDS_MAX 24
 #define PROV_URI_SEGMENTS_MAX 24

@@ -11,13 +11,13 @@
 
 #include "utils/guc.h"
 
-#include "../core/envl_value.h"
-#include "pge_audit.h"
-#include "pge_compat.h"
+#include "audit/pge_audit.h"
+#include "base/pge_compat.h"
+#include "context/pge_session_context.h"
+#include "context/pge_subject.h"
+#include "core/envl_value.h"
 #include "pge_guc.h"
-#include "pge_redact.h"
-#include "pge_session_context.h"
-#include "pge_subject.h"
+#include "redact/pge_redact.h"
 
 char	   *pge_providers;
 char	   *pge_key_provider;

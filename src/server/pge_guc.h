@@ -8,7 +8,7 @@
 #ifndef PGE_GUC_H
 #define PGE_GUC_H
 
-#include "../providers/prov.h"
+#include "providers/prov.h"
 
 /* The most that pgenvelope.rewrap_workers can say. */
 #define PGE_REWRAP_WORKERS_MAX 32

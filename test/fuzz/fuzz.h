@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "envl_bytes.h"
+#include "core/envl_bytes.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "envl_audit.h"
+#include "core/envl_audit.h"
 #include "fuzz.h"
 
 #define FIELDS_MAX 40

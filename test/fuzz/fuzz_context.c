@@ -12,8 +12,8 @@
  */
 #include <string.h>
 
-#include "envl_context.h"
-#include "envl_string.h"
+#include "core/envl_context.h"
+#include "core/envl_string.h"
 #include "fuzz.h"
 
 /* More than any context holds, so that the encoder's limit is reached. */

@@ -10,8 +10,8 @@
  */
 #include <string.h>
 
-#include "envl_context.h"
-#include "envl_format.h"
+#include "core/envl_context.h"
+#include "core/envl_format.h"
 #include "fuzz.h"
 
 static void

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "envl_jwe.h"
+#include "core/envl_jwe.h"
 #include "fuzz.h"
 
 static uint8_t context_bytes[ENVL_CONTEXT_MAX];

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kms_services.h"
-#include "prov_cloud.h"
-#include "prov_profile.h"
-#include "prov_time.h"
-#include "prov_xml.h"
+#include "providers/aws/prov_profile.h"
+#include "providers/aws/prov_xml.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_time.h"
+#include "providers/kms/kms_services.h"
 
 /* What is found is within the file, on one line, and without blanks around. */
 static void

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "prov_vault.h"
+#include "providers/vault/prov_vault.h"
 
 static const char *const paths[] = {
 	"data.ciphertext", "data.plaintext", "data.latest_version", "errors.0",

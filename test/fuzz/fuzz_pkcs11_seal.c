@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "prov_pkcs11_uri.h"
+#include "providers/pkcs11/prov_pkcs11_uri.h"
 
 static bool
 is_zero(const void *memory, size_t len)

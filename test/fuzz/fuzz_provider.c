@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "prov_helper.h"
-#include "prov_jwe.h"
+#include "providers/local/prov_helper.h"
+#include "providers/local/prov_jwe.h"
 
 static void
 check_failure(const prov_failure *failure, prov_category category)

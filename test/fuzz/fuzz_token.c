@@ -8,8 +8,8 @@
  */
 #include <string.h>
 
-#include "envl_claims.h"
-#include "envl_string.h"
+#include "core/envl_claims.h"
+#include "core/envl_string.h"
 #include "fuzz.h"
 
 static void walk(const envl_json_value *value);

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "envl_value.h"
+#include "core/envl_value.h"
 #include "fuzz.h"
 
 static envl_sealer sealer;

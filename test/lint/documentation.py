@@ -84,7 +84,8 @@ def main():
     parts = "".join(read(name) for name in
                     ["sql/pgenvelope.sql", *sorted(glob.glob("sql/parts/*"))])
     sql = re.sub(r"^\s*--.*$", "", parts, flags=re.M)
-    guc = read("src/server/pge_guc.c")
+    guc = "".join(read(name) for name in glob.glob("src/server/**/*.c",
+                                               recursive=True))
     reference = read("docs/reference.md")
     bad = []
 

@@ -40,7 +40,7 @@ files() {
 }
 
 check_format() {
-    test/lint/format.py --check src/*/*.[ch] test/unit/*.[ch] \
+    test/lint/format.py --check src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] \
         test/fuzz/*.[ch] test/modules/*/*.[ch]
 }
 
@@ -61,14 +61,14 @@ compile_with() {
     }
     printf '%s.c\n' "${core_objects[@]%.o}" "${provider_objects[@]%.o}" \
         "${helper_objects[@]%.o}" >"$list"
-    each -std=c11 <"$list"
+    each -std=c11 -Isrc -Isrc/core <"$list"
     printf '%s\n' "${test_sources[@]}" >"$list"
-    each -std=c11 -Isrc/core -Isrc/providers -Itest/unit \
+    each -std=c11 -Isrc -Isrc/core -Itest/unit \
         -DTEST_DIR='"test"' <"$list"
     # PostgreSQL's own conventions: functions that take FunctionCallInfo and
     # hooks need not use every argument, lengths are compared with int.
     printf '%s.c\n' "${server_objects[@]%.o}" >"$list"
-    each -std=gnu11 -Wno-unused-parameter -Wno-sign-compare \
+    each -std=gnu11 -Isrc -Isrc/core -Isrc/server -Wno-unused-parameter -Wno-sign-compare \
         -Wno-missing-field-initializers -fwrapv -fno-strict-aliasing \
         -DPGENVELOPE_VERSION='"lint"' $pg_headers $server <"$list"
     return $failed
@@ -86,7 +86,7 @@ check_cppcheck() {
     cppcheck --quiet --std=c11 --enable=warning,performance,portability \
         --inline-suppr --error-exitcode=1 -D_GNU_SOURCE \
         --suppressions-list=test/lint/cppcheck.suppress \
-        -j2 src/core src/providers src/server
+        -j2 -Isrc -Isrc/core -Isrc/server src/core src/providers src/server
 }
 
 # core <- providers <- server: nobody includes what stands above.

@@ -167,3 +167,29 @@ DROP SCHEMA guard_trap CASCADE;
 
 DROP OWNED BY guard_writer, guard_granted, guard_nobody, guard_owner;
 DROP ROLE guard_writer, guard_granted, guard_nobody, guard_owner;
+
+-- What other rows refer to stays, also before its owner; there is no foreign
+-- key, for the sake of parallel restores
+SELECT env_create_key('referred', required_context => '{}') > 0 AS created;
+SELECT key_id AS referred FROM pgenvelope.key WHERE name = 'referred' \gset
+\set VERBOSITY sqlstate
+DELETE FROM pgenvelope.key WHERE key_id = :referred;
+UPDATE pgenvelope.key SET key_id = 1 WHERE key_id = :referred;
+INSERT INTO pgenvelope.key_seal (key_id, version, provider, sealed_kek)
+VALUES (:referred, 1, 'main', 'x');
+DELETE FROM pgenvelope.key_version WHERE key_id = :referred;
+UPDATE pgenvelope.key_version SET version = 2 WHERE key_id = :referred;
+DELETE FROM pgenvelope.key_seal WHERE key_id = :referred;
+DELETE FROM pgenvelope.key_version WHERE key_id = :referred;
+DELETE FROM pgenvelope.key WHERE key_id = :referred;
+DELETE FROM pgenvelope.key_grant WHERE key_id = :referred;
+SELECT finding, count FROM pgenvelope.orphans WHERE key_id = :referred;
+DELETE FROM pgenvelope.key WHERE key_id = :referred;
+SELECT finding, count FROM pgenvelope.orphans WHERE key_id = :referred;
+\set VERBOSITY default
+SELECT conrelid::regclass, confrelid::regclass
+FROM pg_constraint
+WHERE contype = 'f' AND connamespace = 'pgenvelope'::regnamespace
+  AND conrelid = ANY (SELECT unnest(extconfig) FROM pg_extension
+                      WHERE extname = 'pgenvelope')
+ORDER BY 1, 2;

@@ -152,6 +152,20 @@ sub restore
 	return;
 }
 
+sub pg_restore
+{
+	my ($on, $database, $file, @options) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	$on->command_ok(
+		[
+			'pg_restore', '--exit-on-error', @options, '-d', $database,
+			"$directory/$file"
+		],
+		"pg_restore @options of $file");
+	return;
+}
+
 sub create_database
 {
 	my ($on, $database) = @_;
@@ -213,6 +227,46 @@ for my $how (sort keys %files)
 	restore($bare, create_database($bare, $how), @{ $files{$how} });
 	is_intact($bare, $how, "without preload, $how");
 }
+
+# Every form of pg_restore: in parallel, where nothing orders the data of the
+# extension's tables; over what is there already; section by section; the data
+# alone, with triggers off.
+dump_to($node, 'source', 'directory', '-Fd', '-j', 2);
+for my $jobs (1, 2, 4, 8)
+{
+	for my $form (qw(whole.custom directory))
+	{
+		my $database = create_database($bare, "jobs_${jobs}_" . length $form);
+
+		pg_restore($bare, $database, $form, '-j', $jobs);
+		is_intact($bare, $database, "pg_restore -j $jobs of $form");
+	}
+}
+pg_restore($bare, 'jobs_4_9', 'directory', '--clean', '--if-exists', '-j', 4);
+is_intact($bare, 'jobs_4_9', 'pg_restore --clean -j 4');
+create_database($bare, 'by_section');
+pg_restore($bare, 'by_section', 'whole.custom', "--section=$_", '-j', 4)
+  for qw(pre-data data post-data);
+is_intact($bare, 'by_section', 'pg_restore --section -j 4');
+create_database($bare, 'data_only');
+pg_restore($bare, 'data_only', 'whole.custom', '--section=pre-data');
+pg_restore($bare, 'data_only', 'whole.custom', '--data-only',
+	'--disable-triggers', '-j', 4);
+is_intact($bare, 'data_only', 'pg_restore --data-only --disable-triggers');
+
+# A part of the key tables alone: the rest is missed, in words, once the
+# library is there.
+create_database($bare, 'part');
+pg_restore($bare, 'part', 'whole.custom', '--section=pre-data');
+pg_restore($bare, 'part', 'whole.custom', '--data-only', '-n', 'pgenvelope',
+	'-t', 'key');
+create_database($bare, 'other_part');
+pg_restore($bare, 'other_part', 'whole.custom', '--section=pre-data');
+pg_restore($bare, 'other_part', 'whole.custom', '--data-only', '-n',
+	'pgenvelope', map { ('-t', $_) } qw(key_version key_grant));
+is($bare->safe_psql($_, 'SELECT count(*) FROM value'),
+	'0', "$_: the application's rows were not asked for")
+  for qw(part other_part);
 
 # What needs no key works.
 is( $bare->safe_psql('plain', <<'END'), '12|12|12|24|1', 'comparisons');
@@ -286,6 +340,25 @@ shared_preload_libraries = 'pgenvelope'
 pgenvelope.providers = 'main=file://$key_file'
 END
 $bare->restart;
+my %orphans = (
+	part => 'catalog|key without versions|degraded',
+	other_part => "catalog|grant without key|degraded\n"
+	  . 'catalog|version without key|degraded',
+	plain => '');
+for my $database (sort keys %orphans)
+{
+	is( $bare->safe_psql(
+			$database,
+			q(SELECT component, name, status FROM env_health()
+			WHERE component = 'catalog')),
+		$orphans{$database},
+		"health of $database");
+	is( $bare->safe_psql(
+			$database,
+			q(SELECT count(*) > 0 FROM env_lint() WHERE "check" = 'orphans')),
+		$orphans{$database} eq '' ? 'f' : 't',
+		"lint of $database");
+}
 for my $how (sort keys %files, 'roleless')
 {
 	$bare->safe_psql($how,

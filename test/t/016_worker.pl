@@ -245,6 +245,39 @@ $filler->finish;
 $filler->quit;
 
 # ---------------------------------------------------------------------------
+# Lost in a row, as transaction_timeout does it from 17 on
+# ---------------------------------------------------------------------------
+
+my $lost = 'SELECT lost_workers, message FROM pgenvelope.rewrap_job '
+  . 'ORDER BY job_id DESC LIMIT 1';
+my $health = q(SELECT status FROM env_health() WHERE component = 'job');
+set_point($node, 'batch', 'exit');
+$node->safe_psql('postgres', "SELECT env_rotate_key('one')");
+wait_until(
+	sub {
+		set_point($node, 'batch', 'exit');
+		advance_clock($node, 60);
+		return $node->safe_psql('postgres', $lost) =~ /^[3-9]\|/;
+	},
+	'three workers are lost in a row');
+like($node->safe_psql('postgres', $lost),
+	qr/\|workers lost in a row: \d+; see the server log$/, 'the job says so');
+is($node->safe_psql('postgres', $health), 'degraded', 'and health');
+set_point($node, 'batch', 'pass');
+advance_clock($node, 600);
+wait_for_jobs($node, 'postgres');
+is($node->safe_psql('postgres', $lost), '0|', 'until a step comes to its end');
+SKIP:
+{
+	skip 'transaction_timeout came with 17', 1 if $node->pg_version < 17;
+	set_setting($node, 'transaction_timeout', '1s');
+	hold_job($node, 'postgres', 'one');
+	finish_jobs('postgres');
+	is($node->safe_psql('postgres', $lost), '0|', 'transaction_timeout is no matter');
+	set_setting($node, 'transaction_timeout', 0);
+}
+
+# ---------------------------------------------------------------------------
 # The log
 # ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "prov.h"
+#include "providers/prov.h"
 
 /*
  * The path of name in the directory, in one of 32 static buffers.  The

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "envl_audit.h"
+#include "core/envl_audit.h"
 #include "unit.h"
 
 #define LONG_LEN 70000			/* more than two bytes of a length say */

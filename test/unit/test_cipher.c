@@ -8,7 +8,7 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/err.h>
 
-#include "envl_cipher.h"
+#include "core/envl_cipher.h"
 #include "inject.h"
 #include "unit.h"
 

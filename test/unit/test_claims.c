@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "envl_claims.h"
+#include "core/envl_claims.h"
 #include "unit.h"
 
 static envl_claims claims;

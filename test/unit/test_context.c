@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "envl_context.h"
-#include "envl_string.h"
+#include "core/envl_context.h"
+#include "core/envl_string.h"
 #include "unit.h"
 
 static envl_spelled spelled[ENVL_MEMBERS_MAX + 100];

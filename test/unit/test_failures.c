@@ -13,10 +13,10 @@
 
 #include <openssl/err.h>
 
-#include "envl_audit.h"
-#include "envl_jws.h"
-#include "envl_key.h"
-#include "envl_value.h"
+#include "core/envl_audit.h"
+#include "core/envl_jws.h"
+#include "core/envl_key.h"
+#include "core/envl_value.h"
 #include "inject.h"
 #include "unit.h"
 

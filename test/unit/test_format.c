@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "envl_format.h"
+#include "core/envl_format.h"
 #include "unit.h"
 
 #define CONTEXT "{\"id\":7}"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "envl_json.h"
+#include "core/envl_json.h"
 #include "unit.h"
 
 static const char *const good[] = {

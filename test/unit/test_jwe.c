@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "envl_jwe.h"
+#include "core/envl_jwe.h"
 #include "unit.h"
 
 #define CONTEXT "{\"id\":7}"

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "envl_jws.h"
+#include "core/envl_jws.h"
 #include "unit.h"
 
 /* RFC 7515, A.1, whose header has no kid. */

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "envl_key.h"
+#include "core/envl_key.h"
 #include "unit.h"
 
 #define KEY_ID UINT64_C(0x0123456789ab)

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms_services.h"
-#include "prov_aws.h"
-#include "prov_azure.h"
-#include "prov_gcp.h"
+#include "providers/aws/prov_aws.h"
+#include "providers/azure/prov_azure.h"
+#include "providers/gcp/prov_gcp.h"
+#include "providers/kms/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "answering.h"
-#include "prov_http.h"
-#include "prov_serve.h"
+#include "providers/http/prov_http.h"
+#include "providers/serve/prov_serve.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_json.h"
-#include "prov_memory.h"
+#include "providers/http/prov_json.h"
+#include "providers/http/prov_memory.h"
 #include "unit.h"
 
 static const char document[] =

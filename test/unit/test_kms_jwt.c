@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_jwt.h"
+#include "providers/http/prov_jwt.h"
 #include "unit.h"
 
 #define HEADER "{\"alg\":\"RS256\"}"

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_cloud.h"
-#include "prov_crc32c.h"
-#include "prov_form.h"
-#include "prov_profile.h"
-#include "prov_time.h"
-#include "prov_xml.h"
+#include "providers/aws/prov_profile.h"
+#include "providers/aws/prov_xml.h"
+#include "providers/gcp/prov_crc32c.h"
+#include "providers/http/prov_cloud.h"
+#include "providers/http/prov_form.h"
+#include "providers/http/prov_time.h"
 #include "unit.h"
 
 static void

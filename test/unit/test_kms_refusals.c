@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "answering.h"
-#include "kms_services.h"
-#include "prov_gcp.h"
+#include "providers/gcp/prov_gcp.h"
+#include "providers/kms/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

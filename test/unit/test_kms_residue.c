@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "answering.h"
-#include "kms_services.h"
-#include "prov_memory.h"
+#include "providers/http/prov_memory.h"
+#include "providers/kms/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -14,8 +14,8 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "prov_pkcs11_error.h"
-#include "prov_pkcs11_rsa.h"
+#include "providers/pkcs11/prov_pkcs11_error.h"
+#include "providers/pkcs11/prov_pkcs11_rsa.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_pkcs11_pin.h"
+#include "providers/pkcs11/prov_pkcs11_pin.h"
 #include "scratch.h"
 #include "unit.h"
 

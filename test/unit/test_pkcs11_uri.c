@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prov_pkcs11_uri.h"
+#include "providers/pkcs11/prov_pkcs11_uri.h"
 #include "scratch.h"
 #include "unit.h"
 

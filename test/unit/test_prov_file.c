@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "prov_file.h"
+#include "providers/local/prov_file.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "prov_helper.h"
+#include "providers/local/prov_helper.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_jwe.h"
+#include "providers/local/prov_jwe.h"
 #include "scratch.h"
 #include "unit.h"
 

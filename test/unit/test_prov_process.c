@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "prov_process.h"
+#include "providers/local/prov_process.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "prov_serve.h"
+#include "providers/serve/prov_serve.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prov_uri.h"
+#include "providers/prov_uri.h"
 #include "scratch.h"
 #include "unit.h"
 

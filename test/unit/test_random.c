@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "envl_random.h"
+#include "core/envl_random.h"
 #include "inject.h"
 #include "unit.h"
 

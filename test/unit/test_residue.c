@@ -15,8 +15,8 @@
 
 #include <openssl/evp.h>
 
-#include "envl_key.h"
-#include "envl_value.h"
+#include "core/envl_key.h"
+#include "core/envl_value.h"
 #include "inject.h"
 #include "unit.h"
 

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "envl_secret.h"
+#include "core/envl_secret.h"
 #include "unit.h"
 
 int

@@ -9,7 +9,7 @@
 
 #include <openssl/err.h>
 
-#include "envl_suite.h"
+#include "core/envl_suite.h"
 #include "unit.h"
 
 #define TEXT_LEN 60

@@ -10,7 +10,7 @@
 
 #include <openssl/err.h>
 
-#include "envl_value.h"
+#include "core/envl_value.h"
 #include "unit.h"
 
 #define CONTEXT "{\"id\":7,\"tenant\":\"acme\",\"type\":\"customers.email\"}"

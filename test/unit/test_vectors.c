@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "envl_jwe.h"
+#include "core/envl_jwe.h"
 #include "unit.h"
 #include "vector.h"
 

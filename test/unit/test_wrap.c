@@ -9,7 +9,7 @@
 
 #include <openssl/err.h>
 
-#include "envl_wrap.h"
+#include "core/envl_wrap.h"
 #include "inject.h"
 #include "unit.h"
 

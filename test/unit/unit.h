@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "envl_context.h"
+#include "core/envl_context.h"
 
 #define UNIT_NAMED(name, arguments) \
 			__attribute__((format(printf, name, arguments)))

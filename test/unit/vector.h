@@ -8,7 +8,7 @@
 #ifndef VECTOR_H
 #define VECTOR_H
 
-#include "envl_bytes.h"
+#include "core/envl_bytes.h"
 
 typedef struct vector
 {

@@ -19,8 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "../../../src/server/pge_activity.h"
-#include "../../../src/server/pge_shared.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_activity.h"
 
 PG_MODULE_MAGIC;
 

@@ -17,7 +17,7 @@
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
-#include "../../../src/server/pge_compat.h"
+#include "base/pge_compat.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_test_swap);
 
@@ -41,7 +41,7 @@ log_page(Buffer buffer)
 
 #define ConditionalLockBufferForCleanup lock_page
 #define pge_log_page log_page
-#include "../../../src/server/pge_page.c"
+#include "rewrite/pge_page.c"
 
 /* The prefixes that an array of values in binary form begins with. */
 static uint8 **

@@ -1,0 +1,306 @@
+/*
+ * pge_request.c
+ *	  Dual control: what a second person has to approve, and asking for it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "admin/pge_arguments.h"
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "pge_guc.h"
+
+/* ---------------------------------------------------------------- */
+/* Acts                                                             */
+/* ---------------------------------------------------------------- */
+
+/*
+ * Of a version, or of all: which there are, and what became of them.  $1 is
+ * the key, $2 the arguments.
+ */
+#define VERSIONS \
+	"SELECT jsonb_build_object('versions', coalesce(jsonb_agg(" \
+	" jsonb_build_array(version, state, extract(epoch FROM activated_at)," \
+	" extract(epoch FROM deactivated_at), extract(epoch FROM retired_at))" \
+	" ORDER BY version), '[]'))::text FROM pgenvelope.key_version" \
+	" WHERE key_id = $1" \
+	" AND coalesce(version = ($2 ->> 'version')::integer, true)"
+
+/* A role that was dropped, or renamed, is not whom the requester meant. */
+#define ROLE \
+	"SELECT jsonb_build_object('role'," \
+	" ($2 ->> 'role')::regrole::oid::bigint)::text"
+
+#define KEY "SELECT '{}'"
+
+static const PgeControlled acts[] = {
+	{"env_retire_key", PGE_RETIRE, VERSIONS},
+	{"env_restore_key", PGE_RETIRE, VERSIONS},
+	{"env_destroy_key", PGE_RETIRE, VERSIONS},
+	{"env_grant", PGE_NO_PRIVILEGE, ROLE},
+	{"env_reseal_keys", PGE_ADMIN, KEY},
+	{"env_require_approval", PGE_ADMIN, KEY},
+	{"env_limit", PGE_GRANT, ROLE},
+	{"env_unlock_grant", PGE_GRANT, ROLE},
+};
+
+/* The call that was approved; everything else needs approval. */
+static FunctionCallInfo approved;
+
+const PgeControlled *
+pge_request_act(const char *function)
+{
+	for (int i = 0; i < (int) lengthof(acts); i++)
+	{
+		if (strcmp(function, acts[i].function) == 0)
+			return &acts[i];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("\"%s\" is no act that can be approved", function)));
+	return NULL;
+}
+
+void
+pge_request_approved(FunctionCallInfo fcinfo)
+{
+	approved = fcinfo;
+}
+
+PgePrivilege
+pge_request_privilege(const PgeControlled *act, Datum arguments)
+{
+	char	   *granted;
+
+	if (act->privilege != PGE_NO_PRIVILEGE)
+		return act->privilege;
+	granted = pge_argument(arguments, "privilege");
+	return pge_privilege_grantor(granted == NULL ?
+									 PGE_NO_PRIVILEGE :
+									 pge_privilege_parse(granted));
+}
+
+/*
+ * These show nobody a plaintext, and entitle nobody to approve.  Others that
+ * may come are not known to be harmless.
+ */
+static bool
+is_granted_by_one(PgePrivilege privilege)
+{
+	return privilege == PGE_ENCRYPT || privilege == PGE_REWRAP ||
+		privilege == PGE_ROTATE || privilege == PGE_AUDIT;
+}
+
+static bool
+one_person_suffices(const PgeControlled *act, FunctionCallInfo fcinfo)
+{
+	char	   *granted;
+
+	if (strcmp(act->function, "env_grant") != 0)
+		return false;
+	granted = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	return is_granted_by_one(pge_privilege_parse(granted));
+}
+
+/* ---------------------------------------------------------------- */
+/* Filing                                                           */
+/* ---------------------------------------------------------------- */
+
+char *
+pge_request_subject(const PgeControlled *act, uint64 key_id, Datum arguments)
+{
+	Oid			types[] = {INT8OID, JSONBOID};
+	Datum		values[] = {Int64GetDatum((int64) key_id), arguments};
+
+	if (pge_write_run(act->subject, lengthof(types), types, values,
+					  NULL) != 1)
+		elog(ERROR, "could not tell what a request is about");
+	return pge_row_text(0, 1);
+}
+
+/* The number of a pending request of the same person for the same; or 0. */
+static int64
+find_pending(const PgeControlled *act, uint64 key_id, Datum arguments,
+			 const char *subject, const PgePerson *person)
+{
+	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID,
+						   OIDOID, OIDOID, OIDOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) key_id), CStringGetTextDatum(act->function),
+		arguments, CStringGetTextDatum(subject),
+		ObjectIdGetDatum(person->role), ObjectIdGetDatum(person->session),
+		ObjectIdGetDatum(person->login)};
+
+	if (pge_write_run("SELECT request_id FROM pgenvelope.request"
+					  " WHERE key_id = $1 AND operation = $2"
+					  " AND arguments = $3 AND subject = $4::jsonb"
+					  " AND requester = $5 AND requester_session = $6"
+					  " AND requester_login = $7 AND state = 'pending'"
+					  " AND expires_at > clock_timestamp()"
+					  " ORDER BY request_id LIMIT 1",
+					  lengthof(types), types, values, NULL) == 0)
+		return 0;
+	return pge_row_int(0, 1);
+}
+
+static int64
+insert(const PgeControlled *act, uint64 key_id, Datum arguments,
+	   const char *subject, const PgePerson *person)
+{
+	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID,
+						   OIDOID, OIDOID, OIDOID,
+						   TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID};
+	Datum		values[] = {
+		Int64GetDatum((int64) key_id), CStringGetTextDatum(act->function),
+		arguments, CStringGetTextDatum(subject),
+		ObjectIdGetDatum(person->role), ObjectIdGetDatum(person->session),
+		ObjectIdGetDatum(person->login),
+		CStringGetTextDatum(person->role_name),
+		CStringGetTextDatum(person->session_name),
+		CStringGetTextDatum(person->login_name),
+		person->identity == NULL ? (Datum) 0 :
+								   CStringGetTextDatum(person->identity),
+		Int32GetDatum(pge_approval_timeout)};
+	const char *nulls = person->identity == NULL ? "          n " :
+												   "            ";
+
+	(void) pge_write_run("INSERT INTO pgenvelope.request (key_id, operation,"
+						 " arguments, subject, requester, requester_session,"
+						 " requester_login, requested_by, requested_session,"
+						 " requested_login, requested_identity, requested_at,"
+						 " expires_at) SELECT $1, $2, $3, $4::jsonb, $5, $6,"
+						 " $7, $8, $9, $10, $11, now,"
+						 " now + make_interval(secs => $12)"
+						 " FROM clock_timestamp() AS now RETURNING request_id",
+						 lengthof(types), types, values, nulls);
+	return pge_row_int(0, 1);
+}
+
+/* Anybody may listen, so it says nothing but where to look. */
+void
+pge_request_notify(int64 id, const char *state)
+{
+	Async_Notify("pgenvelope_request",
+				 psprintf("{\"request\": " INT64_FORMAT ", \"state\": \"%s\"}",
+						  id, state));
+}
+
+void
+pge_request_audit(const char *function, int64 id, const PgeControlled *act,
+				  uint64 key_id, const char *key_name, const char *state)
+{
+	pge_audit_act(function, key_id, key_name, 0,
+				  pge_act_details("request", psprintf(INT64_FORMAT, id),
+								  "operation", act->function,
+								  "state", state));
+}
+
+static void
+tell_requester(int64 id, bool found, const char *key_name)
+{
+	ereport(NOTICE,
+			(found ?
+				 errmsg("request " INT64_FORMAT " already asks for this",
+						id) :
+				 errmsg("request " INT64_FORMAT " was filed, nothing else was done",
+						id),
+			 errdetail("Key \"%s\" is under dual control.", key_name),
+			 errhint("Somebody else who is entitled calls env_approve(" INT64_FORMAT ").",
+					 id)));
+}
+
+static void
+file(const PgeControlled *act, uint64 key_id, const char *key_name,
+	 Datum arguments)
+{
+	PgePerson	person;
+	PgeWriter	writer;
+	char	   *subject;
+	int64		id;
+	bool		found;
+
+	pge_person_now(GetUserId(), &person);
+	writer = pge_write_begin();
+	subject = pge_request_subject(act, key_id, arguments);
+	id = find_pending(act, key_id, arguments, subject, &person);
+	found = id != 0;
+	if (!found)
+	{
+		id = insert(act, key_id, arguments, subject, &person);
+		pge_request_notify(id, "pending");
+	}
+	pge_write_end(&writer);
+	if (found)
+		pge_act_none();
+	else
+		pge_request_audit("request", id, act, key_id, key_name, "pending");
+	tell_requester(id, found, key_name);
+}
+
+static bool
+needs_approval(FunctionCallInfo fcinfo, const PgeKey *key,
+			   const PgeControlled **act)
+{
+	if (!key->dual_control || fcinfo == approved)
+		return false;
+	*act = pge_request_act(get_func_name(fcinfo->flinfo->fn_oid));
+	return !one_person_suffices(*act, fcinfo);
+}
+
+static const PgeKey *
+key_of(uint64 key_id)
+{
+	const PgeKey *key = pge_key_by_id(key_id);
+
+	if (key == NULL)
+		pge_snapshot_is_older();
+	return key;
+}
+
+bool
+pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id)
+{
+	const PgeKey *key = key_of(key_id);
+	const PgeControlled *act;
+
+	if (!needs_approval(fcinfo, key, &act))
+		return false;
+	file(act, key_id, pstrdup(key->name), pge_arguments_pack(fcinfo));
+	return true;
+}
+
+bool
+pge_request_change(FunctionCallInfo fcinfo, const PgeChange *change)
+{
+	const PgeControlled *act;
+
+	if (!needs_approval(fcinfo, key_of(change->key_id), &act))
+		return false;
+	pge_change_end(change);
+	file(act, change->key_id, change->name, pge_arguments_pack(fcinfo));
+	return true;
+}
+
+bool
+pge_request_instead_for(FunctionCallInfo fcinfo, int argument,
+						const PgeKey *key)
+{
+	NullableDatum was = fcinfo->args[argument];
+	bool		filed;
+
+	fcinfo->args[argument].value = CStringGetTextDatum(key->name);
+	fcinfo->args[argument].isnull = false;
+	filed = pge_request_instead(fcinfo, key->key_id);
+	fcinfo->args[argument] = was;
+	return filed;
+}

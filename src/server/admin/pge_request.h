@@ -1,0 +1,87 @@
+/*
+ * pge_request.h
+ *	  Dual control: what a second person has to approve, and asking for it.
+ *
+ * A function that does what cannot be taken back, or widens who may read,
+ * calls pge_request_instead when it knows that it would do it.  On a key under
+ * dual control that files a request, and the function returns with nothing
+ * done.  env_approve (pge_approval.c) calls the function again, with the same
+ * arguments.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_REQUEST_H
+#define PGE_REQUEST_H
+
+#include "fmgr.h"
+
+#include "admin/pge_person.h"
+#include "lifecycle/pge_version.h"
+#include "rights/pge_entitlement.h"
+
+/* An act that may need approval. */
+typedef struct PgeControlled
+{
+	const char *function;		/* its name in SQL */
+	PgePrivilege privilege;		/* what both persons must hold; none: that
+								 * depends on the privilege to be granted */
+	const char *subject;		/* statement: what the arguments mean now */
+} PgeControlled;
+
+typedef struct PgeRequest
+{
+	int64		id;
+	uint64		key_id;
+	char	   *key_name;
+	const PgeControlled *act;
+	Datum		arguments;		/* jsonb */
+	char	   *subject;		/* jsonb, as text */
+	char	   *state;
+	bool		expired;		/* or would be, if it is not pending */
+	char	   *expires_at;
+	char	   *decided_by;		/* name; NULL: nobody */
+	PgePerson	requester;
+} PgeRequest;
+
+/*
+ * Whether a call waits for a second person: then a request has been filed (or
+ * is there already), a NOTICE and the audit say so, and the caller has nothing
+ * to do but to return.  Pointers into the catalog are not good any more then.
+ */
+extern bool pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id);
+
+/* The same, while a key is being changed: then the change is ended. */
+extern bool pge_request_change(FunctionCallInfo fcinfo,
+							   const PgeChange *change);
+
+/*
+ * The same, for a call that concerns all keys; of the request, this key is the
+ * argument of that number.
+ */
+extern bool pge_request_instead_for(FunctionCallInfo fcinfo, int argument,
+									const PgeKey *key);
+
+/* The one call that needs no further approval, until it returns; or NULL. */
+extern void pge_request_approved(FunctionCallInfo fcinfo);
+
+/* The act of that name; raises XX001 if there is none. */
+extern const PgeControlled *pge_request_act(const char *function);
+
+/* What the arguments mean now (jsonb, as text), by the writer's rights. */
+extern char *pge_request_subject(const PgeControlled *act, uint64 key_id,
+								 Datum arguments);
+
+/* What both persons must hold, to approve an act with these arguments. */
+extern PgePrivilege pge_request_privilege(const PgeControlled *act,
+										  Datum arguments);
+
+/* Tells who listens what has become of a request. */
+extern void pge_request_notify(int64 id, const char *state);
+
+/* Tells the audit, as the caller's role. */
+extern void pge_request_audit(const char *function, int64 id,
+							  const PgeControlled *act, uint64 key_id,
+							  const char *key_name, const char *state);
+
+#endif							/* PGE_REQUEST_H */

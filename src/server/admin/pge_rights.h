@@ -1,0 +1,31 @@
+/*
+ * pge_rights.h
+ *	  Writing rows of pgenvelope.key_grant.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_RIGHTS_H
+#define PGE_RIGHTS_H
+
+#include "utils/jsonb.h"
+
+#include "catalog/pge_catalog.h"
+
+typedef struct PgeNewGrant
+{
+	uint64		key_id;
+	PgePrivilege privilege;
+	Oid			grantee;
+	Jsonb	   *context;		/* pattern, or NULL: every context */
+	bool		definer;		/* also through SECURITY DEFINER functions */
+	const char *granted_by;
+} PgeNewGrant;
+
+/*
+ * Inserts a grant, by the writer's rights, or changes definer of the one that
+ * is there; returns 0 if that was so already.
+ */
+extern uint64 pge_insert_grant(const PgeNewGrant *grant);
+
+#endif							/* PGE_RIGHTS_H */

@@ -1,0 +1,132 @@
+/*
+ * pge_audit_seen.c
+ *	  The entries of the audit's log that a verification has met, to find
+ *	  where one that is at another place was.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "audit/pge_audit_seen.h"
+
+#define FIRST_SIZE 1024
+
+/*
+ * Entries with one MAC that are tried.  Genuine ones differ; whoever fills the
+ * log with copies shall not have each of them tried after each.
+ */
+#define TRIES 16
+
+typedef struct Seen
+{
+	uint8		mac[ENVL_AUDIT_MAC_LEN];
+	uint64		seq;
+} Seen;
+
+struct PgeSeen
+{
+	Seen	   *entries;
+	uint64		count;
+	uint64		size;
+};
+
+PgeSeen *
+pge_seen_new(void)
+{
+	PgeSeen    *seen = palloc(sizeof(PgeSeen));
+
+	seen->count = 0;
+	seen->size = FIRST_SIZE;
+	seen->entries = palloc(FIRST_SIZE * sizeof(Seen));
+	return seen;
+}
+
+void
+pge_seen_add(PgeSeen *seen, const PgeEntry *entry)
+{
+	Seen	   *place;
+
+	if (seen->count == seen->size)
+	{
+		seen->size *= 2;
+		seen->entries = repalloc_huge(seen->entries,
+									  seen->size * sizeof(Seen));
+	}
+	place = &seen->entries[seen->count++];
+	place->seq = pge_entry_seq(entry);
+	memcpy(place->mac, entry->mac, ENVL_AUDIT_MAC_LEN);
+}
+
+uint64
+pge_seen_count(const PgeSeen *seen)
+{
+	return seen->count;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return memcmp(((const Seen *) a)->mac, ((const Seen *) b)->mac,
+				  ENVL_AUDIT_MAC_LEN);
+}
+
+void
+pge_seen_sort(PgeSeen *seen)
+{
+	qsort(seen->entries, seen->count, sizeof(Seen), compare);
+}
+
+/* The first entry whose MAC is not less than this one. */
+static uint64
+lower_bound(const PgeSeen *seen, const uint8 *mac)
+{
+	uint64		low = 0;
+	uint64		high = seen->count;
+
+	while (low < high)
+	{
+		uint64		middle = low + (high - low) / 2;
+
+		if (memcmp(seen->entries[middle].mac, mac, ENVL_AUDIT_MAC_LEN) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Whether the entry has its MAC with this number. */
+static bool
+fits(PgeEntry *entry, uint64 seq)
+{
+	const char *was = entry->fields[PGE_ENTRY_SEQ];
+	bool		sound;
+
+	entry->fields[PGE_ENTRY_SEQ] = psprintf(UINT64_FORMAT, seq);
+	sound = pge_entry_is_sound(entry);
+	entry->fields[PGE_ENTRY_SEQ] = was;
+	return sound;
+}
+
+uint64
+pge_seen_place(const PgeSeen *seen, PgeEntry *entry)
+{
+	static const uint8 none[ENVL_AUDIT_MAC_LEN] = {0};
+	uint64		place = lower_bound(seen, entry->previous);
+
+	if (memcmp(entry->previous, none, ENVL_AUDIT_MAC_LEN) == 0 &&
+		fits(entry, 1))
+		return 1;
+	for (uint64 i = place; i < seen->count && i < place + TRIES; i++)
+	{
+		if (memcmp(seen->entries[i].mac, entry->previous,
+				   ENVL_AUDIT_MAC_LEN) != 0)
+			break;
+		if (fits(entry, seen->entries[i].seq + 1))
+			return seen->entries[i].seq + 1;
+	}
+	return 0;
+}

@@ -1,0 +1,447 @@
+/*
+ * pge_audit_verify.c
+ *	  env_audit_verify and env_audit_accept_restore: whether the audit's log
+ *	  is whole, and where it is not.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "audit/pge_act.h"
+#include "audit/pge_audit_log.h"
+#include "audit/pge_audit_seen.h"
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "rights/pge_entitlement.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_audit_verify);
+PG_FUNCTION_INFO_V1(pgenvelope_audit_accept_restore);
+
+#define ACCEPT "env_audit_accept_restore"
+
+/* Rows read at a time. */
+#define BATCH 500
+
+/* An entry is seen this long before it is the head, at most. */
+#define PUBLISH_MS 500
+
+/* A walk over the log. */
+typedef struct Walk
+{
+	FunctionCallInfo fcinfo;	/* takes the findings */
+	MemoryContext context;		/* outlives a batch */
+	PgeAnchor	anchor;			/* seq 0: none */
+	bool		trusted;		/* see pge_audit_anchor */
+	bool		anchor_met;
+	uint64		last_seq;
+	uint8		last_mac[ENVL_AUDIT_MAC_LEN];
+	PgeSeen    *seen;
+	List	   *accepted;		/* of Range */
+	List	   *missing;		/* of Range */
+	List	   *moved;			/* of PgeEntry that have another's MAC */
+} Walk;
+
+/* Entries that are missing. */
+typedef struct Range
+{
+	uint64		first;
+	uint64		last;
+} Range;
+
+static void
+tell(Walk *walk, uint64 seq, const char *finding, bool good,
+	 const char *detail)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) walk->fcinfo->resultinfo;
+	Datum		values[] = {Int64GetDatum((int64) seq),
+							CStringGetTextDatum(finding), BoolGetDatum(good),
+							CStringGetTextDatum(detail)};
+	bool		nulls[lengthof(values)] = {0};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static Range *
+new_range(Walk *walk, uint64 first, uint64 last)
+{
+	Range	   *range = MemoryContextAlloc(walk->context, sizeof(Range));
+
+	range->first = first;
+	range->last = last;
+	return range;
+}
+
+static List *
+add(Walk *walk, List *list, void *element)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
+
+	list = lappend(list, element);
+	MemoryContextSwitchTo(old_context);
+	return list;
+}
+
+/* ---------------------------------------------------------------- */
+/* One entry                                                        */
+/* ---------------------------------------------------------------- */
+
+/* An entry that accepts a gap says which. */
+static void
+note_acceptance(Walk *walk, int row, const PgeEntry *entry)
+{
+	char	   *first = pge_row_text(row, PGE_ENTRY_FIELDS + 3);
+	char	   *last = pge_row_text(row, PGE_ENTRY_FIELDS + 4);
+
+	if (strcmp(entry->fields[PGE_ENTRY_ACT], ACCEPT) == 0 && first != NULL &&
+		last != NULL)
+		walk->accepted = add(walk, walk->accepted,
+							 new_range(walk, strtou64(first, NULL, 10),
+									   strtou64(last, NULL, 10)));
+}
+
+static PgeEntry *
+copy_entry(Walk *walk, const PgeEntry *entry)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
+	PgeEntry   *copy = palloc(sizeof(PgeEntry));
+
+	*copy = *entry;
+	for (int i = 0; i < PGE_ENTRY_FIELDS; i++)
+	{
+		if (entry->fields[i] != NULL)
+			copy->fields[i] = pstrdup(entry->fields[i]);
+	}
+	MemoryContextSwitchTo(old_context);
+	return copy;
+}
+
+/* Whether the entry follows the one before it. */
+static void
+check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
+{
+	if (seq <= walk->last_seq)
+		tell(walk, seq, "repeated", false,
+			 "There is more than one entry of this number.");
+	else if (seq != walk->last_seq + 1)
+		walk->missing = add(walk, walk->missing,
+							new_range(walk, walk->last_seq + 1, seq - 1));
+	else if (memcmp(entry->previous, walk->last_mac, ENVL_AUDIT_MAC_LEN) != 0)
+		tell(walk, seq, "broken", false,
+			 "It does not follow the entry before it, which is another than was there.");
+}
+
+/* Whether the entry is the one that was anchored, if it has its number. */
+static void
+check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
+{
+	if (seq != walk->anchor.seq)
+		return;
+	walk->anchor_met = true;
+	if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
+		tell(walk, seq, "replaced", false,
+			 "It is not the entry that was anchored.");
+}
+
+/* Whether the entry has its MAC. */
+static bool
+check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
+{
+	uint8		mac[ENVL_AUDIT_MAC_LEN];
+	PgeProblem	problem;
+	bool		sound = false;
+
+	if (!pge_entry_mac(entry, mac, &problem))
+		tell(walk, seq, "unverifiable", false, problem.message);
+	else
+	{
+		sound = envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN);
+		if (sound)
+			note_acceptance(walk, row, entry);
+		else
+			walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
+	}
+	return sound;
+}
+
+static void
+check_entry(Walk *walk, int row)
+{
+	PgeEntry	entry;
+	bool		whole = pge_entry_read(row, &entry);
+	uint64		seq = pge_entry_seq(&entry);
+	bool		sound = false;
+
+	/* Who has dropped the table's constraints can put such rows there. */
+	if (seq == 0 || seq > PG_INT64_MAX)
+	{
+		tell(walk, seq, "altered", false,
+			 "It is no entry: its number is not one.");
+		return;
+	}
+	check_place(walk, seq, &entry);
+	if (whole)
+		sound = check_mac(walk, seq, row, &entry);
+	else
+		tell(walk, seq, "altered", false,
+			 "It is no entry: its MACs are not of 32 bytes.");
+	check_anchored(walk, seq, &entry);
+	pge_seen_add(walk->seen, &entry);
+
+	/* Of entries of one number, the next one follows the genuine. */
+	if (seq != walk->last_seq || sound)
+		memcpy(walk->last_mac, entry.mac, ENVL_AUDIT_MAC_LEN);
+	walk->last_seq = seq;
+}
+
+/* ---------------------------------------------------------------- */
+/* All entries                                                      */
+/* ---------------------------------------------------------------- */
+
+static void
+check_batch(Walk *walk)
+{
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_entry(walk, (int) row);
+	}
+}
+
+/* Reads the whole log by the snapshot that is active. */
+static void
+check_all(Walk *walk)
+{
+	SPIPlanPtr	plan = SPI_prepare(
+		"SELECT " PGE_ENTRY_COLUMNS ","
+		" detail ->> 'missing_from', detail ->> 'missing_to'"
+		" FROM pgenvelope.audit_log ORDER BY audit_log.seq",
+		0, NULL);
+	Portal		portal;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed");
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, BATCH);
+		if (SPI_processed == 0)
+			break;
+		check_batch(walk);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+}
+
+static void
+tell_altered(Walk *walk)
+{
+	ListCell   *cell;
+
+	pge_seen_sort(walk->seen);
+	foreach(cell, walk->moved)
+	{
+		PgeEntry   *entry = lfirst(cell);
+		uint64		place = pge_seen_place(walk->seen, entry);
+
+		CHECK_FOR_INTERRUPTS();
+		if (place != 0 && place != pge_entry_seq(entry))
+			tell(walk, pge_entry_seq(entry), "reordered", false,
+				 psprintf("It was entry " UINT64_FORMAT ".", place));
+		else
+			tell(walk, pge_entry_seq(entry), "altered", false,
+				 "It was edited, or forged: it does not have its MAC.");
+	}
+}
+
+static bool
+is_accepted(const Walk *walk, const Range *range)
+{
+	ListCell   *cell;
+
+	foreach(cell, walk->accepted)
+	{
+		const Range *accepted = lfirst(cell);
+
+		if (accepted->first == range->first && accepted->last == range->last)
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_missing(Walk *walk)
+{
+	ListCell   *cell;
+
+	foreach(cell, walk->missing)
+	{
+		const Range *range = lfirst(cell);
+		bool		accepted = is_accepted(walk, range);
+
+		tell(walk, range->first, accepted ? "accepted" : "missing", accepted,
+			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
+					  range->first, range->last,
+					  accepted ? " were lost by a restore, which was accepted." :
+								 " are missing."));
+	}
+}
+
+/*
+ * The head that this server knows of, once it is as far as the log; seq 0: it
+ * knows of none, as after a start.  Waits for transactions that have committed
+ * and are about to tell of it.
+ */
+static uint64
+known_head(const Walk *walk)
+{
+	PgeAnchor	head;
+
+	for (int i = 0; pge_anchor_recall(&head); i++)
+	{
+		if (head.seq >= walk->last_seq || i == PUBLISH_MS)
+			return head.seq;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+	return 0;
+}
+
+/* Entries that are genuine by their MACs, and were not made here. */
+static void
+tell_ahead(Walk *walk)
+{
+	uint64		head;
+
+	if (walk->last_seq <= Max(walk->anchor.seq, pge_act_last()))
+		return;
+	head = known_head(walk);
+	if (head != 0 && head < walk->last_seq)
+		tell(walk, head + 1, "ahead", false,
+			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
+					  " were not made by this server in this database.",
+					  head + 1, walk->last_seq));
+}
+
+static void
+tell_anchor(Walk *walk)
+{
+	if (!walk->trusted)
+		tell(walk, walk->anchor.seq, "anchor", false,
+			 "The anchor's file is damaged or forged, or of an audit key that this database does not have.");
+	if (walk->anchor.seq == 0)
+		tell(walk, 0, "no_anchor", true,
+			 "This server has no anchor yet: the next act makes one.");
+	else if (walk->last_seq < walk->anchor.seq)
+		tell(walk, walk->anchor.seq, "behind", false,
+			 psprintf("The log ends with entry " UINT64_FORMAT
+					  ", and entry " UINT64_FORMAT " was anchored.",
+					  walk->last_seq, walk->anchor.seq));
+	else if (!walk->anchor_met && walk->trusted)
+		tell(walk, walk->anchor.seq, "missing", false,
+			 "The entry that was anchored is missing.");
+}
+
+/* ---------------------------------------------------------------- */
+/* What SQL calls                                                   */
+/* ---------------------------------------------------------------- */
+
+/* Who reads the log may verify it, and who holds "audit" on its key. */
+static void
+require_auditor(void)
+{
+	PgeKey	   *key = pge_key_of_audit();
+
+	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) ||
+		(key != NULL && pge_key_permits(key, PGE_AUDIT) != NULL))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to verify the audit's log"),
+			 errhint("Members of pg_monitor may, and who holds \"audit\" on the audit key.")));
+}
+
+Datum
+pgenvelope_audit_verify(PG_FUNCTION_ARGS)
+{
+	Walk		walk = {.fcinfo = fcinfo,
+						.context = CurrentMemoryContext,
+						.seen = pge_seen_new()};
+	PgeWriter	writer;
+
+	pge_require_preload();
+	pge_catalog_begin();
+	require_auditor();
+	pge_init_materialized(fcinfo);
+
+	/* First the anchor: what is anchored was visible before. */
+	if (!pge_audit_anchor(&walk.anchor, &walk.trusted))
+		walk.anchor.seq = 0;
+	writer = pge_write_begin();
+	PushActiveSnapshot(GetLatestSnapshot());
+	check_all(&walk);
+	PopActiveSnapshot();
+	tell_altered(&walk);
+	tell_missing(&walk);
+	tell_anchor(&walk);
+	tell_ahead(&walk);
+	tell(&walk, walk.last_seq, "checked", true,
+		 psprintf("%llu entries were checked.",
+				  (unsigned long long) pge_seen_count(walk.seen)));
+	pge_write_end(&writer);
+	return (Datum) 0;
+}
+
+/* The number of the last entry that the table has. */
+static uint64
+last_in_table(void)
+{
+	PgeWriter	writer = pge_write_begin();
+	uint64		last;
+
+	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
+				  NULL, NULL, NULL);
+	last = (uint64) pge_row_int(0, 1);
+	pge_write_end(&writer);
+	return last;
+}
+
+Datum
+pgenvelope_audit_accept_restore(PG_FUNCTION_ARGS)
+{
+	PgeAnchor	anchor;
+	bool		trusted;
+	uint64		last;
+
+	pge_require_writable(ACCEPT "()");
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to accept that entries of the audit are lost")));
+	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
+	last = last_in_table();
+	if (!pge_audit_anchor(&anchor, &trusted) || last >= anchor.seq)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the audit's log is not behind its anchor"),
+				 errhint("env_audit_verify tells what is missing.")));
+	pge_audit_act(ACCEPT, 0, NULL, 0,
+				  pge_act_details("reason",
+								  text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  "missing_from",
+								  psprintf(UINT64_FORMAT, last + 1),
+								  "missing_to",
+								  psprintf(UINT64_FORMAT, anchor.seq)));
+	PG_RETURN_INT64((int64) (anchor.seq - last));
+}

@@ -1,0 +1,83 @@
+/*
+ * pge_write.h
+ *	  Writing to the extension's tables, and what is checked before.
+ *
+ * Rows are written by SQL as the tables' owner, so that constraints hold, the
+ * guard trigger lets the writes pass, and what it announces is announced.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_WRITE_H
+#define PGE_WRITE_H
+
+#include "base/pge_compat.h"
+#include "catalog/pge_catalog.h"
+
+/* Who we are while the tables' owner writes. */
+typedef struct PgeWriter
+{
+	Oid			user;
+	int			security_context;
+	int			nest_level;
+} PgeWriter;
+
+/*
+ * Becomes the tables' owner with nothing of the caller's search path, and
+ * connects to SPI.  An error undoes this as it undoes the transaction.
+ */
+extern PgeWriter pge_write_begin(void);
+extern void pge_write_end(const PgeWriter *writer);
+
+/*
+ * Runs one statement, of which the plan is kept: so it is a constant of the
+ * program.  Returns how many rows it wrote or found.
+ */
+extern uint64 pge_write_run(const char *statement, int count, Oid *types,
+							Datum *values, const char *nulls);
+
+/*
+ * A field of a row that the last statement found, in the procedure's memory;
+ * 0 or NULL if it is null.  Rows count from 0, columns from 1; an integer is a
+ * bigint.
+ */
+extern int64 pge_row_int(int row, int column);
+extern char *pge_row_text(int row, int column);
+
+extern Datum pge_bytea_datum(const uint8 *bytes, size_t len);
+
+/*
+ * First in every function that writes: raises without preload, in a read-only
+ * transaction, during recovery, in a worker of logical replication; begins an
+ * act (pge_act.h); then pge_catalog_begin.
+ */
+extern void pge_require_writable(const char *function);
+
+/*
+ * Has whoever would create or change a key of this name wait for the end of
+ * this transaction, and whoever would drop the tables.  Not the whole table: a
+ * right can be revoked while somebody waits for a provider with another key.
+ */
+extern void pge_lock_key_name(envl_view name);
+
+/* A key by name, locked against everybody else who would change it. */
+extern PgeKey *pge_key_locked(text *name);
+
+/*
+ * A key by name, locked against everybody else who would change it, for
+ * somebody who holds a privilege to administer it.  Superusers may administer
+ * any key, or nobody could after a restore into other roles.  Raises
+ * otherwise.
+ */
+extern PgeKey *pge_key_to_administer(text *name, PgePrivilege privilege);
+
+/*
+ * Keys are found as they are now, but written as this transaction sees them,
+ * which under REPEATABLE READ may be as they were: 40001.
+ */
+pg_noreturn extern void pge_snapshot_is_older(void);
+
+/* Refuses to write to a key that this transaction's snapshot does not have. */
+extern void pge_require_visible(uint64 key_id);
+
+#endif							/* PGE_WRITE_H */

@@ -1,0 +1,531 @@
+/*
+ * pge_context.c
+ *	  Encryption contexts from SQL: jsonb to canonical bytes, remembered.
+ *
+ * A scan that decrypts a column mostly meets a few contexts over and over, or
+ * one per row.  A handful of the last ones are kept by the bytes of their
+ * jsonb, so that the first kind of scan makes their canonical form, and checks
+ * what the key requires of it, once.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "port/pg_crc32c.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_use.h"
+#include "context/pge_context.h"
+#include "context/pge_subject.h"
+
+/* Contexts remembered, and the longest jsonb that is. */
+#define REMEMBERED 8
+#define REMEMBERED_MAX 512
+
+/* Members that are worked on without allocating memory. */
+#define MEMBERS_FEW 16
+
+/* Digits of the largest integer. */
+#define INTEGER_DIGITS 16
+
+/* Bytes of a member's name in a message, which has room for 255. */
+#define SHOWN_NAME_MAX 100
+
+typedef struct Remembered
+{
+	PgeContext	context;		/* first: this is what is handed out */
+	size_t		jsonb_len;		/* 0: nothing remembered */
+	uint64		subject_epoch;	/* as of which this is what the audit shows */
+	size_t		subject_len;
+	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
+	envl_spelled spelled[MEMBERS_FEW];	/* its members, if they are few */
+	uint8		canonical[ENVL_CONTEXT_MAX];
+	char		base64[ENVL_CONTEXT_BASE64_MAX];
+	char		subject[PGE_SUBJECT_MAX];
+} Remembered;
+
+static Remembered *remembered;	/* REMEMBERED of them, and one for those that
+								 * are not */
+static PgeProblem unreadable;	/* why the last of those is none */
+static pg_crc32c hashes[REMEMBERED];	/* of their jsonb, to pass over most */
+static int	next_victim;
+static int	last_found;
+
+static Remembered *
+contexts(void)
+{
+	if (unlikely(remembered == NULL))
+		remembered = MemoryContextAllocZero(TopMemoryContext,
+											(REMEMBERED + 1) *
+												sizeof(Remembered));
+	return remembered;
+}
+
+static bool
+refuse(PgeProblem *problem, const char *hint, const char *message)
+{
+	return pge_problem(problem, PGE_CONTEXT, hint, "%s", message);
+}
+
+/* ---------------------------------------------------------------- */
+/* Members of a jsonb object                                        */
+/* ---------------------------------------------------------------- */
+
+/*
+ * The integer that a numeric is, whatever its scale: 1.0 is one.  Read from
+ * its text without trailing zeros, which is a single call of PostgreSQL's and
+ * raises no error.
+ */
+static bool
+integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
+{
+	char	   *text = numeric_normalize(numeric);
+	char	   *digits = text + (text[0] == '-' ? 1 : 0);
+	size_t		len = strspn(digits, "0123456789");
+	int64		value = 0;
+
+	if (digits[len] != '\0')
+		return refuse(problem, "Give it as a string.",
+					  "encryption context holds a number that is not an integer");
+	if (len > INTEGER_DIGITS)
+		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
+	for (size_t i = 0; i < len; i++)
+		value = value * 10 + (digits[i] - '0');
+	if (value > ENVL_INTEGER_MAX)
+		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
+	*out = digits > text ? -value : value;
+	pfree(text);
+	return true;
+}
+
+static bool
+refuse_nested(PgeProblem *problem)
+{
+	return refuse(problem, "Its members are strings, integers and booleans.",
+				  "encryption context holds an object or an array");
+}
+
+/*
+ * The parts of a jsonb object: the names of its members, then their values.
+ * Read in place and in order: PostgreSQL's iterator costs as much as all that
+ * is done with what it finds.
+ */
+typedef struct PartReader
+{
+	const JEntry *entry;		/* of the next part */
+	const char *data;			/* what offsets are relative to */
+	uint32		offset;			/* of the next part */
+} PartReader;
+
+/* Reads a part: its bytes, as they lie there.  Returns what it is. */
+static JEntry
+next_part(PartReader *reader, envl_view *bytes)
+{
+	JEntry		entry = *reader->entry++;
+	uint32		end = JBE_OFFLENFLD(entry);
+
+	/* An entry says where its part ends, or how long it is. */
+	if (!JBE_HAS_OFF(entry))
+		end += reader->offset;
+	*bytes = (envl_view) {(const uint8 *) reader->data + reader->offset,
+						 end - reader->offset};
+	reader->offset = end;
+	return entry;
+}
+
+static bool
+read_name(PartReader *reader, envl_member *member, PgeProblem *problem)
+{
+	envl_view	text;
+
+	(void) next_part(reader, &text);
+	return pge_to_utf8(text, &member->name, problem);
+}
+
+static bool
+read_value(PartReader *reader, bool null_allowed, envl_member *member,
+		   PgeProblem *problem)
+{
+	uint32		offset = reader->offset;
+	envl_view	bytes;
+	JEntry		entry = next_part(reader, &bytes);
+
+	if (JBE_ISSTRING(entry))
+	{
+		member->type = ENVL_MEMBER_STRING;
+		return pge_to_utf8(bytes, &member->string, problem);
+	}
+	if (JBE_ISNUMERIC(entry))
+	{
+		member->type = ENVL_MEMBER_INTEGER;
+		return integer_from_numeric((Numeric) (reader->data +
+											   INTALIGN(offset)),
+									&member->integer, problem);
+	}
+	if (JBE_ISBOOL(entry))
+	{
+		member->type = ENVL_MEMBER_BOOLEAN;
+		member->boolean = JBE_ISBOOL_TRUE(entry);
+		return true;
+	}
+	if (!JBE_ISNULL(entry))
+		return refuse_nested(problem);
+	member->type = ENVL_MEMBER_ANY;
+	return null_allowed ||
+		refuse(problem, "Leave the member out, or give it a value.",
+			   "encryption context holds a null");
+}
+
+bool
+pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
+{
+	/* A scalar is stored as an array of one. */
+	PartReader	reader = {value->root.children,
+						  (const char *) &value->root.children[1], 0};
+
+	if (!JB_ROOT_IS_SCALAR(value))
+		return refuse_nested(problem);
+	return read_value(&reader, false, member, problem);
+}
+
+/* Collects the members of a jsonb object; at most ENVL_MEMBERS_MAX. */
+static bool
+members_from_jsonb(const JsonbContainer *object, bool null_allowed,
+				   envl_member *members, size_t *count, PgeProblem *problem)
+{
+	uint32		n = JsonContainerSize(object);
+	PartReader	reader = {object->children,
+						  (const char *) &object->children[2 * n], 0};
+
+	*count = 0;
+	if (!JsonContainerIsObject(object))
+		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
+					  "encryption context is not a JSON object");
+	if (n > ENVL_MEMBERS_MAX)
+		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (!read_name(&reader, &members[i], problem))
+			return false;
+	}
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (!read_value(&reader, null_allowed, &members[i], problem))
+			return false;
+	}
+	*count = n;
+	return true;
+}
+
+bool
+pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
+					  PgeProblem *problem)
+{
+	envl_member *members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	envl_spelled *spelled = palloc(sizeof(envl_spelled) * ENVL_MEMBERS_MAX);
+	size_t		count;
+	bool		ok = members_from_jsonb(&policy->root, true, members,
+										&count, problem);
+
+	if (ok)
+		ok = pge_problem_core(problem,
+							  envl_policy_encode(members, count, out,
+												 out_len, spelled));
+	pfree(members);
+	pfree(spelled);
+	return ok;
+}
+
+/* ---------------------------------------------------------------- */
+/* Reading                                                          */
+/* ---------------------------------------------------------------- */
+
+/* Makes the canonical form and its base64url. */
+static bool
+encode(Remembered *slot, envl_member *members, size_t count,
+	   PgeProblem *problem)
+{
+	PgeContext *context = &slot->context;
+	envl_view	canonical = {slot->canonical, 0};
+	envl_spelled *spelled = slot->spelled;
+	bool		good;
+
+	if (count > lengthof(slot->spelled))
+		spelled = palloc(sizeof(envl_spelled) * count);
+	good = pge_problem_core(problem,
+							envl_context_encode(members, count,
+												slot->canonical,
+												&canonical.len, spelled));
+	if (good)
+	{
+		slot->subject_len = pge_subject_write(spelled, count, slot->subject);
+		slot->subject_epoch = pge_subject_epoch;
+	}
+	if (spelled != slot->spelled)
+		pfree(spelled);
+	if (!good)
+		return false;
+	context->readable = true;
+	context->count = count;
+	context->key = NULL;
+	context->entitled.rights = 0;
+	context->bound.canonical = canonical;
+	context->bound.base64.data = (const uint8 *) slot->base64;
+	context->bound.base64.len = envl_base64_encoded_len(ENVL_BASE64_URL,
+														canonical.len);
+	envl_base64_encode(ENVL_BASE64_URL, canonical, slot->base64);
+	return true;
+}
+
+/* The same of a jsonb object. */
+static bool
+encode_object(Remembered *slot, const JsonbContainer *object,
+			  PgeProblem *problem)
+{
+	envl_member few[MEMBERS_FEW];
+	envl_member *members = few;
+	size_t		count;
+	bool		encoded;
+
+	if (JsonContainerSize(object) > lengthof(few))
+		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	encoded = members_from_jsonb(object, false, members, &count, problem) &&
+		encode(slot, members, count, problem);
+	if (members != few)
+		pfree(members);
+	return encoded;
+}
+
+static bool
+matches(const Remembered *slot, const uint8 *jsonb, size_t len)
+{
+	return slot->jsonb_len == len &&
+		slot->subject_epoch == pge_subject_epoch &&
+		memcmp(slot->jsonb, jsonb, len) == 0;
+}
+
+/*
+ * The context with these jsonb bytes that is remembered, or NULL; *hash is
+ * what to remember new ones by, unless it is the last found again.
+ */
+static Remembered *
+recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
+{
+	Remembered *all = contexts();
+
+	if (likely(matches(&all[last_found], jsonb, len)))
+		return &all[last_found];
+	INIT_CRC32C(*hash);
+	COMP_CRC32C(*hash, jsonb, len);
+	for (int i = 0; i < REMEMBERED; i++)
+	{
+		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
+		{
+			last_found = i;
+			return &all[i];
+		}
+	}
+	return NULL;
+}
+
+/* A context that is none, as unreadable says. */
+static PgeContext *
+refused(void)
+{
+	PgeContext *context = &contexts()[REMEMBERED].context;
+
+	memset(context, 0, sizeof(*context));
+	context->problem = &unreadable;
+	return context;
+}
+
+/* What the audit shows of a context is known before it is judged. */
+static PgeContext *
+handed_out(Remembered *slot)
+{
+	pge_use_subject(slot->subject, slot->subject_len);
+	return &slot->context;
+}
+
+/* One that is not remembered. */
+static PgeContext *
+read_long(const struct varlena *datum)
+{
+	Remembered *slot = &contexts()[REMEMBERED];
+	Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
+
+	return encode_object(slot, &object->root, &unreadable) ?
+		handed_out(slot) :
+		refused();
+}
+
+PgeContext *
+pge_context_read(const struct varlena *datum)
+{
+	const uint8 *jsonb;
+	size_t		len;
+	pg_crc32c	hash;
+	Remembered *slot;
+
+	if (datum == NULL)
+	{
+		refuse(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
+			   "encryption context must not be null");
+		return refused();
+	}
+	jsonb = (const uint8 *) VARDATA_ANY(datum);
+	len = VARSIZE_ANY_EXHDR(datum);
+	slot = recall(jsonb, len, &hash);
+	if (likely(slot != NULL))
+		return handed_out(slot);
+	if (unlikely(len > REMEMBERED_MAX))
+		return read_long(datum);
+
+	/* Copied, it is aligned: a short datum need not be. */
+	slot = &remembered[next_victim];
+	slot->jsonb_len = 0;
+	memcpy(slot->jsonb, jsonb, len);
+	if (!encode_object(slot, (const JsonbContainer *) slot->jsonb,
+					   &unreadable))
+		return refused();
+	slot->jsonb_len = len;
+	hashes[next_victim] = hash;
+	last_found = next_victim;
+	next_victim = (next_victim + 1) % REMEMBERED;
+	return handed_out(slot);
+}
+
+PgeContext *
+pge_context_read_members(envl_member *members, size_t count)
+{
+	Remembered *slot = &contexts()[REMEMBERED];
+
+	return encode(slot, members, count, &unreadable) ? handed_out(slot) :
+													   refused();
+}
+
+/* Many members are read from the canonical bytes again. */
+static PgeMembers
+read_many(const PgeContext *context)
+{
+	static envl_spelled *many = NULL;
+	size_t		count = 0;
+
+	if (many == NULL)
+		many = MemoryContextAlloc(TopMemoryContext,
+								  ENVL_MEMBERS_MAX * sizeof(envl_spelled));
+	if (envl_context_read(context->bound.canonical, many, &count) != ENVL_OK)
+		elog(ERROR, "could not read a canonical context");
+	return (PgeMembers) {many, count};
+}
+
+PgeMembers
+pge_context_members(const PgeContext *context)
+{
+	const Remembered *slot = (const Remembered *) context;
+
+	if (unlikely(context->count > lengthof(slot->spelled)))
+		return read_many(context);
+	return (PgeMembers) {slot->spelled, context->count};
+}
+
+bool
+pge_canonical_from_text(const char *text, uint8 *canonical,
+						envl_spelled *spelled, size_t *count)
+{
+	Datum		parsed = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	Jsonb	   *jsonb = DatumGetJsonbP(parsed);
+	envl_member *members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
+	size_t		len;
+	PgeProblem	ignored;
+	bool		good;
+
+	good = members_from_jsonb(&jsonb->root, false, members, count,
+							  &ignored) &&
+		envl_context_encode(members, *count, canonical, &len, spelled) ==
+			ENVL_OK;
+	pfree(members);
+	return good;
+}
+
+/* ---------------------------------------------------------------- */
+/* Binding                                                          */
+/* ---------------------------------------------------------------- */
+
+/* A member's name as a message of this database shows it. */
+static envl_view
+shown_name(envl_view member)
+{
+	envl_view	text = {NULL, 0};
+	PgeProblem	ignored;
+
+	if (member.len > 0 && pge_from_utf8(member, &text, &ignored))
+		text.len = pge_shown_len(text, SHOWN_NAME_MAX);
+	return text;
+}
+
+/* Whether a context satisfies the key. */
+static bool
+check_policy(const PgeKey *key, const PgeMembers *context,
+			 PgeProblem *problem)
+{
+	envl_view	member;
+	envl_status status = envl_policy_check(key->policy, key->policy_count,
+										   context->members, context->count,
+										   &member);
+
+	if (likely(status == ENVL_OK))
+		return true;
+	pge_problem_core(problem, status);
+	member = shown_name(member);
+	switch (status)
+	{
+		case ENVL_CONTEXT_EMPTY:
+			problem->hint = "Say whose value it is, and what: {\"tenant\": ..., \"type\": ..., \"id\": ...}.";
+			pge_problem_detail(problem, "Key \"%s\" does not allow an empty context.",
+							   key->name);
+			break;
+		case ENVL_CONTEXT_MISSING:
+			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\".",
+							   key->name, (int) member.len,
+							   (const char *) member.data);
+			break;
+		case ENVL_CONTEXT_PINNED:
+			pge_problem_detail(problem, "Key \"%s\" is for another value of the member \"%.*s\".",
+							   key->name, (int) member.len,
+							   (const char *) member.data);
+			break;
+		case ENVL_CONTEXT_EMPTY_MEMBER:
+			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\", which is an empty string.",
+							   key->name, (int) member.len,
+							   (const char *) member.data);
+			break;
+		default:
+			break;
+	}
+	return false;
+}
+
+const envl_bound_context *
+pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
+{
+	PgeMembers	members;
+
+	if (likely(context->key == key && context->epoch == pge_catalog_epoch))
+		return &context->bound;
+	if (!context->readable)
+	{
+		*problem = *context->problem;
+		return NULL;
+	}
+	members = pge_context_members(context);
+	if (!check_policy(key, &members, problem))
+		return NULL;
+	context->key = key;
+	context->epoch = pge_catalog_epoch;
+	return &context->bound;
+}

@@ -1,0 +1,280 @@
+/*
+ * pge_keys.c
+ *	  env_create_key and env_evict.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+
+#include "admin/pge_rights.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_write.h"
+#include "context/pge_context.h"
+#include "lifecycle/pge_version.h"
+#include "pge_guc.h"
+#include "value/pge_value.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_create_key);
+PG_FUNCTION_INFO_V1(pgenvelope_create_audit_key);
+PG_FUNCTION_INFO_V1(pgenvelope_evict);
+
+static void
+check_key_name(text *name)
+{
+	envl_view	view = pge_varlena_view(name);
+	PgeProblem	problem;
+
+	if (view.len == 0 || view.len > ENVL_KEY_NAME_MAX)
+	{
+		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+					"the name of a key has 1 to %d bytes, not %zu",
+					ENVL_KEY_NAME_MAX, view.len);
+		pge_raise(&problem);
+	}
+
+	/* The name becomes part of a kid, which is UTF-8. */
+	for (size_t i = 0; i < view.len; i++)
+	{
+		if (view.data[i] < 0x20 || view.data[i] > 0x7e)
+		{
+			pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+						"the name of a key is printable ASCII");
+			pge_raise(&problem);
+		}
+	}
+}
+
+/* The required context of a new key: the argument, or the setting. */
+static Datum
+choose_required_context(FunctionCallInfo fcinfo, int n)
+{
+	Datum		required = PG_ARGISNULL(n) ?
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(pge_required_context)) :
+		PG_GETARG_DATUM(n);
+	uint8		policy[ENVL_CONTEXT_MAX];
+	size_t		len;
+	PgeProblem	problem;
+
+	if (!pge_policy_from_jsonb(DatumGetJsonbP(required), policy, &len,
+							   &problem))
+		pge_raise(&problem);
+	return required;
+}
+
+static uint64
+new_key_id(void)
+{
+	uint64		id = 0;
+
+	while (id == 0)
+	{
+		if (!pg_strong_random(&id, sizeof(id)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random bytes")));
+		id &= ENVL_KEY_ID_MAX;
+	}
+	return id;
+}
+
+/* A key to be created. */
+typedef struct NewKey
+{
+	const char *function;		/* that creates it */
+	text	   *name;			/* NULL is an error */
+	char	   *provider;		/* NULL: the default one */
+	Datum		required;		/* context */
+	const char *purpose;		/* data or audit */
+	bool		grant_creator;	/* all of its privileges */
+	bool		dual_control;
+} NewKey;
+
+/* Locks the name, which nobody may have. */
+static void
+claim_name(text *name)
+{
+	envl_view	view = pge_varlena_view(name);
+	PgeProblem	problem;
+
+	check_key_name(name);
+	pge_lock_key_name(view);
+	if (pge_key_by_name((const char *) view.data, view.len) == NULL)
+		return;
+	pge_problem(&problem, PGE_DUPLICATE,
+				"env_rotate_key makes a new version of a key.",
+				"key \"%.*s\" already exists", (int) view.len,
+				(const char *) view.data);
+	pge_raise(&problem);
+}
+
+static void
+insert_key(const NewKey *key, uint64 key_id, char *creator)
+{
+	Oid			types[] = {INT8OID, TEXTOID, JSONBOID,
+						   TEXTOID, TEXTOID, BOOLOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) key_id), PointerGetDatum(key->name),
+		key->required, CStringGetTextDatum(creator),
+		CStringGetTextDatum(key->purpose), BoolGetDatum(key->dual_control)};
+
+	pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
+				  " created_by, purpose, dual_control)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)",
+				  lengthof(types), types, values, NULL);
+}
+
+/*
+ * Who creates a key administers it, and unless told otherwise may do all else
+ * with it.  What admin implies is not granted twice: it would be left when
+ * admin is revoked.  Under dual control nobody may decrypt by one person's
+ * act.
+ */
+static void
+insert_grants(uint64 key_id, const NewKey *key, Oid creator)
+{
+	const PgePrivilege privileges[] = {PGE_ADMIN, PGE_ENCRYPT, PGE_DECRYPT,
+									   PGE_AUDIT};
+	PgeNewGrant grant = {.key_id = key_id,
+						 .grantee = creator,
+						 .definer = true,
+						 .granted_by = GetUserNameFromId(creator, false)};
+
+	for (int i = 0; i < (int) lengthof(privileges); i++)
+	{
+		grant.privilege = privileges[i];
+		if (grant.privilege != PGE_ADMIN && !key->grant_creator)
+			continue;
+		if (grant.privilege == PGE_DECRYPT && key->dual_control)
+			continue;
+		pge_insert_grant(&grant);
+	}
+}
+
+/* Creates a key; returns its id. */
+static uint64
+create_key(const NewKey *key)
+{
+	char		provider[PROV_NAME_SIZE];
+	char	   *name = text_to_cstring(key->name);
+	Oid			creator = GetUserId();
+	uint64		key_id;
+	PgeNewVersion made;
+	PgeWriter	writer;
+
+	pge_choose_provider(key->provider, provider);
+	claim_name(key->name);
+	key_id = new_key_id();
+	pge_seal_version(provider, name, key_id, 1, &made);
+	writer = pge_write_begin();
+	insert_key(key, key_id, GetUserNameFromId(creator, false));
+	pge_insert_version(key_id, 1, &made, PGE_NO_CANARY);
+	insert_grants(key_id, key, creator);
+	pge_write_end(&writer);
+	pge_audit_act(key->function, key_id, name, 1,
+				  pge_act_details("provider", provider, "grant_creator",
+								  key->grant_creator ? "true" : "false",
+								  "dual_control",
+								  key->dual_control ? "true" : NULL));
+	return key_id;
+}
+
+static text *
+name_argument(FunctionCallInfo fcinfo, int n)
+{
+	PgeProblem	problem;
+
+	if (!PG_ARGISNULL(n))
+		return PG_GETARG_TEXT_PP(n);
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+				"the name of a key must not be null");
+	pge_raise(&problem);
+	return NULL;
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+Datum
+pgenvelope_create_key(PG_FUNCTION_ARGS)
+{
+	NewKey		key = {.function = "env_create_key", .purpose = "data"};
+
+	pge_require_writable("env_create_key()");
+	key.name = name_argument(fcinfo, 0);
+	key.provider = text_argument(fcinfo, 1);
+	key.required = choose_required_context(fcinfo, 2);
+	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	key.dual_control = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	PG_RETURN_INT64((int64) create_key(&key));
+}
+
+/* One for a database: two would make two chains. */
+Datum
+pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
+{
+	NewKey		key = {.function = "env_create_audit_key",
+					   .purpose = "audit"};
+	PgeProblem	problem;
+
+	pge_require_writable("env_create_audit_key()");
+	key.provider = text_argument(fcinfo, 0);
+	key.name = name_argument(fcinfo, 1);
+	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+	LockRelationOid(pge_table("key"), RowExclusiveLock);
+	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
+	pge_catalog_begin();
+	if (pge_key_of_audit() != NULL)
+	{
+		pge_problem(&problem, PGE_DUPLICATE,
+					"env_rotate_key makes a new version of it.",
+					"this database has an audit key");
+		pge_raise(&problem);
+	}
+	PG_RETURN_INT64((int64) create_key(&key));
+}
+
+Datum
+pgenvelope_evict(PG_FUNCTION_ARGS)
+{
+	uint64		key_id = 0;
+	char	   *key_name = NULL;
+	int			count;
+
+	pge_require_preload();
+	pge_act_begin("env_evict");
+	pge_catalog_begin();
+	if (!PG_ARGISNULL(0))
+	{
+		envl_view	name = pge_varlena_view(PG_GETARG_TEXT_PP(0));
+		PgeKey	   *key = pge_key_by_name((const char *) name.data, name.len);
+
+		if (key == NULL)
+		{
+			PgeProblem	problem;
+
+			pge_problem(&problem, PGE_KEY_NOT_FOUND,
+						"The view pgenvelope.keys lists the keys.",
+						"key \"%.*s\" does not exist",
+						pge_shown_len(name, ENVL_KEY_NAME_MAX),
+						(const char *) name.data);
+			pge_raise(&problem);
+		}
+		key_id = key->key_id;
+		key_name = pstrdup(key->name);
+	}
+	count = pge_cache_evict(key_id);
+	pge_log_act("env_evict", key_id, key_name, NULL);
+	PG_RETURN_INT32(count);
+}

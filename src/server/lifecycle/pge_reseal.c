@@ -1,0 +1,531 @@
+/*
+ * pge_reseal.c
+ *	  env_reseal_keys: seals existing keys anew.
+ *
+ * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
+ * from the cache, has it sealed, unsealed again and compared; a backend only
+ * moves blobs.  Second seals (pge_escrow.c) that are missing, or another
+ * provider's, are made on the way.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "admin/pge_request.h"
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_reseal.h"
+#include "lifecycle/pge_version.h"
+#include "pge_guc.h"
+#include "rights/pge_entitlement.h"
+#include "value/pge_value.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_reseal_keys);
+
+/* The root key that a provider seals with now, as it named it. */
+typedef struct CurrentRoot
+{
+	char		provider[PROV_NAME_SIZE];
+	char		root_key[PROV_ROOT_KEY_MAX];
+} CurrentRoot;
+
+/* A run of env_reseal_keys. */
+typedef struct Run
+{
+	const char *provider;		/* NULL: each version's own */
+	bool		from_escrow;	/* take KEKs from their second seals */
+	List	   *roots;			/* of CurrentRoot, as far as seen */
+	int			sealed;
+	int			escrowed;		/* second seals */
+	int			erased;			/* former seals */
+	int			failed;
+	PgeProblem	problem;		/* of the first that failed */
+} Run;
+
+/* ---------------------------------------------------------------- */
+/* Former seals                                                     */
+/* ---------------------------------------------------------------- */
+
+/*
+ * The former seal of a version, which this transaction has not itself just
+ * put there; NULL if there is none.
+ */
+static bytea *
+kept_seal(const PgeKeyVersion *version)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) version->key_id),
+							Int32GetDatum((int32) version->version)};
+	bool		isnull;
+
+	if (pge_write_run("SELECT sealed_kek FROM pgenvelope.key_seal"
+					  " WHERE key_id = $1 AND version = $2"
+					  " AND kept_since < CURRENT_TIMESTAMP",
+					  lengthof(types), types, values, NULL) == 0)
+		return NULL;
+	return DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Erases a former seal if the provider opens the seal in use, asked now.  Both
+ * must still be what they were: somebody may have sealed the key once more.
+ */
+static bool
+erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
+				PgeProblem *problem)
+{
+	Oid			types[] = {INT8OID, INT4OID, BYTEAOID, BYTEAOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) version->key_id),
+		Int32GetDatum((int32) version->version), PointerGetDatum(kept),
+		pge_bytea_datum(version->sealed.sealed.data,
+						version->sealed.sealed.len)};
+
+	if (!pge_cache_prove(&version->sealed, problem))
+		return false;
+	*erased += pge_write_run("DELETE FROM pgenvelope.key_seal AS s"
+							 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+							 " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
+							 " WHERE v.key_id = s.key_id AND v.version = s.version"
+							 " AND v.sealed_kek = $4)",
+							 lengthof(types), types, values, NULL);
+	return true;
+}
+
+/* A version as pgenvelope.key_seal names it. */
+typedef struct KeptVersion
+{
+	uint64		key_id;
+	uint16		version;
+} KeptVersion;
+
+static List *
+kept_versions(void)
+{
+	List	   *found = NIL;
+	uint64		count;
+
+	count = pge_write_run("SELECT key_id, version::bigint FROM pgenvelope.key_seal"
+						  " WHERE kept_since < CURRENT_TIMESTAMP ORDER BY 1, 2",
+						  0, NULL, NULL, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		KeptVersion *kept = palloc(sizeof(KeptVersion));
+
+		kept->key_id = (uint64) pge_row_int((int) i, 1);
+		kept->version = (uint16) pge_row_int((int) i, 2);
+		found = lappend(found, kept);
+	}
+	return found;
+}
+
+int
+pge_reseal_finish(void)
+{
+	PgeWriter	writer;
+	const char *unavailable = "";
+	int			erased = 0;
+	ListCell   *cell;
+
+	if (RecoveryInProgress() || XactReadOnly)
+		return 0;
+	pge_require_preload();
+	pge_catalog_begin();
+	writer = pge_write_begin();
+	foreach(cell, kept_versions())
+	{
+		KeptVersion *kept = lfirst(cell);
+		PgeKey	   *key = pge_key_by_id(kept->key_id);
+		PgeKeyVersion *version =
+			key != NULL ? pge_key_version(key, kept->version) : NULL;
+		PgeProblem	problem;
+		bytea	   *seal;
+
+		/* One that does not answer is not waited for again and again. */
+		if (version == NULL || version->sealed.sealed.len == 0 ||
+			strcmp(version->provider, unavailable) == 0)
+			continue;
+		seal = kept_seal(version);
+		if (seal != NULL &&
+			!erase_kept_seal(version, seal, &erased, &problem) &&
+			problem.outcome == PGE_KEY_UNAVAILABLE)
+			unavailable = version->provider;
+	}
+	pge_write_end(&writer);
+	return erased;
+}
+
+/* ---------------------------------------------------------------- */
+/* New seals                                                        */
+/* ---------------------------------------------------------------- */
+
+static CurrentRoot *
+find_root(Run *run, const char *provider)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->roots)
+	{
+		CurrentRoot *root = lfirst(cell);
+
+		if (strcmp(root->provider, provider) == 0)
+			return root;
+	}
+	return NULL;
+}
+
+static void
+remember_root(Run *run, const char *provider, const char *root_key)
+{
+	CurrentRoot *root = find_root(run, provider);
+
+	if (root == NULL)
+	{
+		root = palloc(sizeof(CurrentRoot));
+		strlcpy(root->provider, provider, sizeof(root->provider));
+		run->roots = lappend(run->roots, root);
+	}
+	strlcpy(root->root_key, root_key, sizeof(root->root_key));
+}
+
+/*
+ * Whether what a provider calls its root key tells one from another.  A
+ * passphrase makes another key for each seal, and a helper need not say.
+ */
+static bool
+names_root_keys(const char *provider, const char *root_key)
+{
+	prov_root	root;
+
+	return root_key[0] != '\0' &&
+		pge_find_provider(provider, get_database_name(MyDatabaseId), &root) &&
+		root.kind != PROV_PASSPHRASE;
+}
+
+/*
+ * Whether what a provider has sealed needs no new seal by this one, as far as
+ * can be told without one.
+ */
+static bool
+is_sealed_so(Run *run, const PgeSealedKek *sealed, const char *provider)
+{
+	CurrentRoot *root;
+
+	if (strcmp(sealed->provider, provider) != 0)
+		return false;
+
+	/* Moved already, for all that can be told; or else anew, as was asked. */
+	if (!names_root_keys(provider, sealed->root_key))
+		return run->provider != NULL;
+	root = find_root(run, provider);
+	return root != NULL && strcmp(root->root_key, sealed->root_key) == 0;
+}
+
+/* Notes what has sealed it now.  True: the same as before, so let it be. */
+static bool
+is_same_root(Run *run, const PgeSealedKek *sealed, const char *provider,
+			 const PgeNewKek *made)
+{
+	remember_root(run, provider, made->sealed.root_key);
+	return is_sealed_so(run, sealed, provider) &&
+		names_root_keys(provider, sealed->root_key);
+}
+
+/*
+ * Makes the second seal, if there is to be one and it is not there.  Before
+ * the first is replaced, which has the version's row read anew.
+ */
+static bool
+escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
+{
+	PgeEscrowed stored;
+	PgeEscrow	escrow;
+	bool		found = pge_escrow_find(version, &stored);
+
+	if (pge_escrow_provider[0] == '\0' || run->from_escrow ||
+		(found && is_sealed_so(run, &stored.sealed, pge_escrow_provider)))
+		return true;
+	if (!pge_escrow_seal(&version->sealed, &escrow, problem))
+		return false;
+	if (found &&
+		is_same_root(run, &stored.sealed, escrow.provider, &escrow.seal))
+		return true;
+	if (!pge_escrow_store(version->key_id, (uint16) version->version, &escrow,
+						  problem))
+		return false;
+	run->escrowed++;
+	return true;
+}
+
+/* The seal that the KEK is taken from; false if there is none. */
+static bool
+find_source(const Run *run, const PgeKeyVersion *version,
+			PgeEscrowed *escrowed, const PgeSealedKek **source,
+			PgeProblem *problem)
+{
+	*source = run->from_escrow ? &escrowed->sealed : &version->sealed;
+	return !run->from_escrow || pge_escrow_find(version, escrowed) ||
+		pge_problem(problem, PGE_KEY_NOT_FOUND,
+					"The view pgenvelope.keys has the escrow_provider of each version.",
+					"key \"%s\" version %d has no second seal",
+					version->key->name, (int) version->version);
+}
+
+/* Puts the new seal in the place of the old one, which is kept. */
+static void
+replace_seal(const PgeKeyVersion *version, const char *provider,
+			 const PgeNewKek *made)
+{
+	Oid			types[] = {INT8OID, INT4OID, BYTEAOID,
+						   TEXTOID, BYTEAOID, TEXTOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) version->key_id),
+		Int32GetDatum((int32) version->version),
+		pge_bytea_datum(version->sealed.sealed.data,
+						version->sealed.sealed.len),
+		CStringGetTextDatum(provider),
+		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
+		CStringGetTextDatum(made->sealed.root_key)};
+
+	/*
+	 * A seal that is kept already is older, and the last that was known to
+	 * open: it stays.
+	 */
+	(void) pge_write_run("INSERT INTO pgenvelope.key_seal"
+						 " (key_id, version, provider, sealed_kek, root_key)"
+						 " SELECT key_id, version, provider, sealed_kek, root_key"
+						 " FROM pgenvelope.key_version"
+						 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+						 " ON CONFLICT DO NOTHING",
+						 3, types, values, NULL);
+
+	/* What is stored is the seal that was opened, or nothing is changed. */
+	if (pge_write_run("UPDATE pgenvelope.key_version SET provider = $4,"
+					  " sealed_kek = $5, root_key = NULLIF($6, '')"
+					  " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
+					  lengthof(types), types, values, NULL) != 1)
+		pge_snapshot_is_older();
+
+	/* Somebody may destroy the old root key at once. */
+	ForceSyncCommit();
+}
+
+/* Seals one version anew, if it needs that.  False fills in problem. */
+static bool
+reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
+{
+	const char *provider = run->provider != NULL ? run->provider :
+												   version->provider;
+	bytea	   *kept = run->from_escrow ? NULL : kept_seal(version);
+	bool		opens = true;
+	PgeEscrowed escrowed;
+	const PgeSealedKek *source;
+	PgeNewKek	made;
+
+	/* A KEK whose seal does not open may still be in the cache. */
+	if (kept != NULL)
+		opens = erase_kept_seal(version, kept, &run->erased, problem);
+	if (is_sealed_so(run, &version->sealed, provider))
+		return opens;
+	if (!find_source(run, version, &escrowed, &source, problem) ||
+		!pge_cache_reseal(source, provider, &made, problem))
+		return false;
+	if (is_same_root(run, &version->sealed, provider, &made))
+		return opens;
+	if (!pge_is_root_expected(provider, &made, problem))
+		return false;
+	replace_seal(version, provider, &made);
+	run->sealed++;
+	return true;
+}
+
+static void
+reseal_key(Run *run, uint64 key_id)
+{
+	PgeKey	   *key = pge_key_by_id(key_id);
+	ListCell   *cell;
+
+	if (key == NULL)
+		return;
+	foreach(cell, pge_row_version_numbers(key))
+	{
+		PgeKeyVersion *version = pge_key_version(key, lfirst_int(cell));
+		PgeProblem	problem;
+		bool		escrowed;
+
+		/* A destroyed version has no seal. */
+		if (version == NULL || version->sealed.sealed.len == 0)
+			continue;
+		escrowed = escrow_version(run, version, &problem);
+		if (reseal_version(run, version, &problem) && escrowed)
+			continue;
+		if (run->failed++ == 0)
+			run->problem = problem;
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* The function                                                     */
+/* ---------------------------------------------------------------- */
+
+static bool
+may_administer(PgeKey *key)
+{
+	return superuser() || pge_key_permits(key, PGE_ADMIN) != NULL;
+}
+
+/*
+ * The ids of the keys that the caller administers, each locked by name, in
+ * the order of names.
+ */
+static List *
+keys_to_administer(void)
+{
+	List	   *names = pge_row_key_names();
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	foreach(cell, names)
+	{
+		char	   *name = lfirst(cell);
+		PgeKey	   *key = pge_key_by_name(name, strlen(name));
+
+		if (key == NULL || !may_administer(key))
+			continue;
+		pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
+		key = pge_key_by_name(name, strlen(name));
+		if (key != NULL && may_administer(key))
+		{
+			uint64	   *key_id = palloc(sizeof(uint64));
+
+			*key_id = key->key_id;
+			found = lappend(found, key_id);
+		}
+	}
+	return found;
+}
+
+/*
+ * Of those under dual control requests are filed; returns the others.  When
+ * all are locked: a request is an act, and who holds the lock of the audit's
+ * log must not wait for a key.
+ */
+static List *
+file_requests(FunctionCallInfo fcinfo, List *keys)
+{
+	List	   *others = NIL;
+	ListCell   *cell;
+
+	foreach(cell, keys)
+	{
+		uint64	   *key_id = lfirst(cell);
+		const PgeKey *key = pge_key_by_id(*key_id);
+
+		if (key != NULL && !pge_request_instead_for(fcinfo, 1, key))
+			others = lappend(others, key_id);
+	}
+	return others;
+}
+
+/* Tells what was done and what was not; raises if nothing was. */
+static void
+report(const Run *run)
+{
+	if (run->erased > 0)
+		ereport(NOTICE,
+				(errmsg_plural("erased %d former seal, as the new one opens",
+							   "erased %d former seals, as the new ones open",
+							   run->erased, run->erased)));
+	if (run->escrowed > 0)
+		ereport(NOTICE,
+				(errmsg_plural("sealed %d key version once more, for escrow",
+							   "sealed %d key versions once more, for escrow",
+							   run->escrowed, run->escrowed)));
+	if (run->failed == 0)
+		return;
+	if (run->sealed == 0 && run->erased == 0 && run->escrowed == 0)
+		pge_raise(&run->problem);
+	ereport(WARNING,
+			(errcode(pge_problem_sqlstate(&run->problem)),
+			 errmsg_plural("%d key version was not sealed anew: %s",
+						   "%d key versions were not sealed anew, the first: %s",
+						   run->failed, run->failed, run->problem.message),
+			 run->problem.detail[0] != '\0' ?
+				 errdetail_internal("%s", run->problem.detail) :
+				 0,
+			 errhint("What was done stays done; call env_reseal_keys again for the rest.")));
+}
+
+/* Who takes KEKs from their second seals has lost those who made the first. */
+static void
+refuse_lost_provider(void)
+{
+	PgeProblem	problem;
+
+	pge_problem(&problem, PGE_BAD_ARGUMENT,
+				"For example: SELECT env_reseal_keys('new', from_escrow => true).",
+				"name the provider that is to seal what is taken from escrow");
+	pge_raise(&problem);
+}
+
+Datum
+pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
+{
+	char		provider[PROV_NAME_SIZE];
+	char	   *key_name = NULL;
+	Run			run = {0};
+	List	   *keys;
+	PgeWriter	writer;
+	ListCell   *cell;
+
+	pge_require_writable("env_reseal_keys()");
+	if (!PG_ARGISNULL(0))
+	{
+		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
+		run.provider = provider;
+	}
+	run.from_escrow = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	if (run.from_escrow && run.provider == NULL)
+		refuse_lost_provider();
+	if (PG_ARGISNULL(1))
+		keys = file_requests(fcinfo, keys_to_administer());
+	else
+	{
+		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),
+												PGE_ADMIN);
+
+		if (pge_request_instead(fcinfo, key->key_id))
+			PG_RETURN_INT32(0);
+		keys = list_make1(&key->key_id);
+		key_name = pstrdup(key->name);
+	}
+
+	writer = pge_write_begin();
+	foreach(cell, keys)
+	{
+		uint64	   *key_id = lfirst(cell);
+
+		reseal_key(&run, *key_id);
+	}
+	pge_write_end(&writer);
+	report(&run);
+	pge_audit_act("env_reseal_keys", 0, key_name, 0,
+				  pge_act_details("provider", run.provider, "from_escrow",
+								  run.from_escrow ? "true" : NULL, "sealed",
+								  psprintf("%d", run.sealed), "failed",
+								  psprintf("%d", run.failed)));
+	PG_RETURN_INT32(run.sealed);
+}

@@ -1,0 +1,197 @@
+/*
+ * pge_schedule.c
+ *	  Rotation by the calendar: env_schedule_rotation, and what a worker does
+ *	  about it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "audit/pge_act.h"
+#include "base/pge_compat.h"
+#include "base/pge_try.h"
+#include "lifecycle/pge_rotate.h"
+#include "rewrap/pge_job.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
+PG_FUNCTION_INFO_V1(pgenvelope_rotate_due);
+
+/* The longest time between rotations. */
+#define YEARS_MAX 1000
+
+/* Keys whose time has come, and which nobody is busy with. */
+#define DUE_KEYS \
+	"SELECT k.name FROM pgenvelope.key k" \
+	" JOIN pgenvelope.key_version v USING (key_id)" \
+	" WHERE v.state = 'active'" \
+	" AND v.activated_at + k.rotate_every <= clock_timestamp()" \
+	" AND NOT EXISTS (SELECT FROM pgenvelope.key_version p" \
+	"  WHERE p.key_id = k.key_id AND p.state = 'pre_active')" \
+	" AND NOT EXISTS (SELECT FROM pgenvelope.rewrap_job j" \
+	"  WHERE j.key_id = k.key_id" \
+	"  AND j.state NOT IN ('complete', 'cancelled'))"
+
+/*
+ * Whether an interval is positive, and can be added to any time that will be.
+ * One that cannot would be an error for whoever looks at all schedules.
+ */
+static bool
+is_schedule(Datum every)
+{
+	const Interval *interval = DatumGetIntervalP(every);
+	const int	months = YEARS_MAX * MONTHS_PER_YEAR;
+	const int	days = YEARS_MAX * 366;
+	const int64 micros = days * USECS_PER_DAY;
+	Interval	zero = {0};
+
+	return interval->month <= months && interval->month >= -months &&
+		interval->day <= days && interval->day >= -days &&
+		interval->time <= micros && interval->time >= -micros &&
+		DatumGetBool(DirectFunctionCall2(interval_gt, every,
+										 IntervalPGetDatum(&zero)));
+}
+
+Datum
+pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
+{
+	Oid			types[] = {INT8OID, INTERVALOID};
+	Datum		values[2] = {0};
+	PgeChange	change;
+	PgeProblem	problem;
+
+	if (!PG_ARGISNULL(1) && !is_schedule(PG_GETARG_DATUM(1)))
+	{
+		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+					"the interval of a rotation must be positive, and at most %d years",
+					YEARS_MAX);
+		pge_raise(&problem);
+	}
+	pge_change_begin("env_schedule_rotation()", PGE_ROTATE,
+					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
+	values[0] = Int64GetDatum((int64) change.key_id);
+	if (!PG_ARGISNULL(1))
+		values[1] = PG_GETARG_DATUM(1);
+	pge_write_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
+				  lengthof(types), types, values,
+				  PG_ARGISNULL(1) ? " n" : "  ");
+	pge_change_end(&change);
+	pge_audit_act("env_schedule_rotation", change.key_id, change.name, 0,
+				  PG_ARGISNULL(1) ?
+					  NULL :
+					  pge_act_details("every",
+									  DatumGetCString(
+										  DirectFunctionCall1(interval_out,
+															  values[1]))));
+	PG_RETURN_VOID();
+}
+
+/* Names, allocated in the caller's context. */
+static List *
+due_keys(void)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	PgeWriter	writer = pge_write_begin();
+	List	   *names = NIL;
+	uint64		count = pge_write_run(DUE_KEYS " ORDER BY k.name", 0, NULL,
+									  NULL, NULL);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		char	   *name = pge_row_text((int) i, 1);
+		MemoryContext inner = MemoryContextSwitchTo(outer);
+
+		names = lappend(names, pstrdup(name));
+		MemoryContextSwitchTo(inner);
+	}
+	pge_write_end(&writer);
+	return names;
+}
+
+/* A key that is due, and what came of it. */
+typedef struct Due
+{
+	const char *name;
+	bool		rotated;
+} Due;
+
+/* Rotates a key unless somebody else has in the meantime. */
+static void
+rotate_if_due(void *argument)
+{
+	Due		   *due = argument;
+	Oid			types[] = {INT8OID};
+	Datum		values[1];
+	int			nest_level = NewGUCNestLevel();
+	int			version = 0;
+	PgeChange	change;
+
+	/* Whoever has the key locked now is changing it. */
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	pge_change_begin("env_rotate_key()", PGE_ROTATE,
+					 cstring_to_text(due->name), &change);
+	values[0] = Int64GetDatum((int64) change.key_id);
+	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
+								 values, NULL) > 0;
+	if (due->rotated)
+		version = pge_rotate(&change, PGE_NO_CANARY, true);
+	pge_change_end(&change);
+	if (due->rotated)
+		pge_audit_act("env_rotate_due", change.key_id, change.name, version,
+					  NULL);
+	else
+		pge_act_none();
+	AtEOXact_GUC(true, nest_level);
+}
+
+/* The same, in a subtransaction; a failure is told. */
+static bool
+try_to_rotate(const char *name)
+{
+	Due			due = {name, false};
+	ErrorData  *error = pge_try(rotate_if_due, &due);
+
+	if (error == NULL)
+		return due.rotated;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not rotate key \"%s\", which is due", name),
+				 errdetail_internal("%s", error->message)));
+	FreeErrorData(error);
+	return false;
+}
+
+int
+pge_rotate_due(void)
+{
+	List	   *names = due_keys();
+	ListCell   *cell;
+	int			rotated = 0;
+
+	foreach(cell, names)
+		rotated += try_to_rotate(lfirst(cell));
+	list_free_deep(names);
+	return rotated;
+}
+
+Datum
+pgenvelope_rotate_due(PG_FUNCTION_ARGS)
+{
+	int			rotated;
+
+	pge_require_writable("env_rotate_due()");
+	rotated = pge_rotate_due();
+	pge_act_none();
+	PG_RETURN_INT32(rotated);
+}

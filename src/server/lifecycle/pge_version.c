@@ -1,0 +1,277 @@
+/*
+ * pge_version.c
+ *	  Making key versions, and moving them from state to state.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_write.h"
+#include "lifecycle/pge_version.h"
+#include "pge_guc.h"
+#include "value/pge_value.h"
+
+/* The provider asked for, or the default one; either must be listed. */
+void
+pge_choose_provider(const char *asked, char *provider)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	envl_view	wanted;
+	prov_root	root;
+	PgeProblem	problem;
+
+	if (asked != NULL)
+		strlcpy(provider, asked, PROV_NAME_SIZE);
+	else if (!pge_default_provider(database, provider))
+	{
+		pge_problem(&problem, PGE_PROVIDER,
+					"Set pgenvelope.providers, for example to 'main=file:///etc/pgenvelope/root.key', and reload.",
+					"no key provider is configured for this database");
+		pge_raise(&problem);
+	}
+	wanted.data = (const uint8 *) (asked != NULL ? asked : provider);
+	wanted.len = strlen((const char *) wanted.data);
+	if (strcmp((const char *) wanted.data, provider) != 0 ||
+		!pge_find_provider(provider, database, &root))
+	{
+		pge_problem(&problem, PGE_PROVIDER,
+					"The setting pgenvelope.providers lists the providers and their databases.",
+					"key provider \"%.*s\" is not configured for this database",
+					pge_shown_len(wanted, PROV_NAME_SIZE - 1),
+					(const char *) wanted.data);
+		pge_raise(&problem);
+	}
+}
+
+/*
+ * A root key in a file has one fingerprint.  If another one has sealed what is
+ * stored, that one is missing, and new keys under this one would hide it.
+ */
+bool
+pge_is_root_expected(const char *provider, const PgeNewKek *made,
+					 PgeProblem *problem)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(provider),
+							CStringGetTextDatum(made->sealed.root_key)};
+	prov_root	root;
+	char	   *other;
+
+	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
+		root.kind != PROV_FILE)
+		return true;
+	if (pge_write_run("SELECT root_key FROM (SELECT provider, root_key"
+					  " FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
+					  " UNION ALL SELECT provider, root_key"
+					  " FROM pgenvelope.key_escrow) AS s"
+					  " WHERE provider = $1 AND root_key <> $2 LIMIT 1",
+					  lengthof(types), types, values, NULL) == 0)
+		return true;
+	other = pge_row_text(0, 1);
+	return pge_problem(problem, PGE_PROVIDER,
+					   "Bring that root key back, or list this one by another name.",
+					   "provider \"%s\" has root key %s, but keys of this database are sealed by root key %.*s",
+					   provider, made->sealed.root_key,
+					   2 * ENVL_FINGERPRINT_LEN, other);
+}
+
+void
+pge_seal_version(const char *provider, const char *key_name, uint64 key_id,
+				 uint16 version, PgeNewVersion *made)
+{
+	PgeSealedKek kek = {.key_name = key_name, .key_id = key_id};
+
+	strlcpy(made->provider, provider, PROV_NAME_SIZE);
+	pge_cache_seal(provider, key_name, key_id, version, &made->seal);
+	kek.version = version;
+	kek.provider = made->provider;
+	pge_escrow_seal_new(&kek, &made->seal, &made->escrow);
+}
+
+void
+pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
+				   int canary_percent)
+{
+	bool		canary = canary_percent != PGE_NO_CANARY;
+	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
+						   TEXTOID, TEXTOID, INT4OID};
+	Datum		values[] = {
+		Int64GetDatum((int64) key_id), Int32GetDatum(version),
+		CStringGetTextDatum(made->provider),
+		pge_bytea_datum(made->seal.sealed.bytes, made->seal.sealed.len),
+		pge_bytea_datum(made->seal.kcv, ENVL_KCV_LEN),
+		CStringGetTextDatum(made->seal.sealed.root_key),
+		CStringGetTextDatum(canary ? "pre_active" : "active"),
+		Int32GetDatum(canary_percent)};
+	const char *nulls = canary ? "        " : "       n";
+	PgeProblem	problem;
+
+	if (!pge_is_root_expected(made->provider, &made->seal, &problem))
+		pge_raise(&problem);
+	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
+				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
+				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
+				  " CASE $7 WHEN 'active' THEN clock_timestamp() END)",
+				  lengthof(types), types, values, nulls);
+	if (!pge_escrow_store(key_id, version, &made->escrow, &problem))
+		pge_raise(&problem);
+
+	/* No value may outlive its key: not even with synchronous_commit off. */
+	ForceSyncCommit();
+}
+
+/* ---------------------------------------------------------------- */
+/* Changing versions                                                */
+/* ---------------------------------------------------------------- */
+
+/* Which rows of a key's versions a snapshot has. */
+static char *
+versions_in(uint64 key_id, Snapshot snapshot)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum((int64) key_id);
+	SPIPlanPtr	plan;
+	char	   *rows;
+
+	plan = SPI_prepare("SELECT coalesce(string_agg(ctid || ':' || xmin, ' '"
+					   " ORDER BY version), '')"
+					   " FROM pgenvelope.key_version WHERE key_id = $1",
+					   1, &type);
+	if (plan == NULL ||
+		SPI_execute_snapshot(plan, &value, NULL, snapshot, InvalidSnapshot,
+							 true, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the versions of a key");
+	rows = pge_row_text(0, 1);
+	SPI_freeplan(plan);
+	return rows;
+}
+
+/*
+ * A transaction that keeps its snapshot would decide by what was, and give a
+ * version's number away that another has taken since.
+ */
+static void
+require_current(uint64 key_id)
+{
+	pge_require_visible(key_id);
+	if (IsolationUsesXactSnapshot() &&
+		strcmp(versions_in(key_id, GetTransactionSnapshot()),
+			   versions_in(key_id, GetLatestSnapshot())) != 0)
+		pge_snapshot_is_older();
+}
+
+void
+pge_change_begin(const char *function, PgePrivilege privilege, text *name,
+				 PgeChange *change)
+{
+	PgeKey	   *key;
+	PgeKeyVersion *active;
+	PgeKeyVersion *pre_active;
+
+	pge_require_writable(function);
+	if (name == NULL)
+	{
+		PgeProblem	problem;
+
+		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+					"the name of a key must not be null");
+		pge_raise(&problem);
+	}
+	key = pge_key_to_administer(name, privilege);
+	active = pge_key_active(key);
+	pre_active = pge_key_pre_active(key);
+	memset(change, 0, sizeof(*change));
+	change->key_id = key->key_id;
+	strlcpy(change->name, key->name, sizeof(change->name));
+	change->role = GetUserNameFromId(GetUserId(), false);
+	if (active != NULL)
+	{
+		change->active = (int) active->version;
+		strlcpy(change->provider, active->provider, PROV_NAME_SIZE);
+	}
+	if (pre_active != NULL)
+		change->pre_active = (int) pre_active->version;
+	change->writer = pge_write_begin();
+	require_current(change->key_id);
+}
+
+void
+pge_change_end(const PgeChange *change)
+{
+	pge_write_end(&change->writer);
+}
+
+PgeState
+pge_change_state(const PgeChange *change, int version)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) change->key_id),
+							Int32GetDatum(version)};
+	PgeProblem	problem;
+
+	if (pge_write_run("SELECT state FROM pgenvelope.key_version"
+					  " WHERE key_id = $1 AND version = $2",
+					  lengthof(types), types, values, NULL) == 0)
+	{
+		pge_problem(&problem, PGE_KEY_NOT_FOUND,
+					"The view pgenvelope.keys lists the versions.",
+					"key \"%s\" has no version %d", change->name, version);
+		pge_raise(&problem);
+	}
+	return pge_state_parse(pge_row_text(0, 1));
+}
+
+void
+pge_refuse_state(const PgeChange *change, int version, PgeState state,
+				 const char *hint)
+{
+	PgeProblem	problem;
+
+	pge_problem(&problem, PGE_NOT_READY, hint, "version %d of key \"%s\" is %s",
+				version, change->name, pge_state_name(state));
+	pge_raise(&problem);
+}
+
+void
+pge_change_move(const PgeChange *change, int version, PgeState state,
+				int canary_percent)
+{
+	Oid			types[] = {INT8OID, INT4OID, TEXTOID, INT4OID};
+	Datum		values[] = {Int64GetDatum((int64) change->key_id),
+							Int32GetDatum(version),
+							CStringGetTextDatum(pge_state_name(state)),
+							Int32GetDatum(canary_percent)};
+	const char *nulls = state == PGE_STATE_PRE_ACTIVE ? "    " : "   n";
+
+	if (pge_write_run("UPDATE pgenvelope.key_version"
+					  " SET state = $3, canary_percent = $4,"
+					  " activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
+					  "  ELSE activated_at END,"
+					  " deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
+					  "  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
+					  "  ELSE deactivated_at END,"
+					  " retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
+					  "  WHEN 'destroyed' THEN retired_at END,"
+					  " destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
+					  " sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
+					  " WHERE key_id = $1 AND version = $2",
+					  lengthof(types), types, values, nulls) != 1)
+		pge_snapshot_is_older();
+
+	/* What encrypts again is needed again, whatever was proved before. */
+	if (state == PGE_STATE_ACTIVE)
+		pge_write_run("DELETE FROM pgenvelope.key_proof"
+					  " WHERE key_id = $1 AND version = $2",
+					  2, types, values, NULL);
+	ForceSyncCommit();
+}

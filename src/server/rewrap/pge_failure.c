@@ -1,0 +1,181 @@
+/*
+ * pge_failure.c
+ *	  The queue of values that could not be rewrapped.
+ *
+ * A value is found again by the place of its row.  If the row has moved or is
+ * gone the entry is forgotten: the next pass finds the value, wherever it is.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "base/pge_compat.h"
+#include "pge_guc.h"
+#include "rewrap/pge_step.h"
+
+/* Rows that are tried again at a time. */
+#define ROWS_MAX 1000
+
+static const char add_failure[] =
+	"INSERT INTO pgenvelope.rewrap_failure AS f"
+	" (job_id, relation, attribute, ctid_, category, first_at, last_at, next_try)"
+	" VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(),"
+	" clock_timestamp() + interval '1 min')"
+	" ON CONFLICT (job_id, relation, attribute, ctid_) DO UPDATE SET"
+	" category = EXCLUDED.category, attempts = f.attempts + 1,"
+	" last_at = EXCLUDED.last_at,"
+	" next_try = EXCLUDED.last_at"
+	" + least(interval '1 day', interval '1 min' * 2 ^ least(f.attempts, 11))"
+	" RETURNING (attempts = 1)::int::bigint";
+
+int
+pge_failures_add(const PgeJob *job, Oid relation, List *failures)
+{
+	Oid			types[] = {INT8OID, OIDOID, INT2OID, TIDOID, TEXTOID};
+	int			added = 0;
+	ListCell   *cell;
+
+	foreach(cell, failures)
+	{
+		PgeFailure *failure = lfirst(cell);
+		Datum		values[] = {
+			Int64GetDatum(job->job_id), ObjectIdGetDatum(relation),
+			Int16GetDatum(failure->attribute), PointerGetDatum(&failure->tid),
+			CStringGetTextDatum(pge_outcome_name(failure->outcome))};
+
+		pge_write_run(add_failure, lengthof(types), types, values, NULL);
+		added += (int) pge_row_int(0, 1);
+
+		/*
+		 * Enough to have the job paused.  Of the others the proof will tell
+		 * that they are there.
+		 */
+		if (added > pge_rewrap_max_failures)
+			break;
+	}
+	return added;
+}
+
+int64
+pge_failures_count(const PgeJob *job, int *wait_ms)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job->job_id)};
+
+	pge_write_run("SELECT count(*), COALESCE(ceil(1000 * extract(epoch FROM"
+				  " greatest(min(greatest(next_try, '2000-01-01'))"
+				  " - clock_timestamp(), '0'))), 0)::bigint"
+				  " FROM pgenvelope.rewrap_failure WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+	*wait_ms = (int) pge_row_int(0, 2);
+	return pge_row_int(0, 1);
+}
+
+int
+pge_failures_due(const PgeJob *job, Oid *relation, ItemPointerData **tids)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							Int32GetDatum(ROWS_MAX)};
+	int			count;
+
+	count = (int) pge_write_run("SELECT DISTINCT relation::bigint, ctid_"
+								" FROM pgenvelope.rewrap_failure"
+								" WHERE job_id = $1"
+								" AND next_try <= clock_timestamp()"
+								" AND relation = (SELECT relation"
+								" FROM pgenvelope.rewrap_failure"
+								" WHERE job_id = $1"
+								" AND next_try <= clock_timestamp()"
+								" ORDER BY next_try LIMIT 1)"
+								" ORDER BY ctid_ LIMIT $2",
+								lengthof(types), types, values, NULL);
+	if (count == 0)
+		return 0;
+	*relation = (Oid) pge_row_int(0, 1);
+	*tids = palloc(count * sizeof(ItemPointerData));
+	for (int i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Datum		tid = SPI_getbinval(SPI_tuptable->vals[i],
+										SPI_tuptable->tupdesc, 2, &isnull);
+
+		(*tids)[i] = *(ItemPointer) DatumGetPointer(tid);
+	}
+	return count;
+}
+
+static Datum
+tids_datum(const ItemPointerData *tids, int count)
+{
+	Datum	   *elements = palloc(count * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		elements[i] = PointerGetDatum(&tids[i]);
+	return PointerGetDatum(construct_array(elements, count, TIDOID,
+										   sizeof(ItemPointerData), false,
+										   TYPALIGN_SHORT));
+}
+
+uint64
+pge_failures_done(const PgeJob *job, Oid relation, const ItemPointerData *tids,
+				  int count, TimestampTz tried_at)
+{
+	Oid			types[] = {INT8OID, OIDOID, TIDARRAYOID, TIMESTAMPTZOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation),
+							tids_datum(tids, count),
+							TimestampTzGetDatum(tried_at)};
+
+	return pge_write_run("DELETE FROM pgenvelope.rewrap_failure"
+						 " WHERE job_id = $1 AND relation = $2"
+						 " AND ctid_ = ANY ($3) AND last_at < $4",
+						 lengthof(types), types, values, NULL);
+}
+
+void
+pge_failures_put_off(const PgeJob *job, Oid relation,
+					 const ItemPointerData *tids, int count, int wait_ms)
+{
+	Oid			types[] = {INT8OID, OIDOID, TIDARRAYOID, INT4OID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation),
+							tids_datum(tids, count), Int32GetDatum(wait_ms)};
+
+	pge_write_run("UPDATE pgenvelope.rewrap_failure SET next_try ="
+				  " clock_timestamp() + $4 * interval '1 ms'"
+				  " WHERE job_id = $1 AND relation = $2 AND ctid_ = ANY ($3)",
+				  lengthof(types), types, values, NULL);
+}
+
+void
+pge_failures_forget_stale(const PgeJob *job, Oid relation)
+{
+	Oid			types[] = {INT8OID, OIDOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation)};
+
+	pge_write_run("DELETE FROM pgenvelope.rewrap_failure f"
+				  " USING pgenvelope.rewrap_target t"
+				  " WHERE f.job_id = $1 AND f.relation = $2"
+				  " AND t.job_id = $1 AND t.relation = $2 AND t.attribute = 0"
+				  " AND f.last_at < t.started_at",
+				  lengthof(types), types, values, NULL);
+}
+
+void
+pge_failures_forget(const PgeJob *job, Oid relation)
+{
+	Oid			types[] = {INT8OID, OIDOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation)};
+
+	pge_write_run("DELETE FROM pgenvelope.rewrap_failure"
+				  " WHERE job_id = $1 AND relation = $2",
+				  lengthof(types), types, values, NULL);
+}

@@ -1,0 +1,248 @@
+/*
+ * pge_job.c
+ *	  Rewrap jobs as rows: filing them, which is next, their states.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "base/pge_compat.h"
+#include "rewrap/pge_step.h"
+#include "workers/pge_launcher.h"
+
+/* Milliseconds until not_before, 0 if that is past. */
+#define WAIT_MS \
+	"CASE WHEN not_before <= clock_timestamp() THEN 0 ELSE least(ceil(" \
+	"1000 * extract(epoch FROM not_before - clock_timestamp()))," \
+	" 2147483647) END::bigint"
+
+/* ---------------------------------------------------------------- */
+/* Filing                                                           */
+/* ---------------------------------------------------------------- */
+
+/* What had failed is nobody's any more. */
+static void
+forget_failures(int64 job_id)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(job_id);
+
+	pge_write_run("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1", 1,
+				  &type, &value, NULL);
+}
+
+int64
+pge_job_live(uint64 key_id, int *target)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum((int64) key_id);
+
+	if (pge_write_run("SELECT job_id, target_version::bigint"
+					  " FROM pgenvelope.rewrap_job WHERE key_id = $1"
+					  " AND state NOT IN ('complete', 'cancelled')",
+					  1, &type, &value, NULL) == 0)
+		return 0;
+	*target = (int) pge_row_int(0, 2);
+	return pge_row_int(0, 1);
+}
+
+bool
+pge_job_cancel(int64 job_id, const char *message)
+{
+	Oid			types[] = {INT8OID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(job_id),
+							CStringGetTextDatum(message)};
+
+	if (pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
+					  " message = $2, finished_at = clock_timestamp()"
+					  " WHERE job_id = $1"
+					  " AND state NOT IN ('complete', 'cancelled')",
+					  lengthof(types), types, values, NULL) == 0)
+		return false;
+	forget_failures(job_id);
+	return true;
+}
+
+int64
+pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
+			 const char *created_by)
+{
+	Oid			types[] = {TEXTOID, INT8OID, INT4OID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(reencrypt ? "reencrypt" : "rewrap"),
+		Int64GetDatum((int64) key_id), Int32GetDatum(target),
+		CStringGetTextDatum(created_by)};
+	int			former_target;
+	int64		former = pge_job_live(key_id, &former_target);
+	int64		job_id;
+
+	/* They would undo each other.  By whom it is replaced shows below. */
+	if (former != 0 && !pge_job_cancel(former, ""))
+		former = 0;
+	pge_write_run("INSERT INTO pgenvelope.rewrap_job"
+				  " (kind, key_id, target_version, created_by)"
+				  " VALUES ($1, $2, $3, $4) RETURNING job_id",
+				  lengthof(types), types, values, NULL);
+	job_id = pge_row_int(0, 1);
+	if (former != 0)
+	{
+		Oid			job_types[] = {INT8OID, INT8OID};
+		Datum		jobs[] = {Int64GetDatum(former), Int64GetDatum(job_id)};
+
+		pge_write_run("UPDATE pgenvelope.rewrap_job"
+					  " SET message = 'superseded by job ' || $2 WHERE job_id = $1",
+					  lengthof(job_types), job_types, jobs, NULL);
+	}
+	pge_launcher_wake();
+	return job_id;
+}
+
+/* ---------------------------------------------------------------- */
+/* Finding and changing                                             */
+/* ---------------------------------------------------------------- */
+
+int64
+pge_job_next(int *wait_ms)
+{
+	PgeWriter	writer;
+	int64		job_id = 0;
+
+	pge_catalog_begin();
+	writer = pge_write_begin();
+	*wait_ms = -1;
+	if (pge_write_run("SELECT job_id, wait_ms FROM"
+					  " (SELECT job_id, " WAIT_MS " AS wait_ms"
+					  " FROM pgenvelope.rewrap_job"
+					  " WHERE state IN ('waiting', 'running', 'proving')) AS live"
+					  " ORDER BY wait_ms, job_id LIMIT 1",
+					  0, NULL, NULL, NULL) > 0)
+	{
+		*wait_ms = (int) pge_row_int(0, 2);
+		if (*wait_ms == 0)
+			job_id = pge_row_int(0, 1);
+	}
+	pge_write_end(&writer);
+	return job_id;
+}
+
+#define SELECT_JOB \
+	"SELECT (kind = 'reencrypt')::int::bigint, key_id," \
+	" target_version::bigint, state, pass::bigint, " WAIT_MS "," \
+	" COALESCE(left_behind, -1)" \
+	" FROM pgenvelope.rewrap_job WHERE job_id = $1"
+
+static bool
+select_job(const char *statement, int64 job_id, PgeJob *job)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job_id)};
+
+	if (pge_write_run(statement, 1, types, values, NULL) == 0)
+		return false;
+	job->job_id = job_id;
+	job->reencrypt = pge_row_int(0, 1) != 0;
+	job->rewrap.key_id = (uint64) pge_row_int(0, 2);
+	job->rewrap.target = (uint16) pge_row_int(0, 3);
+	strlcpy(job->state, pge_row_text(0, 4), sizeof(job->state));
+	job->pass = (int) pge_row_int(0, 5);
+	job->wait_ms = (int) pge_row_int(0, 6);
+	job->left_behind = pge_row_int(0, 7);
+	return true;
+}
+
+bool
+pge_job_look(int64 job_id, PgeJob *job)
+{
+	return select_job(SELECT_JOB, job_id, job);
+}
+
+PgeJobFound
+pge_job_load(int64 job_id, PgeJob *job)
+{
+	job->first_write = !TransactionIdIsValid(GetTopTransactionIdIfAny());
+	if (!select_job(SELECT_JOB, job_id, job))
+		return PGE_JOB_MISSING;
+
+	/* A proof takes long: it can be paused and cancelled meanwhile. */
+	if (pge_job_is_in(job, "proving"))
+		return PGE_JOB_FOUND;
+	return select_job(SELECT_JOB " FOR NO KEY UPDATE SKIP LOCKED", job_id,
+					  job) ?
+		PGE_JOB_FOUND :
+		PGE_JOB_BUSY;
+}
+
+bool
+pge_job_lock(const PgeJob *job)
+{
+	PgeJob		now;
+
+	return select_job(SELECT_JOB " FOR NO KEY UPDATE", job->job_id, &now) &&
+		pge_job_is_in(&now, job->state);
+}
+
+bool
+pge_job_is_in(const PgeJob *job, const char *state)
+{
+	return strcmp(job->state, state) == 0;
+}
+
+static void
+log_change(const PgeJob *job, const char *message)
+{
+	ereport(LOG,
+			(errmsg("rewrap job %lld is %s", (long long) job->job_id,
+					job->state),
+			 message != NULL ? errdetail_internal("%s", message) : 0,
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
+{
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, INT4OID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), CStringGetTextDatum(state),
+		message != NULL ? CStringGetTextDatum(message) : (Datum) 0,
+		Int32GetDatum(wait_ms)};
+	char		nulls[] = "    ";
+
+	if (message == NULL)
+		nulls[2] = 'n';
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET state = $2, message = $3,"
+				  " not_before = CASE WHEN $4 = 0 THEN '-infinity'"
+				  " ELSE clock_timestamp() + $4 * interval '1 ms' END,"
+				  " started_at = CASE WHEN $2 = 'running'"
+				  " THEN COALESCE(started_at, clock_timestamp())"
+				  " ELSE started_at END,"
+				  " finished_at = CASE WHEN $2 IN ('complete', 'cancelled')"
+				  " THEN clock_timestamp() END"
+				  " WHERE job_id = $1",
+				  lengthof(types), types, values, nulls);
+	if (strcmp(state, "cancelled") == 0)
+		forget_failures(job->job_id);
+	job->wait_ms = wait_ms;
+	if (pge_job_is_in(job, state))
+		return;
+	strlcpy(job->state, state, sizeof(job->state));
+	log_change(job, message);
+}
+
+void
+pge_job_begin_pass(PgeJob *job)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[2];
+
+	job->pass = pge_job_is_in(job, "waiting") ? 1 : job->pass + 1;
+	values[0] = Int64GetDatum(job->job_id);
+	values[1] = Int32GetDatum(job->pass);
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET pass = $2 WHERE job_id = $1",
+				  lengthof(types), types, values, NULL);
+	pge_targets_sync(job);
+}

@@ -1,0 +1,73 @@
+/*
+ * pge_job.h
+ *	  Rewrap jobs: filing them, and doing them step by step.
+ *
+ * A step is one transaction: it picks a table of the job, has a batch of it
+ * done, records cursor, counters and failures, or begins a pass, or takes the
+ * proof.  The worker is a loop around it, and so is any test.  Steps of one
+ * database exclude each other (a lock on pgenvelope.rewrap_job), which is
+ * also why no in-place write happens while a proof is taken.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_JOB_H
+#define PGE_JOB_H
+
+#include "rewrite/pge_batch.h"
+
+/*
+ * Files a job, by the writer's rights (pge_write.h), in place of one that the
+ * key may have, which is cancelled; the launcher hears of it at commit.
+ * Returns its number.
+ */
+extern int64 pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
+						  const char *created_by);
+
+/* The job of a key that is not over, and its target; 0 if there is none. */
+extern int64 pge_job_live(uint64 key_id, int *target);
+
+/*
+ * Cancels a job, says why, and forgets what had failed; false if it was over.
+ * Both by the writer's rights.
+ */
+extern bool pge_job_cancel(int64 job_id, const char *message);
+
+typedef enum PgeStepEnd
+{
+	PGE_STEP_MORE,				/* there is more to do now */
+	PGE_STEP_WAIT,				/* nothing can be done for wait_ms */
+	PGE_STEP_OVER				/* the job is complete, paused or cancelled */
+} PgeStepEnd;
+
+typedef struct PgeStepResult
+{
+	PgeStepEnd	end;
+	int			wait_ms;
+	char		phase[32];		/* for pg_stat_activity: "rewrapping", ... */
+	char		relation[NAMEDATALEN * 2 + 2];	/* schema.table, or "" */
+	char		state[16];		/* of the job, now */
+	uint64		rows_seen;
+	uint64		rewrapped;
+	uint64		in_place;
+	uint64		failed;
+	uint64		busy;
+	uint64		bytes;
+	BlockNumber next_block;
+	BlockNumber total_blocks;
+	char		message[256];	/* "" or what is to be told */
+} PgeStepResult;
+
+/* Does a step of a job, in the caller's transaction, as the tables' owner. */
+extern void pge_job_step(int64 job_id, PgeStepResult *result);
+
+/*
+ * The live job that is to be worked on now, oldest first, or 0; *wait_ms is
+ * then how long until there may be one (-1: none is waiting).
+ */
+extern int64 pge_job_next(int *wait_ms);
+
+/* Rotates keys whose time has come (key.rotate_every); returns how many. */
+extern int	pge_rotate_due(void);
+
+#endif							/* PGE_JOB_H */

@@ -1,0 +1,294 @@
+/*
+ * pge_target.c
+ *	  The tables that a rewrap job walks, as rows: where it is in each.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "base/pge_compat.h"
+#include "rewrap/pge_census.h"
+#include "rewrap/pge_step.h"
+
+/* ---------------------------------------------------------------- */
+/* At the beginning of a pass                                       */
+/* ---------------------------------------------------------------- */
+
+/* What is no longer there, or no longer holds envelopes. */
+static void
+delete_others(const PgeJob *job, List *places)
+{
+	int			count = list_length(places);
+	Datum	   *relations = palloc(Max(1, count) * sizeof(Datum));
+	Datum	   *attributes = palloc(Max(1, count) * sizeof(Datum));
+	Oid			types[] = {INT8OID, OIDARRAYOID, INT2ARRAYOID};
+	Datum		values[3];
+
+	for (int i = 0; i < count; i++)
+	{
+		const PgePlace *place = list_nth(places, i);
+
+		relations[i] = ObjectIdGetDatum(place->relation);
+		attributes[i] = Int16GetDatum(place->attribute);
+	}
+	values[0] = Int64GetDatum(job->job_id);
+	values[1] = PointerGetDatum(construct_array(relations, count, OIDOID,
+												sizeof(Oid), true,
+												TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(attributes, count, INT2OID,
+												sizeof(int16), true,
+												TYPALIGN_SHORT));
+	pge_write_run("DELETE FROM pgenvelope.rewrap_target WHERE job_id = $1"
+				  " AND (relation, attribute) NOT IN"
+				  " (SELECT * FROM unnest($2, $3))",
+				  lengthof(types), types, values, NULL);
+	pge_write_run("DELETE FROM pgenvelope.rewrap_failure f WHERE job_id = $1"
+				  " AND NOT EXISTS (SELECT FROM pgenvelope.rewrap_target t"
+				  " WHERE t.job_id = $1 AND t.relation = f.relation)",
+				  1, types, values, NULL);
+}
+
+static Datum
+columns_datum(const PgePlace *place)
+{
+	int			count = list_length(place->columns);
+	Datum	   *names = palloc(Max(1, count) * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		names[i] = CStringGetTextDatum(list_nth(place->columns, i));
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/* The method is the table's own, or its nearest partitioned parent's. */
+static void
+upsert_target(const PgeJob *job, const PgePlace *place)
+{
+	Oid			types[] = {INT8OID, OIDOID, INT2OID, TEXTOID, TEXTARRAYOID,
+						   TEXTOID, BOOLOID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), ObjectIdGetDatum(place->relation),
+		Int16GetDatum(place->attribute), CStringGetTextDatum(place->name),
+		columns_datum(place),
+		place->uncovered != NULL ? CStringGetTextDatum(place->uncovered) :
+								   (Datum) 0,
+		BoolGetDatum(job->reencrypt)};
+	char		nulls[] = "       ";
+
+	if (place->uncovered == NULL)
+		nulls[5] = 'n';
+	pge_write_run("INSERT INTO pgenvelope.rewrap_target"
+				  " (job_id, relation, attribute, name, columns, last_error,"
+				  " state, method)"
+				  " VALUES ($1, $2, $3, $4, $5, $6,"
+				  " CASE WHEN $6 IS NULL THEN 'waiting' ELSE 'uncovered' END,"
+				  " COALESCE((SELECT t.method FROM pgenvelope.rewrap_table t"
+				  " LEFT JOIN pg_partition_ancestors($2)"
+				  " WITH ORDINALITY AS p(relid, n) ON p.relid = t.relation"
+				  " WHERE (t.relation = $2 OR p.relid IS NOT NULL)"
+				  " AND NOT $7 AND $6 IS NULL"
+				  " ORDER BY COALESCE(p.n, 0) LIMIT 1), 'update'))"
+				  " ON CONFLICT (job_id, relation, attribute) DO UPDATE SET"
+				  " name = EXCLUDED.name, columns = EXCLUDED.columns,"
+				  " last_error = EXCLUDED.last_error, state = EXCLUDED.state,"
+				  " method = EXCLUDED.method, relfilenode = 0, next_block = 0,"
+				  " found = 0, busy = 0, started_at = NULL, errors = 0,"
+				  " not_before = '-infinity'",
+				  lengthof(types), types, values, nulls);
+}
+
+void
+pge_targets_sync(const PgeJob *job)
+{
+	List	   *places = pge_places();
+	ListCell   *cell;
+
+	delete_others(job, places);
+	foreach(cell, places)
+	{
+		upsert_target(job, lfirst(cell));
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* Choosing                                                         */
+/* ---------------------------------------------------------------- */
+
+#define SELECT_TARGET \
+	"SELECT relation::bigint, name, (method = 'inplace')::int::bigint," \
+	" relfilenode::bigint, next_block, total_blocks, errors::bigint" \
+	" FROM pgenvelope.rewrap_target WHERE job_id = $1 AND attribute = 0"
+
+static bool
+select_target(const char *statement, const PgeJob *job, Oid relation,
+			  PgeTarget *target)
+{
+	Oid			types[] = {INT8OID, OIDOID};
+	Datum		values[] = {Int64GetDatum(job->job_id),
+							ObjectIdGetDatum(relation)};
+
+	if (pge_write_run(statement, OidIsValid(relation) ? 2 : 1, types, values,
+					  NULL) == 0)
+		return false;
+	target->relation = (Oid) pge_row_int(0, 1);
+	target->name = pge_row_text(0, 2);
+	target->in_place = pge_row_int(0, 3) != 0;
+	target->relfilenode = (Oid) pge_row_int(0, 4);
+	target->next_block = (BlockNumber) pge_row_int(0, 5);
+	target->total_blocks = (BlockNumber) pge_row_int(0, 6);
+	target->errors = (int) pge_row_int(0, 7);
+	return true;
+}
+
+bool
+pge_target_next(const PgeJob *job, PgeTarget *target)
+{
+	return select_target(SELECT_TARGET " AND state IN ('waiting', 'running')"
+									   " AND not_before <= clock_timestamp()"
+									   " ORDER BY errors, state, name LIMIT 1",
+						 job, InvalidOid, target);
+}
+
+bool
+pge_target_find(const PgeJob *job, Oid relation, PgeTarget *target)
+{
+	return select_target(SELECT_TARGET " AND relation = $2", job, relation,
+						 target);
+}
+
+void
+pge_pass_look(const PgeJob *job, PgePass *pass)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job->job_id)};
+
+	pge_write_run("SELECT count(*) FILTER (WHERE open),"
+				  " COALESCE(ceil(1000 * extract(epoch FROM greatest("
+				  " min(greatest(not_before, '2000-01-01')) FILTER (WHERE open)"
+				  " - clock_timestamp(), '0'))), 0)::bigint,"
+				  " COALESCE(sum(found), 0)::bigint,"
+				  " COALESCE(sum(busy), 0)::bigint"
+				  " FROM (SELECT *, state IN ('waiting', 'running') AS open"
+				  " FROM pgenvelope.rewrap_target WHERE job_id = $1) AS t",
+				  lengthof(types), types, values, NULL);
+	pass->open = pge_row_int(0, 1);
+	pass->wait_ms = (int) pge_row_int(0, 2);
+	pass->found = pge_row_int(0, 3);
+	pass->busy = pge_row_int(0, 4);
+}
+
+/* ---------------------------------------------------------------- */
+/* Recording                                                        */
+/* ---------------------------------------------------------------- */
+
+void
+pge_target_record(const PgeJob *job, const PgeTarget *target,
+				  const PgeBatch *batch, int64 elapsed_ms, bool by_blocks)
+{
+	int64		failed = list_length(batch->failures);
+	int64		found = Max((int64) batch->found - failed,
+							(int64) batch->rewrapped);
+	Oid			types[] = {INT8OID, OIDOID, BOOLOID, OIDOID, INT8OID, INT8OID,
+						   INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+						   INT8OID, INT8OID, INT8OID, TEXTOID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), ObjectIdGetDatum(target->relation),
+		BoolGetDatum(by_blocks), ObjectIdGetDatum(batch->relfilenode),
+		Int64GetDatum(batch->next_block), Int64GetDatum(batch->total_blocks),
+		Int64GetDatum(batch->rows_seen), Int64GetDatum(batch->rewrapped),
+		Int64GetDatum(batch->in_place), Int64GetDatum(failed),
+		Int64GetDatum(batch->busy),
+		Int64GetDatum(found),
+		Int64GetDatum(batch->bytes), Int64GetDatum(elapsed_ms),
+		CStringGetTextDatum(batch->end == PGE_BATCH_DONE ? "done" :
+														   "running")};
+
+	pge_write_run("UPDATE pgenvelope.rewrap_target SET"
+				  " relfilenode = CASE WHEN $3 THEN $4 ELSE relfilenode END,"
+				  " next_block = CASE WHEN $3 THEN $5 ELSE next_block END,"
+				  " total_blocks = CASE WHEN $3 THEN $6 ELSE total_blocks END,"
+				  " state = CASE WHEN $3 THEN $15 ELSE state END,"
+				  " rows_seen = rows_seen + $7, rewrapped = rewrapped + $8,"
+				  " in_place = in_place + $9, failed = failed + $10,"
+				  " busy = busy + $11, found = found + $12,"
+				  " bytes = bytes + $13, busy_ms = busy_ms + $14,"
+				  " batches = batches + 1, updated_at = clock_timestamp(),"
+				  " started_at = COALESCE(started_at, clock_timestamp()"
+				  " - $14 * interval '1 ms'),"
+				  " last_error = CASE WHEN errors > 0 THEN NULL"
+				  " ELSE last_error END,"
+				  " errors = 0, not_before = '-infinity'"
+				  " WHERE job_id = $1 AND relation = $2 AND attribute = 0",
+				  lengthof(types), types, values, NULL);
+}
+
+/* Runs a statement about a target; text may be NULL. */
+static void
+change(const char *statement, const PgeJob *job, Oid relation,
+	   const char *text, int64 number)
+{
+	Oid			types[] = {INT8OID, OIDOID, TEXTOID, INT8OID};
+	Datum		values[] = {
+		Int64GetDatum(job->job_id), ObjectIdGetDatum(relation),
+		CStringGetTextDatum(text != NULL ? text : ""), Int64GetDatum(number)};
+
+	pge_write_run(statement, lengthof(types), types, values, NULL);
+}
+
+#define UPDATE_TARGET "UPDATE pgenvelope.rewrap_target SET "
+#define OF_TARGET " WHERE job_id = $1 AND relation = $2 AND attribute = 0"
+
+void
+pge_target_add_found(const PgeJob *job, Oid relation, uint64 found)
+{
+	change(UPDATE_TARGET "found = found + $4" OF_TARGET, job, relation, NULL,
+		   (int64) found);
+}
+
+void
+pge_target_put_off(const PgeJob *job, const PgeTarget *target,
+				   const char *error, int wait_ms)
+{
+	change(UPDATE_TARGET "last_error = $3, errors = errors + 1,"
+						 " not_before = clock_timestamp()"
+						 " + $4 * interval '1 ms'" OF_TARGET,
+		   job, target->relation, error, wait_ms);
+}
+
+void
+pge_target_begin_anew(const PgeJob *job, const PgeTarget *target)
+{
+	change(UPDATE_TARGET "relfilenode = 0, next_block = 0, started_at = NULL,"
+						 " state = 'waiting'" OF_TARGET,
+		   job, target->relation, NULL, 0);
+}
+
+void
+pge_target_fall_back(const PgeJob *job, const PgeTarget *target,
+					 const char *reason)
+{
+	change(UPDATE_TARGET
+		   "method = 'update', last_error = 'not in place: ' || $3" OF_TARGET,
+		   job, target->relation, reason, 0);
+}
+
+void
+pge_target_uncover(const PgeJob *job, const PgeTarget *target,
+				   const char *reason)
+{
+	change(UPDATE_TARGET "state = 'uncovered', last_error = $3" OF_TARGET, job,
+		   target->relation, reason, 0);
+}
+
+void
+pge_target_drop(const PgeJob *job, const PgeTarget *target)
+{
+	change("DELETE FROM pgenvelope.rewrap_target" OF_TARGET, job,
+		   target->relation, NULL, 0);
+	pge_failures_forget(job, target->relation);
+}

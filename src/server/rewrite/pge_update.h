@@ -1,0 +1,64 @@
+/*
+ * pge_update.h
+ *	  Between the two halves of the update method: pge_update.c reads rows and
+ *	  gathers those with a value to be moved, pge_update_write.c writes them.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_UPDATE_H
+#define PGE_UPDATE_H
+
+#include "rewrite/pge_reencrypt.h"
+#include "rewrite/pge_replace.h"
+
+/* A row with values to be moved, as it was read. */
+typedef struct PgeUpdateRow
+{
+	HeapTuple	tuple;
+	int			first_item;
+	int			item_count;
+	uint64		bytes;			/* that replacing it writes, roughly */
+} PgeUpdateRow;
+
+typedef struct PgeUpdate
+{
+	PgeBatch   *batch;
+	PgeTable	table;
+	Snapshot	snapshot;
+	TupleTableSlot *slot;
+	Oid		   *domains;		/* by column, or InvalidOid */
+	PgeRowContext **contexts;	/* by column, to reencrypt; or NULL */
+	MemoryContext caller;		/* where the batch's failures go */
+
+	/* What is gathered, until it is written. */
+	MemoryContext context;
+	PgeUpdateRow *rows;
+	int			row_count;
+	PgeRewrapItem *items;
+	AttrNumber *attributes;		/* of items */
+	int			item_count;
+	uint64		bytes;
+
+	/* An attempt at writing rows [first, end). */
+	PgeReplacer replacer;
+	void	  **domain_states;	/* one for each column of the table */
+	int			first;
+	int			end;
+	int			at;				/* the row that is being written */
+	uint64		rewrapped;
+	uint64		busy;
+	uint64		written;		/* bytes */
+} PgeUpdate;
+
+/*
+ * Writes all rows that are gathered, and counts in the batch what came of
+ * them.  Each is written at most three times, however many fail.
+ */
+extern void pge_update_write(PgeUpdate *update);
+
+/* Notes a value that failed, in the caller's memory. */
+extern void pge_update_failed(PgeUpdate *update, AttrNumber attribute,
+							  ItemPointer tid, PgeOutcome outcome);
+
+#endif							/* PGE_UPDATE_H */

@@ -1,0 +1,88 @@
+/*
+ * pge_entitlement.h
+ *	  Who may do what with a key, and in which encryption contexts.
+ *
+ * Asked in C for every value, whatever EXECUTE says.  The role is the current
+ * user, which in a SECURITY DEFINER function is its owner; a grant may demand
+ * that the session behind it holds it, too.  Superusers need a grant like
+ * everybody else.
+ *
+ * What a role has of a key's grants is found out once and kept until roles or
+ * grants change; with a limited grant, the one that matched is kept beside the
+ * context.  So a grant in every context costs a comparison.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_ENTITLEMENT_H
+#define PGE_ENTITLEMENT_H
+
+#include "catalog/pge_privilege.h"
+#include "context/pge_context.h"
+#include "context/pge_pattern.h"
+
+/* Who asks. */
+typedef struct PgeIdentity
+{
+	Oid			user;			/* the current user */
+	Oid			outer;			/* the same outside SECURITY DEFINER */
+	Oid			session;		/* the session user */
+} PgeIdentity;
+
+extern PgeIdentity pge_identity(void);
+
+/*
+ * The grant by which the current user may do with values of this context what
+ * the privilege says: of those that match one in every context, or else any.
+ * NULL fills in problem: 42501, or PE005 where only limited grants
+ * could help and the context cannot be read.
+ */
+extern const PgeGrant *pge_entitled(PgeKey *key, PgePrivilege privilege,
+									PgeContext *context, PgeProblem *problem);
+
+/*
+ * All of them that match; they live until the next call.
+ */
+extern const PgeGrant *const *pge_entitled_all(PgeKey *key,
+											   PgePrivilege privilege,
+											   PgeContext *context,
+											   int *count);
+
+/*
+ * The grant by which the current user holds a privilege in every context, or
+ * NULL.  For what sees no context.
+ */
+extern const PgeGrant *pge_key_permits(PgeKey *key, PgePrivilege privilege);
+
+/* The same of somebody else, as whom nobody runs now. */
+extern bool pge_identity_permits(const PgeKey *key, PgePrivilege privilege,
+								 const PgeIdentity *identity);
+
+/* As pge_key_permits; false fills in problem. */
+extern bool pge_require_privilege(PgeKey *key, PgePrivilege privilege,
+								  PgeProblem *problem);
+
+/* Why a grant is none for somebody. */
+typedef enum PgeHolding
+{
+	PGE_HELD,
+	PGE_NOT_A_MEMBER,			/* the role has not what the grantee has */
+	PGE_NOT_INHERITED,			/* a member that does not inherit */
+	PGE_NOT_OF_SESSION			/* only through SECURITY DEFINER */
+} PgeHolding;
+
+extern PgeHolding pge_grant_holding(const PgeGrant *grant,
+									const PgeIdentity *identity);
+
+/* Names of roles as canonical contexts spell them, in the caller's buffer. */
+#define PGE_SPELLED_ROLE_MAX 512
+
+typedef struct PgeSpelledRole
+{
+	size_t		len;			/* 0: cannot be in a context */
+	uint8		bytes[PGE_SPELLED_ROLE_MAX];
+} PgeSpelledRole;
+
+extern void pge_spell_role(Oid role, PgeSpelledRole *spelled);
+
+#endif							/* PGE_ENTITLEMENT_H */

@@ -1,0 +1,254 @@
+/*
+ * pge_honey.c
+ *	  Honey values: to open one raises an alert, and may lock the grant.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+#include "base/pge_compat.h"
+#include "keys/pge_kek.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_entitlement.h"
+#include "rights/pge_honey.h"
+#include "rights/pge_honey_row.h"
+#include "rights/pge_lock.h"
+
+/* Columns of pgenvelope.honey, as sql/parts/limits.sql has them. */
+enum
+{
+	HONEY_KEY_ID = 1,
+	HONEY_MARK,
+	HONEY_LOCK_GRANT,
+	HONEY_NOTE
+};
+
+static int
+compare_marks(const void *a, const void *b)
+{
+	return memcmp(((const PgeHoney *) a)->mark, ((const PgeHoney *) b)->mark,
+				  ENVL_MARK_LEN);
+}
+
+/* ---------------------------------------------------------------- */
+/* Rows                                                             */
+/* ---------------------------------------------------------------- */
+
+static void
+copy_row(HeapTuple tuple, TupleDesc descriptor, PgeHoney *honey)
+{
+	bool		isnull;
+	bytea	   *mark = DatumGetByteaPP(heap_getattr(tuple, HONEY_MARK,
+													descriptor, &isnull));
+	Datum		note;
+
+	if (VARSIZE_ANY_EXHDR(mark) != ENVL_MARK_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a row of pgenvelope.honey is damaged")));
+	memcpy(honey->mark, VARDATA_ANY(mark), ENVL_MARK_LEN);
+	honey->locks = DatumGetBool(heap_getattr(tuple, HONEY_LOCK_GRANT,
+											 descriptor, &isnull));
+	note = heap_getattr(tuple, HONEY_NOTE, descriptor, &isnull);
+	honey->note = isnull ? NULL :
+						   MemoryContextStrdup(pge_catalog_memory(),
+											   TextDatumGetCString(note));
+}
+
+static void
+read_rows(PgeKey *key)
+{
+	Relation	table = table_open(pge_table("honey"), AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData condition;
+	HeapTuple	tuple;
+	int			room = 8;
+	int			count = 0;
+	PgeHoney   *all = MemoryContextAlloc(pge_catalog_memory(),
+										 room * sizeof(PgeHoney));
+
+	ScanKeyInit(&condition, HONEY_KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum((int64) key->key_id));
+	scan = systable_beginscan(table, pge_table("honey_pkey"), true, NULL, 1,
+							  &condition);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (count == room)
+		{
+			room *= 2;
+			all = repalloc(all, room * sizeof(PgeHoney));
+		}
+		copy_row(tuple, RelationGetDescr(table), &all[count++]);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	qsort(all, count, sizeof(PgeHoney), compare_marks);
+	key->honey = all;
+	key->honey_count = count;
+}
+
+static bool
+has_honey(PgeKey *key)
+{
+	if (unlikely(key->honey == NULL))
+		read_rows(key);
+	return key->honey_count > 0;
+}
+
+/* ---------------------------------------------------------------- */
+/* Marks                                                            */
+/* ---------------------------------------------------------------- */
+
+bool
+pge_honey_mark(PgeKeyVersion *version, const envl_envelope *envelope,
+			   uint8 *mark, PgeProblem *problem)
+{
+	PgeKek	   *kek = pge_kek_get(version, problem);
+	envl_status status;
+
+	if (kek == NULL)
+		return false;
+	status = envl_value_mark(&kek->kek, envelope, mark);
+	return status == ENVL_OK || pge_problem_core(problem, status);
+}
+
+/* The honey that a value is; NULL if it is none. */
+static bool
+find(PgeKeyVersion *version, const envl_envelope *envelope,
+	 const PgeHoney **honey, PgeProblem *problem)
+{
+	PgeKey	   *key = version->key;
+	PgeHoney	wanted = {0};
+
+	if (!pge_honey_mark(version, envelope, wanted.mark, problem))
+		return false;
+	*honey = bsearch(&wanted, key->honey, key->honey_count, sizeof(PgeHoney),
+					 compare_marks);
+	return true;
+}
+
+/* ---------------------------------------------------------------- */
+/* Being opened                                                     */
+/* ---------------------------------------------------------------- */
+
+/*
+ * Locks every grant by which the current user could decrypt with the key, in
+ * whatever context: or the next value would be opened by another.  False: one
+ * could not be noted.
+ */
+static bool
+lock_grants(PgeKey *key)
+{
+	PgeIdentity identity = pge_identity();
+	bool		is_noted = true;
+
+	for (int i = 0; i < key->grant_count; i++)
+	{
+		const PgeGrant *grant = &key->grants[i];
+
+		if (grant->privilege == PGE_DECRYPT &&
+			pge_grant_holding(grant, &identity) == PGE_HELD)
+			is_noted = pge_lock_grant(grant->grant_id) && is_noted;
+	}
+	return is_noted;
+}
+
+/* Raises the alert, and locks. */
+static void
+sound(PgeKeyVersion *version, PgeContext *context, const PgeHoney *honey)
+{
+	PgeAlert	alert = {.kind = PGE_ALERT_HONEY,
+						 .key = version->key,
+						 .version = version->version,
+						 .action = "none",
+						 .note = honey->note};
+	PgeProblem	ignored;
+	const PgeGrant *grant = pge_entitled(version->key, PGE_DECRYPT, context,
+										 &ignored);
+
+	if (grant != NULL)
+		alert.grant_id = grant->grant_id;
+	if (honey->locks)
+	{
+		/* Once locked, nothing is opened by it: others cannot crowd it out. */
+		alert.is_singular = lock_grants(version->key);
+		alert.action = alert.is_singular ? "lock" : "lock failed";
+	}
+	pge_alert(&alert);
+}
+
+static bool
+heed(const struct varlena *value, PgeContext *context,
+	 const PgeOpened *opened, PgeProblem *problem)
+{
+	PgeKeyVersion *version = opened->version;
+	const PgeHoney *honey;
+	envl_envelope envelope;
+	envl_status status;
+
+	if (!has_honey(version->key))
+		return true;
+	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
+	if (status != ENVL_OK)
+		return pge_problem_core(problem, status);
+	if (!find(version, &envelope, &honey, problem))
+		return false;
+	if (unlikely(honey != NULL))
+		sound(version, context, honey);
+	return true;
+}
+
+bool
+pge_honey_heed(const struct varlena *value, PgeContext *context,
+			   PgeOpened *opened, PgeProblem *problem)
+{
+	volatile bool is_heeded = false;
+
+	PG_TRY();
+	{
+		is_heeded = heed(value, context, opened, problem);
+	}
+	PG_CATCH();
+	{
+		pge_opened_discard(opened);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!is_heeded)
+		pge_opened_discard(opened);
+	return is_heeded;
+}
+
+bool
+pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
+				PgeKeyVersion *to, const struct varlena *sealed,
+				PgeProblem *problem)
+{
+	const PgeHoney *honey;
+	PgeHoney	carried;
+	envl_envelope envelope;
+	envl_status status;
+
+	if (!has_honey(from->key))
+		return true;
+	if (!find(from, opened, &honey, problem))
+		return false;
+	if (honey == NULL)
+		return true;
+	status = envl_envelope_parse(pge_varlena_view(sealed), &envelope);
+	if (status != ENVL_OK)
+		return pge_problem_core(problem, status);
+	carried = *honey;
+	if (!pge_honey_mark(to, &envelope, carried.mark, problem))
+		return false;
+	(void) pge_honey_insert(to->key_id, &carried);
+	return true;
+}

@@ -1,0 +1,52 @@
+/*
+ * pge_honey.h
+ *	  Honey values: to open one raises an alert, and may lock the grant.
+ *
+ * A honey value is a value like any other: what makes it one is a row of
+ * pgenvelope.honey with its mark, a MAC under its own DEK, so that nobody can
+ * tell which value it is of who cannot open that.  The mark is the same
+ * whatever version wraps the value, and in every copy of it.
+ *
+ * For keys with honey values every value that is opened costs another unwrap
+ * and a MAC, honey or not; for others, the test of a number.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_HONEY_H
+#define PGE_HONEY_H
+
+#include "value/pge_value.h"
+
+/* A row of pgenvelope.honey, in the catalog's memory. */
+typedef struct PgeHoney
+{
+	uint8		mark[ENVL_MARK_LEN];
+	bool		locks;
+	char	   *note;			/* or NULL */
+} PgeHoney;
+
+/* Whether a key may have honey values: cheap, and mostly not. */
+static inline bool
+pge_honey_applies(const PgeKey *key)
+{
+	return unlikely(key->honey == NULL || key->honey_count > 0);
+}
+
+/*
+ * Raises the alert, and locks, if the value that was opened is honey.  False
+ * fills in problem: that could not be found out, and what was opened is
+ * discarded, as it is when an error is raised.
+ */
+extern bool pge_honey_heed(const struct varlena *value, PgeContext *context,
+						   PgeOpened *opened, PgeProblem *problem);
+
+/*
+ * Marks a value that was sealed anew if the one it was made of is marked: for
+ * jobs, which show nobody the plaintext.  False fills in problem.
+ */
+extern bool pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
+							PgeKeyVersion *to, const struct varlena *sealed,
+							PgeProblem *problem);
+
+#endif							/* PGE_HONEY_H */

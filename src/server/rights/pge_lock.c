@@ -1,0 +1,284 @@
+/*
+ * pge_lock.c
+ *	  Locked grants: to decrypt by one is refused, everywhere and at once.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_write.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_lock.h"
+#include "rights/pge_tally.h"
+
+/* A grant that this transaction unlocks, if it commits. */
+typedef struct Unlocking
+{
+	int64		grant_id;
+	int			level;			/* of the subtransaction */
+} Unlocking;
+
+static List *unlocking;			/* of Unlocking */
+
+/* What the worker has written, and not committed. */
+static int64 saving[PGE_TALLY_COUNT];
+static int	saving_count;
+
+uint64
+pge_lock_serial(void)
+{
+	return pg_atomic_read_u64(&pge_tallies->lock_serial);
+}
+
+static void
+read_lock(PgeTally *tally, void *argument)
+{
+	*(bool *) argument = pg_atomic_read_u32(&tally->locked) != PGE_LOCK_NONE;
+}
+
+bool
+pge_grant_is_locked(const PgeGrant *grant)
+{
+	bool		is_locked = false;
+
+	if (grant->locked)
+		return true;
+	(void) pge_tally_look(grant->grant_id, read_lock, &is_locked);
+	return is_locked;
+}
+
+static void
+set_lock(PgeTally *tally, void *argument)
+{
+	uint32		none = PGE_LOCK_NONE;
+
+	(void) pg_atomic_compare_exchange_u32(&tally->locked, &none,
+										  PGE_LOCK_UNSAVED);
+}
+
+bool
+pge_lock_grant(int64 grant_id)
+{
+	bool		is_noted = pge_tally_with(grant_id, set_lock, NULL);
+
+	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
+	pge_activity_wake();
+	return is_noted;
+}
+
+/* ---------------------------------------------------------------- */
+/* Unlocking                                                        */
+/* ---------------------------------------------------------------- */
+
+static void
+clear_lock(PgeTally *tally, void *argument)
+{
+	pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
+}
+
+static void
+forget_unlocking(void)
+{
+	list_free_deep(unlocking);
+	unlocking = NIL;
+}
+
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	ListCell   *cell;
+
+	if (unlocking == NIL)
+		return;
+	if (event == XACT_EVENT_PRE_PREPARE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has unlocked a grant")));
+	if (event == XACT_EVENT_COMMIT)
+	{
+		foreach(cell, unlocking)
+			(void) pge_tally_look(((Unlocking *) lfirst(cell))->grant_id,
+								  clear_lock, NULL);
+		pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		forget_unlocking();
+}
+
+static void
+at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
+						 SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	ListCell   *cell;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(cell, unlocking)
+	{
+		Unlocking  *entry = lfirst(cell);
+
+		if (entry->level < level)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			entry->level = level - 1;
+		else
+			unlocking = foreach_delete_current(unlocking, cell);
+	}
+}
+
+void
+pge_lock_init(void)
+{
+	RegisterXactCallback(at_end_of_transaction, NULL);
+	RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+}
+
+void
+pge_unlock_at_commit(int64 grant_id)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	Unlocking  *entry = palloc(sizeof(Unlocking));
+
+	entry->grant_id = grant_id;
+	entry->level = GetCurrentTransactionNestLevel();
+	unlocking = lappend(unlocking, entry);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* ---------------------------------------------------------------- */
+/* Writing locks down                                               */
+/* ---------------------------------------------------------------- */
+
+static bool
+is_pending(PgeTally *tally)
+{
+	return tally->database != InvalidOid &&
+		pg_atomic_read_u32(&tally->locked) == PGE_LOCK_UNSAVED;
+}
+
+Oid
+pge_lock_next_database(int *place)
+{
+	Oid			database = InvalidOid;
+
+	LWLockAcquire(pge_tallies->lock, LW_SHARED);
+	while (*place < PGE_TALLY_COUNT && database == InvalidOid)
+	{
+		PgeTally   *tally = &pge_tallies->grants[(*place)++];
+
+		if (is_pending(tally))
+			database = tally->database;
+	}
+	LWLockRelease(pge_tallies->lock);
+	return database;
+}
+
+void
+pge_lock_forget(Oid database)
+{
+	LWLockAcquire(pge_tallies->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < PGE_TALLY_COUNT; i++)
+	{
+		if (pge_tallies->grants[i].database == database)
+			pge_tallies->grants[i].database = InvalidOid;
+	}
+	LWLockRelease(pge_tallies->lock);
+}
+
+static void
+collect(void)
+{
+	saving_count = 0;
+	LWLockAcquire(pge_tallies->lock, LW_SHARED);
+	for (int i = 0; i < PGE_TALLY_COUNT; i++)
+	{
+		PgeTally   *tally = &pge_tallies->grants[i];
+
+		if (tally->database == MyDatabaseId && is_pending(tally))
+			saving[saving_count++] = tally->grant_id;
+	}
+	LWLockRelease(pge_tallies->lock);
+}
+
+/*
+ * Writes a lock to its row, unless somebody has unlocked the grant since.  Who
+ * unlocks holds the row until that is known in shared memory: so get hold of
+ * the row, and then look again.  False: somebody else holds it.  Nobody waits
+ * for him, or whoever administers one grant could keep all others' locks from
+ * being written.
+ */
+static bool
+save(int64 grant_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(grant_id)};
+	bool		is_locked = false;
+
+	if (pge_write_run("SELECT FROM pgenvelope.key_grant WHERE grant_id = $1"
+					  " FOR UPDATE SKIP LOCKED",
+					  lengthof(types), types, values, NULL) == 0)
+		return pge_write_run("SELECT FROM pgenvelope.key_grant"
+							 " WHERE grant_id = $1",
+							 lengthof(types), types, values, NULL) == 0;
+	(void) pge_tally_look(grant_id, read_lock, &is_locked);
+	if (is_locked)
+		pge_write_run("UPDATE pgenvelope.key_grant"
+					  " SET locked_at = pg_catalog.clock_timestamp()"
+					  " WHERE grant_id = $1 AND locked_at IS NULL",
+					  lengthof(types), types, values, NULL);
+	return true;
+}
+
+int
+pge_lock_save(void)
+{
+	PgeWriter	writer;
+	int			count;
+
+	collect();
+	if (saving_count == 0)
+		return 0;
+	count = saving_count;
+	saving_count = 0;
+	writer = pge_write_begin();
+	for (int i = 0; i < count; i++)
+	{
+		if (save(saving[i]))
+			saving[saving_count++] = saving[i];
+	}
+	pge_write_end(&writer);
+	ForceSyncCommit();
+	return saving_count;
+}
+
+static void
+note_saved(PgeTally *tally, void *argument)
+{
+	uint32		unsaved = PGE_LOCK_UNSAVED;
+
+	(void) pg_atomic_compare_exchange_u32(&tally->locked, &unsaved,
+										  PGE_LOCK_SAVED);
+}
+
+/*
+ * Sessions hear of the rows with their next value, before the tally may be
+ * given to another grant.
+ */
+void
+pge_lock_saved(void)
+{
+	if (saving_count > 0)
+		pge_destructions_bump();
+	for (int i = 0; i < saving_count; i++)
+		(void) pge_tally_look(saving[i], note_saved, NULL);
+	saving_count = 0;
+}

@@ -1,0 +1,123 @@
+/*
+ * pge_tally.h
+ *	  What every process of the cluster knows of a limited grant: how many
+ *	  values it has opened in this minute, and in a transaction; whether it is
+ *	  locked; how many alerts it has raised.
+ *
+ * Tables of a fixed size in shared memory.  A grant's tally lies in one of
+ * PGE_WAYS places that follow from its database and id; one that says nothing
+ * any more is given to the next grant that finds no place.  There is no
+ * place: the caller is told, and fails closed.
+ *
+ * Locking protocol.  PgeTallies.lock covers whose an element is: exclusive to
+ * change that, shared while one is read or counted in.  What is counted is
+ * atomic.  The lock is held for a few instructions; nobody waits or allocates
+ * under it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#ifndef PGE_TALLY_H
+#define PGE_TALLY_H
+
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+
+#include "rights/pge_alert.h"
+
+/* Grants with a tally at a time, in the whole cluster; a power of 2. */
+#define PGE_TALLY_COUNT 1024
+
+/* Transactions with one; a power of 2. */
+#define PGE_TRANSACTION_COUNT 1024
+
+/* Places that a grant, or a transaction, may have. */
+#define PGE_WAYS 16
+
+/* The largest budget, so that a count fits beside its minute. */
+#define PGE_BUDGET_MAX 100000000
+
+typedef enum PgeLockState
+{
+	PGE_LOCK_NONE = 0,
+	PGE_LOCK_UNSAVED,			/* not in pgenvelope.key_grant yet */
+	PGE_LOCK_SAVED				/* there, too: every session has been told */
+} PgeLockState;
+
+typedef struct PgeTally
+{
+	int64		grant_id;
+	Oid			database;		/* InvalidOid: nobody's */
+	pg_atomic_uint32 locked;	/* PgeLockState */
+	pg_atomic_uint64 opened;	/* a minute, and the values in it */
+	pg_atomic_uint64 alerts[PGE_ALERT_KINDS];	/* a minute, and the alerts in
+												 * it */
+} PgeTally;
+
+/* A transaction that opens values by a grant. */
+typedef struct PgeTransactionTally
+{
+	int64		grant_id;		/* 0: nobody's */
+	int			process;		/* the leader's number */
+	pid_t		pid;			/* and its pid */
+	uint32		transaction;	/* its local transaction id */
+	pg_atomic_uint32 opened;
+} PgeTransactionTally;
+
+typedef struct PgeTallies
+{
+	LWLock	   *lock;
+	pg_atomic_uint64 lock_serial;	/* moves when a grant has been locked or
+									 * unlocked */
+	PgeTally	grants[PGE_TALLY_COUNT];
+	PgeTransactionTally transactions[PGE_TRANSACTION_COUNT];
+} PgeTallies;
+
+/* NULL unless the library was preloaded. */
+extern PgeTallies *pge_tallies;
+
+/* Called with the other shared memory, in pge_shared.c. */
+extern void pge_tally_request(void);
+extern void pge_tally_attach(void);
+
+/*
+ * Runs with a grant's tally under the lock, which is made if need be.  False:
+ * there was no place for it.
+ */
+typedef void (*PgeTallyWork)(PgeTally *tally, void *argument);
+
+extern bool pge_tally_with(int64 grant_id, PgeTallyWork work, void *argument);
+
+/* The same, if there is one.  False: there is none. */
+extern bool pge_tally_look(int64 grant_id, PgeTallyWork work, void *argument);
+
+/*
+ * Takes up to want, and no more than an eighth, of what is left of allowed in
+ * the current minute, which
+ * begins with the first that is taken after the last one has passed.  Returns
+ * how many it took, and says when the minute began; 0: nothing is left.
+ */
+extern uint32 pge_minute_take(pg_atomic_uint64 *minute, uint32 allowed,
+							  uint32 want, int64 now_ms, int64 *began_ms);
+
+/* Gives back what was taken in the minute that began then. */
+extern void pge_minute_return(pg_atomic_uint64 *minute, uint32 count,
+							  int64 began_ms);
+
+/* Whether the minute has passed. */
+extern bool pge_minute_passed(uint64 minute, int64 now_ms);
+
+#define PGE_MINUTE_MS 60000
+
+/*
+ * The tally of a grant in the current transaction, the leader's if this is a
+ * parallel worker; NULL: there was no place.  It stays where it is until the
+ * transaction ends.
+ */
+extern PgeTransactionTally *pge_transaction_tally(int64 grant_id);
+
+/* Takes of what is left of allowed, as pge_minute_take does. */
+extern uint32 pge_transaction_take(PgeTransactionTally *tally, uint32 allowed,
+								   uint32 want);
+
+#endif							/* PGE_TALLY_H */

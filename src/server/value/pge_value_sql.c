@@ -1,0 +1,335 @@
+/*
+ * pge_value_sql.c
+ *	  env_encrypt, env_decrypt and their relatives.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_use.h"
+#include "pge_guc.h"
+#include "value/pge_value.h"
+
+PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
+PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);
+PG_FUNCTION_INFO_V1(pgenvelope_decrypt_text);
+PG_FUNCTION_INFO_V1(pgenvelope_decrypt_bytea);
+PG_FUNCTION_INFO_V1(pgenvelope_verify);
+PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
+PG_FUNCTION_INFO_V1(pgenvelope_rebind);
+
+/* A detoasted argument, or NULL. */
+static struct varlena *
+varlena_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
+}
+
+/* ---------------------------------------------------------------- */
+/* Encrypting                                                       */
+/* ---------------------------------------------------------------- */
+
+/* env_encrypt, for either type. */
+static Datum
+encrypt(FunctionCallInfo fcinfo, uint8 flags)
+{
+	const struct varlena *given = varlena_argument(fcinfo, 0);
+	const text *name = varlena_argument(fcinfo, 2);
+	PgeContext *context;
+	const envl_bound_context *bound;
+	envl_view	plaintext;
+	struct varlena *value;
+	PgeKeyVersion *version;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	if (given == NULL)
+		PG_RETURN_NULL();
+	pge_use_begin(PGE_USE_ENCRYPT);
+	pge_catalog_begin();
+	context = pge_context_read(varlena_argument(fcinfo, 1));
+	version = pge_encrypting_version(name, context, &problem);
+	bound = version != NULL ?
+		pge_context_bind(context, version->key, &problem) :
+		NULL;
+	if (bound == NULL)
+		pge_raise(&problem);
+
+	plaintext = pge_varlena_view(given);
+	if ((flags & ENVL_FLAG_TEXT) &&
+		!pge_to_utf8(plaintext, &plaintext, &problem))
+		pge_raise(&problem);
+	value = pge_seal(version, flags, plaintext, bound, &problem);
+	if (plaintext.data != (const uint8 *) VARDATA_ANY(given))
+		envl_wipe(unconstify(uint8 *, plaintext.data), plaintext.len);
+	if (value == NULL)
+		pge_raise(&problem);
+	pge_use_end(PGE_OK);
+	PG_RETURN_POINTER(value);
+}
+
+static Datum
+encrypt_text(PG_FUNCTION_ARGS)
+{
+	return encrypt(fcinfo, ENVL_FLAG_TEXT);
+}
+
+static Datum
+encrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return encrypt(fcinfo, 0);
+}
+
+/* ---------------------------------------------------------------- */
+/* Decrypting                                                       */
+/* ---------------------------------------------------------------- */
+
+/*
+ * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
+ * result goes to disk: a plaintext there is what this extension exists to
+ * prevent.
+ */
+static void
+refuse_maintenance(void)
+{
+	if (likely(!InSecurityRestrictedOperation()) ||
+		pge_allow_maintenance_decrypt)
+		return;
+	pge_use_end(PGE_NOT_ENTITLED);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("cannot decrypt within a security-restricted operation"),
+			 errdetail("ANALYZE, REFRESH MATERIALIZED VIEW and CREATE INDEX would store the plaintext."),
+			 errhint("A superuser can set pgenvelope.allow_maintenance_decrypt."),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* Nothing to open: no key was used. */
+static Datum
+no_value(FunctionCallInfo fcinfo)
+{
+	pge_use_none();
+	PG_RETURN_NULL();
+}
+
+/* Opens the first argument in the context of the second, or raises. */
+static void
+open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
+{
+	const struct varlena *value = varlena_argument(fcinfo, 0);
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const text *expected = varlena_argument(fcinfo, 2);
+	PgeProblem	problem;
+
+	pge_catalog_begin();
+	if (!pge_open_to_show(value, pge_context_read(context), expected, opened,
+						  &problem))
+		pge_raise(&problem);
+}
+
+static Datum
+decrypt_text(PG_FUNCTION_ARGS)
+{
+	PgeOpened	opened;
+	envl_view	utf8;
+	envl_view	converted;
+	text	   *result;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_use_begin(PGE_USE_DECRYPT);
+	refuse_maintenance();
+	if (PG_ARGISNULL(0))
+		return no_value(fcinfo);
+	open_arguments(fcinfo, &opened);
+	if (!(opened.flags & ENVL_FLAG_TEXT))
+	{
+		pge_opened_discard(&opened);
+		pge_problem(&problem, PGE_WRONG_PAYLOAD, "Use env_decrypt_bytea.",
+					"value holds bytes, not text");
+		pge_raise(&problem);
+	}
+	utf8 = pge_varlena_view(opened.plaintext);
+	if (!pge_from_utf8(utf8, &converted, &problem))
+	{
+		pge_opened_discard(&opened);
+		pge_raise(&problem);
+	}
+	pge_use_end(PGE_OK);
+	if (converted.data == utf8.data)
+		PG_RETURN_TEXT_P(opened.plaintext);
+	result = cstring_to_text_with_len((const char *) converted.data,
+									  (int) converted.len);
+	envl_wipe(unconstify(uint8 *, converted.data), converted.len);
+	pge_opened_discard(&opened);
+	PG_RETURN_TEXT_P(result);
+}
+
+static Datum
+decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	PgeOpened	opened;
+
+	pge_require_preload();
+	pge_use_begin(PGE_USE_DECRYPT);
+	refuse_maintenance();
+	if (PG_ARGISNULL(0))
+		return no_value(fcinfo);
+	open_arguments(fcinfo, &opened);
+	pge_use_end(PGE_OK);
+	PG_RETURN_BYTEA_P(opened.plaintext);
+}
+
+static Datum
+verify(PG_FUNCTION_ARGS)
+{
+	const struct varlena *value = varlena_argument(fcinfo, 0);
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+	PgeOpened	opened;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_use_begin(PGE_USE_VERIFY);
+	refuse_maintenance();
+	if (value == NULL)
+		return no_value(fcinfo);
+	pge_catalog_begin();
+	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
+	{
+		pge_opened_discard(&opened);
+		pge_use_end(PGE_OK);
+		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
+	}
+
+	/* Who may not decrypt is not told how a value would fare. */
+	if (problem.outcome == PGE_NOT_ENTITLED ||
+		problem.outcome == PGE_OVER_BUDGET)
+		pge_raise(&problem);
+	pge_use_end(problem.outcome);
+	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
+}
+
+/* Seals what was opened in another context, a jsonb datum. */
+static struct varlena *
+seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
+{
+	PgeContext *context = pge_context_read(datum);
+	PgeKeyVersion *version = pge_writing_version(opened->key, context,
+												 problem);
+	const envl_bound_context *bound = NULL;
+
+	if (version != NULL)
+		bound = pge_context_bind(context, version->key, problem);
+	return bound == NULL ?
+		NULL :
+		pge_seal(version, opened->flags & ENVL_FLAG_TEXT,
+				 pge_varlena_view(opened->plaintext), bound, problem);
+}
+
+/*
+ * Opens a value in one context and seals it anew in another, both of which
+ * are jsonb datums, with the active version of the same key.
+ */
+static Datum
+seal_anew(PgeOperation operation, const struct varlena *value,
+		  const struct varlena *old_context, const struct varlena *new_context)
+{
+	PgeOpened	opened;
+	struct varlena *volatile sealed = NULL;
+	PgeProblem	problem;
+
+	pge_require_preload();
+	pge_use_begin(operation);
+	pge_catalog_begin();
+	if (!pge_open_to_show(value, pge_context_read(old_context), NULL, &opened,
+						  &problem))
+		pge_raise(&problem);
+	pge_use_end(PGE_OK);
+	pge_use_begin(PGE_USE_ENCRYPT);
+	PG_TRY();
+	{
+		sealed = seal_in(&opened, new_context, &problem);
+	}
+	PG_FINALLY();
+	{
+		pge_opened_discard(&opened);
+	}
+	PG_END_TRY();
+	if (sealed == NULL)
+		pge_raise(&problem);
+	pge_use_end(PGE_OK);
+	PG_RETURN_POINTER(sealed);
+}
+
+static Datum
+reencrypt(PG_FUNCTION_ARGS)
+{
+	const struct varlena *context = varlena_argument(fcinfo, 1);
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
+					 context);
+}
+
+static Datum
+rebind(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
+					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
+}
+
+/* ---------------------------------------------------------------- */
+/* What SQL calls                                                   */
+/* ---------------------------------------------------------------- */
+
+Datum
+pgenvelope_encrypt_text(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(encrypt_text, fcinfo);
+}
+
+Datum
+pgenvelope_encrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(encrypt_bytea, fcinfo);
+}
+
+Datum
+pgenvelope_decrypt_text(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(decrypt_text, fcinfo);
+}
+
+Datum
+pgenvelope_decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(decrypt_bytea, fcinfo);
+}
+
+Datum
+pgenvelope_verify(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(verify, fcinfo);
+}
+
+Datum
+pgenvelope_reencrypt(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(reencrypt, fcinfo);
+}
+
+Datum
+pgenvelope_rebind(PG_FUNCTION_ARGS)
+{
+	return pge_call_hidden(rebind, fcinfo);
+}

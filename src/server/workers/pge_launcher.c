@@ -1,0 +1,402 @@
+/*
+ * pge_launcher.c
+ *	  The launcher, which starts a worker in every database with work.
+ *
+ * A background worker, started once the server accepts writes, also after a
+ * promotion.  It is connected to the shared catalogs only, so that it can
+ * list the databases and stands in the way of no DROP DATABASE.  Every
+ * database is due at once when a transaction of its own asks
+ * (pge_launcher_wake), else every pgenvelope.rewrap_naptime; whether there is
+ * any work only a worker can tell, who ends if there is none.
+ *
+ * It knows nothing that it could not find out again, and handles an error by
+ * exiting: the postmaster starts it again a second later.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_activity.h"
+#include "rights/pge_alert.h"
+#include "workers/pge_databases.h"
+#include "workers/pge_launcher.h"
+
+/* Wake up at least this often. */
+#define LONGEST_SLEEP_MS 60000
+
+/* While somebody has a database for himself, it is looked at this often. */
+#define LOCKED_RETRY_MS 1000
+
+static BackgroundWorkerHandle *handles[PGE_REWRAP_WORKERS_MAX];
+static bool is_exhausted;		/* no background worker was to be had */
+
+/* ---------------------------------------------------------------- */
+/* What workers and sessions have left behind                       */
+/* ---------------------------------------------------------------- */
+
+/* Reads how a worker ended.  Caller holds the lock. */
+static void
+bury_worker(PgeWorkerSlot *slot, int64 now)
+{
+	PgeDatabase *database = pge_database_find(slot->database);
+
+	if (slot->state != PGE_WORKER_ENDED)
+		slot->end = PGE_END_LOST;
+	if (database != NULL)
+		pge_database_left(database, slot, now);
+	slot->state = PGE_WORKER_FREE;
+}
+
+/*
+ * Frees the slots of workers that have ended.  A worker of an earlier
+ * launcher, of which we have no handle, frees its own when it ends.
+ */
+static void
+bury_workers(int64 now)
+{
+	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	{
+		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
+		pid_t		pid;
+		bool		has_ended;
+
+		if (handles[i] != NULL)
+			has_ended = GetBackgroundWorkerPid(handles[i], &pid) ==
+				BGWH_STOPPED;
+		else
+			has_ended = slot->state == PGE_WORKER_ENDED;
+		if (!has_ended)
+			continue;
+		LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+		bury_worker(slot, now);
+		LWLockRelease(pge_rewrap_shared->lock);
+		if (handles[i] != NULL)
+			pfree(handles[i]);
+		handles[i] = NULL;
+	}
+}
+
+/* Has a running worker look again.  False: none is there. */
+static bool
+nudge_worker(Oid oid)
+{
+	bool		is_there = false;
+
+	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX && !is_there; i++)
+	{
+		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
+
+		if (slot->database != oid || slot->state == PGE_WORKER_FREE ||
+			slot->state == PGE_WORKER_ENDED)
+			continue;
+		slot->is_wanted = true;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+		is_there = true;
+	}
+	return is_there;
+}
+
+/* Makes the databases due whose sessions have asked for it. */
+static void
+take_wanted(int64 now)
+{
+	ListCell   *cell;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < pge_rewrap_shared->wanted_count; i++)
+	{
+		if (pge_database_find(pge_rewrap_shared->wanted[i]) == NULL)
+			pge_databases_due_ms = now; /* a new one: due when listed */
+	}
+	foreach(cell, pge_databases)
+	{
+		PgeDatabase *database = lfirst(cell);
+
+		if (pge_activity_is_wanted(database->oid) &&
+			!nudge_worker(database->oid))
+			database->due_ms = now;
+	}
+	if (pge_rewrap_shared->all_wanted)
+		pge_databases_due_ms = now;
+	pge_rewrap_shared->wanted_count = 0;
+	pge_rewrap_shared->all_wanted = false;
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/* ---------------------------------------------------------------- */
+/* Starting workers                                                 */
+/* ---------------------------------------------------------------- */
+
+/* A free slot, or -1 if there are as many workers as there may be. */
+static int
+find_free_slot(void)
+{
+	int			in_use = 0;
+	int			free_slot = -1;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	for (int i = PGE_REWRAP_WORKERS_MAX - 1; i >= 0; i--)
+	{
+		if (pge_rewrap_shared->workers[i].state == PGE_WORKER_FREE &&
+			handles[i] == NULL)
+			free_slot = i;
+		else
+			in_use++;
+	}
+	LWLockRelease(pge_rewrap_shared->lock);
+	return in_use < pge_rewrap_workers ? free_slot : -1;
+}
+
+static uint32
+prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database)
+{
+	uint32		serial;
+
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	serial = ++pge_rewrap_shared->last_serial;
+	memset(slot, 0, sizeof(PgeWorkerSlot));
+	slot->serial = serial;
+	slot->database = database->oid;
+	slot->memory = database->memory;
+	slot->again_ms = -1;
+	slot->state = PGE_WORKER_STARTING;
+	LWLockRelease(pge_rewrap_shared->lock);
+	return serial;
+}
+
+/* Says once that no background workers are left, and once that some are. */
+static void
+note_exhausted(bool is_exhausted_now)
+{
+	if (is_exhausted_now && !is_exhausted)
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free for rewrap jobs"),
+				 errdetail("They are tried again every pgenvelope.rewrap_naptime."),
+				 errhint("Consider increasing max_worker_processes.")));
+	if (!is_exhausted_now && is_exhausted)
+		ereport(LOG,
+				(errmsg("background workers are free for rewrap jobs again")));
+	is_exhausted = is_exhausted_now;
+}
+
+static bool
+has_workers(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, pge_databases)
+	{
+		if (((PgeDatabase *) lfirst(cell))->is_running)
+			return true;
+	}
+	return false;
+}
+
+BackgroundWorkerHandle *
+pge_launch(BackgroundWorker *worker)
+{
+	BackgroundWorkerHandle *handle;
+	MemoryContext old_context;
+	bool		is_registered;
+
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "pgenvelope", BGW_MAXLEN);
+	worker->bgw_notify_pid = MyProcPid;
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	is_registered = RegisterDynamicBackgroundWorker(worker, &handle);
+	MemoryContextSwitchTo(old_context);
+	return is_registered ? handle : NULL;
+}
+
+static void
+start_worker(PgeDatabase *database, int i, int64 now)
+{
+	PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
+	BackgroundWorker worker = {0};
+	uint32		serial = prepare_slot(slot, database);
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "pgenvelope rewrap worker %s",
+			 database->name);
+	strlcpy(worker.bgw_type, "pgenvelope rewrap worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgenvelope_worker_main", BGW_MAXLEN);
+	worker.bgw_main_arg = Int32GetDatum(i);
+	memcpy(worker.bgw_extra, &serial, sizeof(serial));
+
+	handles[i] = pge_launch(&worker);
+	database->is_running = handles[i] != NULL;
+	if (database->is_running)
+	{
+		note_exhausted(false);
+		return;
+	}
+
+	/* Fewer workers than there may be is no reason to say anything. */
+	if (!has_workers())
+		note_exhausted(true);
+	slot->state = PGE_WORKER_FREE;
+	database->due_ms = now + pge_rewrap_naptime;
+}
+
+static void
+start_workers(int64 now)
+{
+	PgeDatabase *database;
+	int			i = find_free_slot();
+
+	while (i >= 0 && (database = pge_database_due(now)) != NULL)
+	{
+		/* A worker would have to wait until it is dropped, or copied. */
+		if (pge_database_is_locked(database->oid))
+			database->due_ms = now + LOCKED_RETRY_MS;
+		else
+			start_worker(database, i, now);
+		i = find_free_slot();
+	}
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	pge_rewrap_shared->waiting_count = pge_databases_count_due(now);
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/* ---------------------------------------------------------------- */
+/* The process                                                      */
+/* ---------------------------------------------------------------- */
+
+static void
+detach(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	pge_rewrap_shared->launcher_pid = 0;
+	pge_rewrap_shared->launcher_latch = NULL;
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/*
+ * Takes over from an earlier launcher: its running workers are ours, those
+ * that have not shown up are no longer expected.
+ */
+static void
+attach(void)
+{
+	before_shmem_exit(detach, (Datum) 0);
+	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
+	pge_rewrap_shared->launcher_pid = MyProcPid;
+	pge_rewrap_shared->launcher_latch = MyLatch;
+	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	{
+		if (pge_rewrap_shared->workers[i].state == PGE_WORKER_STARTING)
+			pge_rewrap_shared->workers[i].state = PGE_WORKER_FREE;
+	}
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/* Marks the databases in which an earlier launcher's workers are. */
+static void
+adopt_workers(void)
+{
+	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
+	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	{
+		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
+		PgeDatabase *database = pge_database_find(slot->database);
+
+		if (slot->state != PGE_WORKER_FREE && database != NULL)
+			database->is_running = true;
+	}
+	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+/* How long there is nothing to do, if nobody wakes us. */
+static int64
+sleep_ms(int64 now)
+{
+	int64		next_ms = Min(pge_databases_due_ms, now + LONGEST_SLEEP_MS);
+	ListCell   *cell;
+
+	if (pge_rewrap_workers == 0)
+		return LONGEST_SLEEP_MS;
+	foreach(cell, pge_databases)
+	{
+		PgeDatabase *database = lfirst(cell);
+
+		/* One that is due waits for a worker to end, who will wake us. */
+		if (!database->is_running && database->due_ms > now)
+			next_ms = Min(next_ms, database->due_ms);
+	}
+	return Max(next_ms - now, 1);
+}
+
+void
+pgenvelope_launcher_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	attach();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pge_databases_list(pge_clock_ms());
+	adopt_workers();
+
+	for (;;)
+	{
+		int64		now;
+		int64		alerts_ms;
+
+		ResetLatch(MyLatch);
+
+		/* Quietly, and not 0, which would mean: do not start me again. */
+		if (ProcDiePending)
+			proc_exit(1);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			pge_databases_heed_naptime(pge_clock_ms());
+		}
+		now = pge_clock_ms();
+		bury_workers(now);
+		take_wanted(now);
+		if (pge_rewrap_workers > 0)
+		{
+			if (pge_databases_due_ms <= now)
+				pge_databases_list(now);
+			start_workers(now);
+		}
+		alerts_ms = Max(pge_alert_serve(now) - now, 1);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Min(sleep_ms(now), alerts_ms),
+						 pge_wait_event_launcher());
+	}
+}
+
+void
+pge_launcher_init(void)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, "pgenvelope launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pgenvelope launcher", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pgenvelope", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgenvelope_launcher_main", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}

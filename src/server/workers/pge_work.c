@@ -1,0 +1,179 @@
+/*
+ * pge_work.c
+ *	  A rewrap worker's transactions, whose errors do not end it.
+ *
+ * They commit asynchronously: if a server crash undoes the last of them, it
+ * undoes the job's cursor with them, and they are done again.  The versions
+ * that they rely on are durable before (ForceSyncCommit).
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ * Copyright (c) 2026, pgenvelope contributors
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/pge_compat.h"
+#include "catalog/pge_write.h"
+#include "workers/pge_work.h"
+
+static PgeMemory *memory;
+static MemoryContext work_context;
+
+/* Nothing that a role, a database or a file says may stop or slow a worker. */
+void
+pge_work_pin_settings(const char *application)
+{
+	static const char *const pinned[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+#if PGE_TRANSACTION_TIMEOUT
+		{"transaction_timeout", "0"},
+#endif
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"session_replication_role", "origin"},
+		{"role", "none"},
+		{"exit_on_error", "off"},
+		{"standard_conforming_strings", "on"},
+		{"zero_damaged_pages", "off"},
+		{"synchronous_commit", "off"},
+	};
+
+	for (int i = 0; i < (int) lengthof(pinned); i++)
+		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("application_name", application, PGC_SUSET,
+					PGC_S_OVERRIDE);
+}
+
+void
+pge_work_init(PgeMemory *memory_of_worker)
+{
+	memory = memory_of_worker;
+	pge_work_pin_settings("pgenvelope rewrap worker");
+	work_context = AllocSetContextCreate(TopMemoryContext,
+										 "pgenvelope rewrap worker",
+										 ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+describe(void *arg)
+{
+	PgeWork    *work = arg;
+
+	if (work->job_id != 0)
+		errcontext("rewrap job " INT64_FORMAT, work->job_id);
+}
+
+static PgeWorkEnd
+run_in_transaction(PgeWork *work)
+{
+	bool		is_absent;
+	ErrorContextCallback callback;
+
+	callback.callback = describe;
+	callback.arg = work;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	is_absent = !OidIsValid(get_extension_oid("pgenvelope", true));
+	if (!is_absent)
+		work->run(work);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	error_context_stack = callback.previous;
+	return is_absent ? PGE_WORK_ABSENT : PGE_WORK_DONE;
+}
+
+/* Logs the current error, unless it is what the last one was. */
+static void
+log_error_once(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(work_context);
+	ErrorData  *error = CopyErrorData();
+	uint32		hash = hash_bytes((const unsigned char *) error->message,
+								  (int) strlen(error->message)) ^
+		(uint32) error->sqlerrcode;
+
+	MemoryContextSwitchTo(old_context);
+	if (hash != memory->logged_error)
+		EmitErrorReport();
+	memory->logged_error = hash;
+}
+
+PgeWorkEnd
+pge_work_run(PgeWork *work)
+{
+	volatile PgeWorkEnd end = PGE_WORK_FAILED;
+
+	PG_TRY();
+	{
+		end = run_in_transaction(work);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		error_context_stack = NULL;
+
+		/* An error that was raised to get us out of the way is none. */
+		if (geterrcode() != ERRCODE_OBJECT_IN_USE ||
+			!pge_database_is_locked(MyDatabaseId))
+		{
+			log_error_once();
+			memory->failures++;
+		}
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(work_context);
+	MemoryContextReset(work_context);
+	(void) pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return end;
+}
+
+static void
+run_note(PgeWork *work)
+{
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(work->job_id), (Datum) 0,
+							Int32GetDatum(work->wait_ms),
+							Int32GetDatum(memory->lost)};
+	char		nulls[] = {' ', work->message == NULL ? 'n' : ' ', ' ', ' '};
+	PgeWriter	writer = pge_write_begin();
+
+	if (work->message != NULL)
+		values[1] = CStringGetTextDatum(work->message);
+	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
+				  " not_before = greatest(not_before,"
+				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
+				  " lost_workers = $4 WHERE job_id = $1"
+				  " AND state IN ('waiting', 'running', 'proving')",
+				  lengthof(types), types, values, nulls);
+	pge_write_end(&writer);
+}
+
+PgeWorkEnd
+pge_work_note(int64 job_id, const char *message, int wait_ms)
+{
+	PgeWork		work = {.run = run_note, .job_id = job_id};
+
+	work.message = message;
+	work.wait_ms = wait_ms;
+	return pge_work_run(&work);
+}

@@ -29,7 +29,8 @@ COLOURS = {"plain": "#d1d7e0", "bold": "#ffffff", "dim": "#9198a1",
            "green": "#57d364", "red": "#ff7b72", "prompt": "#79c0ff"}
 CODES = {"": "plain", "0": "plain", "1": "bold", "2": "dim", "31": "red",
          "32": "green"}
-TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n])")
+TOKEN = re.compile(
+    r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n])")
 
 
 def run(command):

@@ -2,16 +2,18 @@
 """Checks that what users can name is documented.
 
 Every setting and every SQL function, type, trigger function, table and view
-is in docs/reference.md, settings and functions env_* also in README.md, and
-every SQL object has a COMMENT ON.  The plumbing
+is in docs/reference.md, and every SQL object has a COMMENT ON.  The plumbing
 of the type (in, out, operators' functions) needs the comment only.  Links
 between documents lead to a file and a heading that are there.  Every test
-program has its line in docs/testing.md.
+program has its line in docs/testing.md.  Whatever a document or a COMMENT
+calls env_* or pgenvelope.* exists.  The picture of the dashboard is that
+of monitoring/dashboard.json.
 """
 
 import glob
 import os
 import re
+import subprocess
 import sys
 
 SCHEMA = r"(?:@extschema@|pgenvelope)\."
@@ -60,6 +62,24 @@ def untold_tests():
             yield f"docs/testing.md does not tell of {path}"
 
 
+def names_not_there(text, known):
+    """Names of functions, views and settings that are in a text only."""
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    text = re.sub(r"^## Names of 0\.1\.0$.*", "", text, flags=re.M | re.S)
+    for name in re.findall(r"(?<![\w/.-])(?:env_|pgenvelope\.)\w+", text):
+        if name not in known and name != "pgenvelope.control" \
+                and not name.endswith("_seq"):
+            yield name
+
+
+def stale_pictures():
+    """Pictures that are not what their program draws now."""
+    drawn = subprocess.run([sys.executable, "docs/images/dashboard.py"],
+                           stdout=subprocess.PIPE, check=True).stdout
+    if drawn.decode() != read("docs/images/dashboard.svg"):
+        yield "docs/images/dashboard.svg is stale: docs/images/dashboard.py"
+
+
 def main():
     parts = "".join(read(name) for name in
                     ["sql/pgenvelope.sql", *sorted(glob.glob("sql/parts/*"))])
@@ -67,12 +87,7 @@ def main():
     guc = "".join(read(name) for name in glob.glob("src/server/**/*.c",
                                                recursive=True))
     reference = read("docs/reference.md")
-    readme = read("README.md")
     bad = []
-
-    def want_in_readme(name):
-        if f"`{name}`" not in readme:
-            bad.append(f"README.md does not list {name}")
 
     def want_in_reference(kind, name):
         if not re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", reference):
@@ -90,12 +105,9 @@ def main():
 
     for name in settings:
         want_in_reference("setting", name)
-        want_in_readme(name)
     for name in sorted(functions):
         if not PLUMBING.match(name):
             want_in_reference("function", name)
-        if name.startswith("env_"):
-            want_in_readme(name)
     for kind, name in relations:
         want_in_reference(kind.lower(), name)
 
@@ -121,10 +133,22 @@ def main():
             name = f"{table}.{column}"
             want_comment("COLUMN", re.escape(name) + r"\s+IS", name)
 
+    known = {*settings, *functions}
+    known.update(f"pgenvelope.{name}" for name in functions)
+    known.update(name for _, name in relations)
+    comments = re.findall(r"^COMMENT ON .*?;$", sql, flags=re.M | re.S)
+    for name in names_not_there("\n".join(comments), known):
+        bad.append(f"a COMMENT names {name}, which is not there")
+
     for path in sorted(glob.glob("*.md") + glob.glob("docs/*.md")
-                       + glob.glob("*/*.md") + glob.glob("test/*/*.md")):
+                       + glob.glob("*/*.md") + glob.glob("docs/*/*.md")
+                       + glob.glob("test/*/*.md")):
         bad += bad_links(path)
+        if path != "CHANGELOG.md":
+            bad += [f"{path} names {name}, which is not there"
+                    for name in names_not_there(read(path), known)]
     bad += untold_tests()
+    bad += stale_pictures()
 
     print("\n".join(dict.fromkeys(bad)), end="\n" if bad else "")
     return 1 if bad else 0

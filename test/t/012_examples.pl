@@ -1,7 +1,10 @@
-# 012_examples.pl: the examples of README.md and docs/*.md do what they say.
+# 012_examples.pl: the examples of README.md and below docs/ do what they say.
 #
 # The blocks marked "sql" are run in order, a file in one session, in a fresh
 # database of a server that has pgenvelope preloaded and a provider "main".
+# A comment of Markdown, from a line "<!-- run" to a line "-->", is run as well:
+# what an example needs and a reader need not see.  One that begins with
+# "<!-- run in a new database" starts over.
 # A statement that a line "-- fails: SQLSTATE" follows has to fail so, every
 # other one has to succeed; one that a line "-- repeat until: RESULT" follows
 # is repeated until that is its result.  A block marked "text" right after one
@@ -22,22 +25,29 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# The blocks of a file: { line, sql, shown }.
+# The blocks of a file: { line, sql, shown, fresh }.
 sub blocks_of
 {
 	my ($path) = @_;
-	my ($number, $kind, $last, @blocks) = (0);
+	my ($number, $kind, $end, $last, @blocks) = (0);
 
 	for my $line (split /^/, slurp_file($path))
 	{
 		$number++;
 		if (defined $kind)
 		{
-			$kind = undef, next if $line =~ /^```\s*$/;
+			$kind = undef, next if $line =~ $end;
 			$last->{$kind} .= $line if $last;
 		}
-		elsif ($line =~ /^```(\w*)\s*$/)
+		elsif ($line =~ /^<!-- run( in a new database)?$/)
 		{
+			($kind, $end) = ('sql', qr/^-->$/);
+			push @blocks, $last =
+			  { line => $number, sql => '', shown => '', fresh => $1 };
+		}
+		elsif ($line =~ /^ *```(\w*)\s*$/)
+		{
+			$end = qr/^ *```\s*$/;
 			$kind = $1 eq 'text' ? 'shown' : $1;
 			$last = undef if $kind ne 'shown';
 			push @blocks, $last = { line => $number, sql => '', shown => '' }
@@ -182,18 +192,22 @@ my $node = new_node(
 	  . new_key_file());
 my $databases = 0;
 
-for my $path ("$top/README.md", sort glob "$top/docs/*.md")
+for my $path ("$top/README.md", sort glob "$top/docs/*.md $top/docs/*/*.md")
 {
-	my @blocks = blocks_of($path) or next;
 	my $name = substr($path, length("$top/"));
-	my $database = 'examples' . ++$databases;
+	my ($database, $session);
 
-	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	my $session = session($node, $database);
-	for my $block (@blocks)
+	for my $block (blocks_of($path))
 	{
 		my ($printed, @wrong) = ('');
 
+		if (!$session || $block->{fresh})
+		{
+			$session->quit if $session;
+			$database = 'examples' . ++$databases;
+			$node->safe_psql('postgres', "CREATE DATABASE $database");
+			$session = session($node, $database);
+		}
 		$session->run(
 			"\\set token '"
 			  . token_script('token', "$tokens/issuer.pem", 'issuer-1',
@@ -223,7 +237,7 @@ for my $path ("$top/README.md", sort glob "$top/docs/*.md")
 		}
 		is_deeply(\@wrong, [], "$name, line $block->{line}");
 	}
-	$session->quit;
+	$session->quit if $session;
 }
 
 cmp_ok($databases, '>=', 2, 'there were examples');

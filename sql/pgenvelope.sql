@@ -326,7 +326,7 @@ COMMENT ON COLUMN pgenvelope.key_proof.lsn IS
 COMMENT ON COLUMN pgenvelope.key_proof.tables IS 'tables that were read';
 COMMENT ON COLUMN pgenvelope.key_proof.values_read IS 'values that were read';
 COMMENT ON COLUMN pgenvelope.key_proof.job_id IS
-    'the job that took it; null: env_prove_key';
+    'the job that took it';
 COMMENT ON COLUMN pgenvelope.key_proof.uncovered IS
     'places that it passed over: with any, it is not enough to retire';
 

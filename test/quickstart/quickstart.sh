@@ -170,7 +170,7 @@ GRANT USAGE ON SCHEMA envelope TO PUBLIC;
 CREATE EXTENSION pgenvelope SCHEMA envelope;
 ALTER DATABASE quickstart SET search_path = "$user", public, envelope;
 SET search_path = "$user", public, envelope;
-SELECT env_create_key('customers',
+SELECT pgenvelope.create_key('customers',
     required_context => '{"tenant": null, "type": null, "id": null}');
 ALTER DATABASE quickstart SET pgenvelope.default_key = 'customers';
 SQL

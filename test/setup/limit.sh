@@ -27,7 +27,8 @@ pid=$!
 wait $pid
 code=$?
 took=$(((${EPOCHREALTIME/./} - start) / 100000))
-printf '%5d.%d  %s\n' $((took / 10)) $((took % 10)) "$name" >>"$LOG/durations"
+printf '%5d.%d  %s\n' $((took / 10)) $((took % 10)) "$name" \
+    >>"${TALLY%/*}/durations"
 
 case $reader in
     # What gives up fails; it does not end the whole run.

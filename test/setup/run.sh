@@ -49,7 +49,7 @@ stop() {
 tell_progress() {
     local file
     while sleep 5; do
-        file=$(find "$LOG" -maxdepth 1 -name '*.log' -newer "$TALLY" \
+        file=$(find "$LOG" -name '*.log' -newer "$TALLY" \
             -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
         [ -z "$file" ] || printf '     ... %3d s  %s: %.50s\n' $SECONDS \
             "${file##*/}" "$(tail -n 1 "$file" | tr -cd '[:print:]')"
@@ -87,7 +87,7 @@ prepare_ground() {
         return
     ground=$(mktemp -d /tmp/pge.XXXX) || return
     tar -c --exclude=./.git --exclude=./build . | tar -x -C "$ground"
-    sed "s|@DIR@|$ground|" test/setup/regress.conf >"$ground/regress.conf"
+    sed "s|@DIR@|$ground|g" test/setup/regress.conf >"$ground/regress.conf"
     for name in root spare typed; do
         (umask 077 && openssl rand -base64 32 >"$ground/$name.key")
     done
@@ -133,7 +133,7 @@ run_replay() {
 # regress or isolation, by PGXS.
 run_regress() {
     local file
-    check 1 "$2 regress ${as_user[*]} make -C $ground" "$1"
+    check 1 "$2 regress ${as_user[*]} make -s -C $ground" "$1"
     for file in "$ground/regression.diffs" "$ground/log/postmaster.log"; do
         [ ! -e "$file" ] || mv "$file" "$LOG/$1.${file##*/}"
     done
@@ -176,6 +176,8 @@ run_tap() {
 run_asan_regress() {
     prepare_ground || return
     local sanitize=-fsanitize=address,undefined
+    local -x LOG=$LOG/asan
+    mkdir -p "$LOG"
     local make=(make -C "$ground" SANITIZE="$sanitize"
         COPT="$sanitize -fno-omit-frame-pointer -O1 -U_FORTIFY_SOURCE")
     reinstall=1
@@ -188,7 +190,7 @@ run_asan_regress() {
     PGHOST=$ground run_regress regress 900
     PGHOST=$ground run_regress isolation 900
     stop_servers
-    cp "$ground/asan.log" "$LOG/asan-regress.server.log"
+    cp "$ground/asan.log" "$LOG/server.log"
     if grep -E "Sanitizer:|runtime error:" "$ground/asan.log"; then
         echo "failed the server's log" >>"$TALLY"
     else
@@ -259,8 +261,8 @@ run_suite() {
                 :: kills connections ;;
         quickstart) echo "make quickstart, as a person runs it"
             check 1 "240 tap" test/quickstart/test.sh ;;
-        lint) echo "format, warnings, layers, symbols, documentation"
-            check 1 "600 tap" test/lint/lint.sh ;;
+        lint) echo "format, warnings, layers, symbols, documentation, this"
+            check 1 "600 tap" test/lint/lint.sh test/setup/run_test.sh ;;
         asan-regress) echo "regress and isolation under the sanitizers"
             run_asan_regress ;;
         providers) echo "providers against real key services"

@@ -260,7 +260,7 @@ run_suite() {
             check 1 "240 tap env SOAK_SECONDS=10" test/soak/soak.sh \
                 :: kills connections ;;
         quickstart) echo "make quickstart, as a person runs it"
-            check 1 "240 tap" test/quickstart/test.sh ;;
+            check 1 "240 tap" test/quickstart/quickstart_test.sh ;;
         lint) echo "format, warnings, layers, symbols, documentation, this"
             check 1 "600 tap" test/lint/lint.sh test/setup/run_test.sh ;;
         asan-regress) echo "regress and isolation under the sanitizers"

@@ -211,9 +211,11 @@ shared_cache() {
 # it needs by itself, and gives up being root then.
 run_providers() {
     prepare_ground || return
+    local cache
+    cache=$(shared_cache)
     local -x PGENVELOPE_KMS=$ground/pgenvelope-kms
-    local -x PGENVELOPE_PKCS11=$ground/pgenvelope-pkcs11 PGENVELOPE_TEST_CACHE
-    PGENVELOPE_TEST_CACHE=$(shared_cache)
+    local -x PGENVELOPE_PKCS11=$ground/pgenvelope-pkcs11
+    local -x PGENVELOPE_TEST_CACHE=$cache
     local tests name limit=${PGENVELOPE_TEST_TIMEOUT:-600}
     tests=${PROVIDER_TESTS:-$(grep -l '^#!' test/providers/*)}
     for name in $(sed -n 's/^# needs: \(.*\.sh\)$/\1/p' $tests | sort -u); do

@@ -133,6 +133,7 @@ run_replay() {
 # regress or isolation, by PGXS.
 run_regress() {
     local file
+    rm -f "$LOG/$1.regression.diffs"
     check 1 "$2 regress ${as_user[*]} make -s -C $ground" "$1"
     for file in "$ground/regression.diffs" "$ground/log/postmaster.log"; do
         [ ! -e "$file" ] || mv "$file" "$LOG/$1.${file##*/}"

@@ -34,7 +34,7 @@ skip='echo "ok 1"; echo "ok 2 # SKIP needs a-tool for it"; echo 1..2'
 counts "passes" "2 0 0" "" 'echo 1..2; echo ok; echo ok 2 - two'
 counts "fails" "1 1 0" "FAILED: .*: one$" 'echo 1..2; echo not ok - one; echo ok'
 counts "does what is to do later" "1 0 1" "to do: later" \
-    'echo 1..2; echo "not ok # TODO later"; echo ok'
+    'echo 1..2; echo "not ok # todo later"; echo ok'
 counts "dies" "1 1 0" "No plan" 'echo ok; kill -9 $$'
 counts "exits with a code" "1 1 0" "exit code 3" 'echo 1..1; echo ok; exit 3'
 counts "plans wrongly" "1 1 0" "planned 2 tests" 'echo 1..2; echo ok'

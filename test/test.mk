@@ -103,7 +103,7 @@ $(BUILD)/fuzz/fuzz_pkcs11_%: $(BUILD)/fuzz/test/fuzz/fuzz_pkcs11_%.o \
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: help test test-asan test-providers test-all unit fuzz-replay fuzz fuzzers soak bench \
+.PHONY: help test regress isolation test-asan test-providers test-all unit fuzz-replay fuzz fuzzers soak bench \
 	bench-beside bench-bloat bench-rewrap lint format coverage quickstart quickstart-stop quickstart-remove
 
 help:
@@ -134,24 +134,31 @@ help:
 
 test:
 	@test/setup/packages.sh build helpers server test lint
-	@test/setup/run_tests.py $(SUITES)
+	@test/setup/run.sh $(SUITES)
 
 test-asan:
 	@test/setup/packages.sh build helpers server test
-	@test/setup/run_tests.py asan-regress
+	@test/setup/run.sh asan-regress
 
 test-providers:
 	@test/setup/packages.sh build helpers server test providers
-	@test/setup/run_tests.py providers
+	@test/setup/run.sh providers
 
 test-all:
 	@test/setup/packages.sh build helpers server test lint providers
-	@test/setup/run_tests.py all providers
+	@test/setup/run.sh all providers
 
 unit fuzz-replay lint:
-	@test/setup/run_tests.py $@
+	@test/setup/run.sh $@
 
-# What run_tests.py asks for.
+# Each of the two suites of PGXS's installcheck.
+regress:
+	@$(MAKE) --no-print-directory installcheck ISOLATION= TAP_TESTS=
+
+isolation:
+	@$(MAKE) --no-print-directory installcheck REGRESS= TAP_TESTS=
+
+# What run.sh asks for.
 print-%:
 	@echo $($*)
 

@@ -250,7 +250,7 @@ SQL
 long_test() {
     local file=$1 length=$2 what=$3 code=0
     PROVE_TESTS=test/t/$file PGENVELOPE_SOAK=$length \
-        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run_tests.py tap |
+        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run.sh tap |
         sed 's/^ *#* */# /' || code=1
     tap $code "$what"
 }
@@ -292,7 +292,7 @@ part_outage() {
     local code=0
     test/setup/packages.sh build helpers server test providers
     PROVIDER_TESTS=test/providers/outage_server.pl PGENVELOPE_SOAK=300 \
-        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run_tests.py providers |
+        PGENVELOPE_TEST_TIMEOUT=7200 test/setup/run.sh providers |
         sed 's/^ *#* */# /' || code=1
     grep '^# .*: ' build/log/outage_server.pl.log || code=1
     tap $code "every provider down for 300 s"

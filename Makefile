@@ -10,10 +10,9 @@ MODULE_big = pgenvelope
 PGFILEDESC = "pgenvelope - field-level envelope encryption"
 
 CORE_OBJS = $(addprefix src/core/, \
-	envl_audit.o envl_bytes.o envl_cipher.o envl_claims.o envl_context.o envl_format.o \
-	envl_json.o envl_jwe.o envl_jws.o envl_key.o envl_random.o \
-	envl_secret.o envl_status.o envl_string.o envl_suite.o envl_value.o \
-	envl_wrap.o)
+	envl_audit.o envl_bytes.o envl_cipher.o envl_context.o envl_format.o \
+	envl_jwe.o envl_jws.o envl_key.o envl_random.o envl_secret.o \
+	envl_status.o envl_string.o envl_suite.o envl_value.o envl_wrap.o)
 PROVIDER_OBJS = $(addprefix src/providers/, \
 	prov_file.o prov_helper.o prov_jwe.o prov_local.o prov_process.o \
 	prov_root.o prov_secret.o prov_uri.o)
@@ -26,20 +25,21 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_destroy.o pge_dual_control.o pge_encoding.o pge_entitlement.o \
 	pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o \
 	pge_health_catalog.o pge_honey.o pge_honey_sql.o pge_inplace.o \
-	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
-	pge_launcher.o pge_learn.o pge_limit.o pge_limit_sql.o pge_line.o \
-	pge_lint.o pge_lock.o pge_look.o pge_member.o pge_mention.o \
-	pge_pace.o pge_page.o pge_pattern.o pge_person.o pge_places.o \
-	pge_privilege.o pge_proof.o pge_provider_stat.o pge_ready.o \
-	pge_redact.o pge_reencrypt.o pge_replace.o pge_replay.o \
-	pge_report.o pge_request.o pge_reseal.o pge_retire.o pge_rewrap.o \
-	pge_rewrap_sql.o pge_rewrap_table.o pge_rights.o pge_rotate.o \
-	pge_row.o pge_schedule.o pge_secret.o pge_session.o \
+	pge_inplace_guard.o pge_job.o pge_json.o pge_keeper.o pge_kek.o \
+	pge_keys.o pge_launcher.o pge_learn.o pge_limit.o pge_limit_sql.o \
+	pge_line.o pge_lint.o pge_lock.o pge_look.o pge_member.o \
+	pge_mention.o pge_pace.o pge_page.o pge_pattern.o pge_person.o \
+	pge_places.o pge_privilege.o pge_proof.o pge_provider_stat.o \
+	pge_ready.o pge_redact.o pge_reencrypt.o pge_replace.o \
+	pge_replay.o pge_report.o pge_request.o pge_reseal.o pge_retire.o \
+	pge_rewrap.o pge_rewrap_sql.o pge_rewrap_table.o pge_rights.o \
+	pge_rotate.o pge_row.o pge_schedule.o pge_secret.o pge_session.o \
 	pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
 	pge_statistics.o pge_step.o pge_subject.o pge_tally.o pge_target.o \
-	pge_trigger.o pge_try.o pge_type.o pge_update.o pge_update_write.o \
-	pge_use.o pge_value.o pge_value_sql.o pge_version.o pge_wake.o \
-	pge_why.o pge_work.o pge_worker.o pge_write.o)
+	pge_token.o pge_trigger.o pge_try.o pge_type.o pge_update.o \
+	pge_update_write.o pge_use.o pge_value.o pge_value_sql.o \
+	pge_version.o pge_wake.o pge_why.o pge_work.o pge_worker.o \
+	pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 
 # Programs that the server runs for the providers of their schemes.  SERVE_OBJS
@@ -78,7 +78,7 @@ REGRESS = catalog type equality storage reseal approval keys key_states \
 	key_transactions key_life canary retire destroy rights entitlement \
 	guard context encrypt tamper reencrypt rewrap update_method inplace \
 	trigger trigger_arguments use parallel maintenance inspect jwe \
-	vectors encodings settings stat many_keys session injection \
+	vectors encodings settings stat many_keys session token injection \
 	sec_inspect sec_catalog sec_trigger places census rewrap_job \
 	rewrap_failure lint limits honey
 ISOLATION = create_key grant privileges rotate life evict drop_extension \

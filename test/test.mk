@@ -48,6 +48,14 @@ UNIT_TESTS := $(filter-out test_pkcs11_%,$(UNIT_TESTS))
 FUZZERS := $(filter-out fuzz_pkcs11_%,$(FUZZERS))
 endif
 
+# fuzz_server_NAME.c: parsers of the server that need no server, with what
+# PostgreSQL has in libraries.
+FUZZED_SERVER = $(filter %/pge_json.c %/pge_token.c,$(SERVER_OBJS:.o=.c))
+FUZZED_SERVER_LIBS = $(addprefix $(shell $(PG_CONFIG) --pkglibdir)/, \
+	libpgcommon.a libpgport.a)
+SERVER_CFLAGS = -isystem $(dir $(PG_HEADER)) -Isrc/server \
+	-Wno-unused-parameter -Wno-missing-field-initializers
+
 # unit-FLAVOR: the unit programs; replay-FLAVOR: the fuzz targets with a main
 # that runs files instead of libFuzzer's.
 define rules_of_flavor
@@ -59,6 +67,9 @@ replay-$(1): $(FUZZERS:fuzz_%=$(BUILD)/$(1)/replay_%)
 $(BUILD)/$(1)/%.o: %.c Makefile test/test.mk
 	@mkdir -p $$(@D)
 	$$(or $$(CC_$(1)),$$(CC)) $$(TEST_CFLAGS) $$(CFLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+
+$(BUILD)/$(1)/src/server/%.o $(BUILD)/$(1)/test/fuzz/fuzz_server_%.o: \
+		TEST_CFLAGS += $(SERVER_CFLAGS)
 
 $(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/unit/test_%.o \
 		$(UNIT_SUPPORT:%.c=$(BUILD)/$(1)/%.o) $(LIBRARY_$(1))
@@ -87,6 +98,12 @@ $(BUILD)/$(1)/replay_pkcs11_%: $(BUILD)/$(1)/test/fuzz/fuzz_pkcs11_%.o \
 		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1)) $(PKCS11_$(1))
 	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ $$(PKCS11_LIBS) \
 		-lcrypto
+
+$(BUILD)/$(1)/replay_server_%: $(BUILD)/$(1)/test/fuzz/fuzz_server_%.o \
+		$(BUILD)/$(1)/test/fuzz/replay.o $(LIBRARY_$(1)) \
+		$(FUZZED_SERVER:%.c=$(BUILD)/$(1)/%.o)
+	$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_$(1)) -o $$@ $$^ \
+		$$(FUZZED_SERVER_LIBS) -lcrypto
 endef
 $(foreach name,$(FLAVORS),$(eval $(call rules_of_flavor,$(name))))
 
@@ -100,6 +117,11 @@ $(BUILD)/fuzz/fuzz_kms_%: $(BUILD)/fuzz/test/fuzz/fuzz_kms_%.o \
 $(BUILD)/fuzz/fuzz_pkcs11_%: $(BUILD)/fuzz/test/fuzz/fuzz_pkcs11_%.o \
 		$(LIBRARY_fuzz) $(PKCS11_fuzz)
 	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(PKCS11_LIBS) -lcrypto
+
+$(BUILD)/fuzz/fuzz_server_%: $(BUILD)/fuzz/test/fuzz/fuzz_server_%.o \
+		$(LIBRARY_fuzz) $(FUZZED_SERVER:%.c=$(BUILD)/fuzz/%.o)
+	$(CC_fuzz) $(CFLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ \
+		$(FUZZED_SERVER_LIBS) -lcrypto
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

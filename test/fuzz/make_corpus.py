@@ -119,10 +119,12 @@ TOKENS = [
     b'{"exp":1,"aud":"app","ctx":{"a":""}}',
     b'[{"a":[1,-2.5e3,"x"],"\\u0061":null},[[[[[[[]]]]]]]]',
     b"eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.e30." + b"A" * 43 + b"\0" +
-    TOKEN_SET + b'\0"a"',
+    TOKEN_SET,
     b"eyJhbGciOiJFZERTQSIsImtpZCI6ImIifQ.e30." + b"A" * 86 + b"\0" +
-    TOKEN_SET + b'\0"\\u0062"',
-    b"eyJhbGciOiJub25lIiwia2lkIjoiYSJ9.e30.\0" + TOKEN_SET + b'\0"c"',
+    TOKEN_SET,
+    b"eyJhbGciOiJub25lIiwia2lkIjoiYSJ9.e30.\0" + TOKEN_SET,
+    TOKEN_SET,
+    b'{"a\\"b":"\\u0061","\\\\":{"\\/":[],"":"\xc3\xa4"},"c" : -0.5E+7}',
 ]
 
 # Two entries, with fields that a careless spelling would make alike.
@@ -226,7 +228,7 @@ def audit_seeds():
 TARGETS = {"envelope": envelope_seeds, "context": context_seeds,
            "jwe": jwe_seeds, "provider": provider_seeds,
            "value": value_seeds, "pkcs11_seal": pkcs11_seal_seeds,
-           "kms_reply": kms_reply_seeds, "token": token_seeds,
+           "kms_reply": kms_reply_seeds, "server_token": token_seeds,
            "audit": audit_seeds}
 
 

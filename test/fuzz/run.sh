@@ -2,7 +2,7 @@
 # Fuzzes one parser for some time.
 #
 #   run.sh TARGET SECONDS      envelope context jwe provider value
-#                              pkcs11_seal kms_reply token audit
+#                              pkcs11_seal kms_reply server_token audit
 #
 # New inputs are kept in build/fuzz/corpus/TARGET for the next run.  What
 # breaks is left in build/fuzz/: fix it, then keep the input under
@@ -17,7 +17,7 @@ limit=4500          # a context and its header; a line of a helper
 
 case $target in
     jwe) limit=12000 ;;         # the same in base64, beside a ciphertext
-    provider | token) limit=9000 ;;
+    provider | server_token) limit=9000 ;;
 esac
 
 make -s "build/fuzz/fuzz_$target"

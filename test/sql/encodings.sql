@@ -36,6 +36,7 @@ SELECT env_encrypt('x', jsonb_build_object('a', U&'\+01F600'))
     AS foreign_stored \gset
 RESET pgenvelope.store_context;
 
+\set escaped '\\u00e9'
 \set text '\\xe9'
 \set utf8 '\\xc3a9'
 \set value :value_e
@@ -47,6 +48,7 @@ RESET pgenvelope.store_context;
 \connect "pgenvelope WIN1252"
 \i test/sql/include/encoding.sql
 
+\set escaped '\\u044f'
 \set text '\\xd1'
 \set utf8 '\\xd18f'
 \set value :value_ya
@@ -54,6 +56,7 @@ RESET pgenvelope.store_context;
 \connect "pgenvelope KOI8R"
 \i test/sql/include/encoding.sql
 
+\set escaped '\\u65e5'
 \set utf8 '\\xe697a5'
 \set value :value_ri
 \set in_context :context_ri

@@ -15,6 +15,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use IPC::Run ();
 use JSON::PP ();
+use MIME::Base64 qw(encode_base64url);
 use PgEnvelope;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -310,6 +311,101 @@ for my $file (
 
 	write_file($keys, $text);
 	is_refused($reason, $test);
+}
+# Each key of a file in one respect other than it should be
+{
+	my $secret = encode_base64url('x' x 32);
+	my $good = $json->encode(session_jwk($second));
+	my $not_a_set = qr/is not a JWK Set/;
+	my $not_a_key = qr/is not a JWK with kty, alg, a kid of its own and a key/;
+	my $not_a_use = qr/is a private one, or is not for HS256 or Ed25519/;
+	my $not_a_length = qr/is too short or too long/;
+	my $oct = '"kty":"oct","kid":"a"';
+	my $okp = '"kty":"OKP","kid":"a"';
+
+	for my $set (
+		'[]', '{}', '1', 'null', '{"keys":{}}', '{"keys":"x"}', '{"keys":null}',
+		"[{\"keys\":[$good]}]", "{\"keys\":[$good]}{}", "{\"keys\":[$good],}",
+		"{\"keys\":[$good],\"\\u006beys\":[]}", "{\"keys\":[$good],\"x\":\"\xff\"}",
+		"{\"keys\":[$good],\"x\":\"\\ud83d\"}",
+		"{\"keys\":[$good,{\"kty\":\"RSA\",\"kty\":\"EC\"}]}",
+		"{\"keys\":[$good],\"x\":" . '[' x 8 . ']' x 8 . '}',
+		'{"keys":[' . '[' x 30000)
+	{
+		write_file($keys, $set);
+		is_refused($not_a_set, substr($set, 0, 50));
+	}
+	for my $key (
+		[ '1', $not_a_key ],
+		[ '[]', $not_a_key ],
+		[ '{"kid":"x"}', $not_a_key ],
+		[ '{"kty":1,"kid":"x"}', $not_a_key ],
+		[ $good, $not_a_key ],
+		[ "{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"$secret\"}", $not_a_key ],
+		[ "{\"kty\":\"oct\",\"kid\":\"\",\"alg\":\"HS256\",\"k\":\"$secret\"}", $not_a_key ],
+		[ "{\"kty\":\"oct\",\"kid\":1,\"alg\":\"HS256\",\"k\":\"$secret\"}", $not_a_key ],
+		[ "{\"kty\":\"oct\",\"kid\":\"s\\u0065cond\",\"alg\":\"HS256\",\"k\":\"$secret\"}", $not_a_key ],
+		[ "{$oct,\"k\":\"$secret\"}", $not_a_key ],
+		[ "{$oct,\"alg\":\"HS256\"}", $not_a_key ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":1}", $not_a_key ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"*$secret\"}", $not_a_key ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"$secret=\"}", $not_a_key ],
+		[ "{$oct,\"alg\":\"HS512\",\"k\":\"$secret\"}", $not_a_use ],
+		[ "{$oct,\"alg\":\"EdDSA\",\"k\":\"$secret\"}", $not_a_use ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"$secret\",\"use\":\"enc\"}", $not_a_use ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"$secret\",\"use\":1}", $not_a_use ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"AAAA\"}", $not_a_length ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"" . encode_base64url('x' x 257) . '"}', $not_a_length ],
+		[ "{$oct,\"alg\":\"HS256\",\"k\":\"" . 'A' x 20000 . '"}', $not_a_length ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"x\":\"$secret\"}", $not_a_key ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"crv\":\"Ed25519\"}", $not_a_key ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"crv\":\"Ed448\",\"x\":\"$secret\"}", $not_a_use ],
+		[ "{$okp,\"alg\":\"HS256\",\"crv\":\"Ed25519\",\"x\":\"$secret\"}", $not_a_use ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"crv\":\"Ed25519\",\"x\":\"$secret\",\"d\":\"$secret\"}", $not_a_use ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}", $not_a_length ],
+		[ "{$okp,\"alg\":\"EdDSA\",\"crv\":\"Ed25519\",\"x\":\"" . encode_base64url('x' x 33) . '"}', $not_a_length ])
+	{
+		my ($jwk, $reason) = @$key;
+
+		write_file($keys, "{\"keys\":[$good,$jwk]}");
+		is_refused(qr/$reason.*key 2 of/, substr($jwk, 0, 70));
+		$reason eq $not_a_use or next;
+		write_file($keys, "{\"keys\":[$jwk,$good]}");
+		is_refused(qr/$reason.*key 1 of/, 'before the right one');
+	}
+
+	# Keys for others are passed over, unless they take the kid.
+	my %outcome = (
+		'' => '28000',
+		'{"kty":"RSA","kid":"second"}' => '28000',
+		"{\"kty\":\"RSA\",\"kid\":\"second\"},$good" => 'F0000',
+		"{\"kty\":\"EC\"},$good,{\"kty\":\"RSA\"}" => '{"tenant":"acme"}',
+		"{\"\\u006bty\":\"oct\",\"kid\":\"\\u0073econd\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":\""
+		  . encode_base64url($second->{secret}) . '"}' => '{"tenant":"acme"}');
+	for my $set (sort keys %outcome)
+	{
+		write_file($keys, " {\"x\": [[]], \"keys\": [$set]}\n");
+		is((outcomes(token($second)))[0], $outcome{$set}, "keys [$set]");
+	}
+	for my $len (32, 256)
+	{
+		my $key = { kid => 'long', secret => 'y' x $len };
+
+		write_session_keys($keys, $key);
+		is((outcomes(token($key)))[0], '{"tenant":"acme"}', "a secret of $len bytes");
+	}
+
+	# No cut of a file is one.
+	my $whole = "{\"keys\":[$good,{\"kty\":\"EC\",\"x\":[1,{}]}]}";
+	my $token = token($second);
+	my %of_cuts;
+
+	for my $len (1 .. length($whole) - 1)
+	{
+		write_file($keys, substr($whole, 0, $len));
+		$of_cuts{ (outcomes($token))[0] }++;
+	}
+	is_deeply([ keys %of_cuts ], ['F0000'], 'no cut of a file is taken');
 }
 is( $node->psql(
 		'postgres', "ALTER SYSTEM SET pgenvelope.session_key_file = 'a'"),

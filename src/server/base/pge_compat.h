@@ -17,8 +17,10 @@
 #include "access/xloginsert.h"
 #include "catalog/pg_class.h"
 #include "commands/vacuum.h"
+#include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -235,6 +237,28 @@ pge_log_page(Buffer buffer)
 #else
 #define PGE_CLOCK CLOCK_MONOTONIC
 #endif
+
+/* 16 gave the actions of the JSON parser a result; these never fail. */
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType PgeJsonAction;
+#define PGE_JSON_GO_ON JSON_SUCCESS
+#else
+typedef void PgeJsonAction;
+#define PGE_JSON_GO_ON
+#endif
+
+/*
+ * A lexer of JSON in UTF-8 that copies no string; 17 lets it be on the stack.
+ */
+static inline JsonLexContext *
+pge_make_json_lexer(char *text, size_t len)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, text, len, PG_UTF8, false);
+#else
+	return makeJsonLexContextCstringLen(text, (int) len, PG_UTF8, false);
+#endif
+}
 
 /* A random number in [0, 1), not for secrets; 15 brought a generator. */
 static inline double

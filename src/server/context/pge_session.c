@@ -44,7 +44,7 @@
 #include "base/pge_use.h"
 #include "context/pge_replay.h"
 #include "context/pge_subject.h"
-#include "core/envl_claims.h"
+#include "context/pge_token.h"
 #include "pge_guc.h"
 #include "providers/prov_secret.h"
 
@@ -150,85 +150,51 @@ read_keys(prov_secret *keys)
 		refuse_keys(failure.reason, failure.detail);
 }
 
-/* Why a file of keys is not taken, or a token has no key in it. */
-static void
-raise_key_problem(envl_status status, size_t place)
-{
-	char		which[64];
-
-	if (status == ENVL_AUTHENTICATION)
-		refuse_unknown("No key of the file has its kid.");
-	if (place == 0)
-		refuse_keys("The key file is not a JWK Set.", "");
-	snprintf(which, sizeof(which), "It is key %zu of the file.", place);
-	if (status == ENVL_LIMIT)
-		refuse_keys("A key is too short or too long.", which);
-	if (status == ENVL_UNSUPPORTED)
-		refuse_keys("A key is a private one, or is not for HS256 or Ed25519 signatures.",
-					which);
-	refuse_keys("A key is not a JWK with kty, alg, a kid of its own and a key.",
-				which);
-}
-
 /*
- * Verifies the signature, or raises.  From the keys' being read to their being
- * wiped nothing is called that can raise.
+ * Verifies the signature, or raises.  The keys are wiped whatever happens;
+ * only memory or the stack's end can raise before that.
  */
 static void
-verify_signature(envl_view token, envl_jws *jws)
+verify_signature(const PgeToken *token)
 {
 	static prov_secret *keys;
-	envl_view	set;
-	envl_status found;
-	envl_status verified = ENVL_AUTHENTICATION;
-	envl_jwk	key;
-	size_t		place;
+	PgeVerdict	verdict;
+	char		which[64] = "";
 
-	if (envl_jws_parse(token, jws) != ENVL_OK)
-		refuse_unknown("It is not a compact JWS by HS256 or EdDSA with a kid and without crit.");
 	if (keys == NULL)
 		keys = pge_secret_new(sizeof(prov_secret));
 	read_keys(keys);
-	set = (envl_view) {(const uint8 *) keys->text, keys->len};
-	found = envl_jwk_find(set, jws->kid, &key, &place);
-	envl_wipe(keys, sizeof(prov_secret));
-	if (found == ENVL_OK)
-		verified = envl_jws_verify(jws, &key);
-	envl_wipe(&key, sizeof(key));
+	PG_TRY();
+	{
+		pge_token_verify(token, (uint8 *) keys->text, keys->len, &verdict);
+	}
+	PG_FINALLY();
+	{
+		envl_wipe(keys, sizeof(prov_secret));
+	}
+	PG_END_TRY();
 
-	if (found != ENVL_OK)
-		raise_key_problem(found, place);
-	if (verified == ENVL_CRYPTO_FAILED)
+	if (verdict.status == ENVL_AUTHENTICATION)
+		refuse_unknown(verdict.reason);
+	if (verdict.status == ENVL_CRYPTO_FAILED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("cryptographic library failed"),
 				 errhint("See the server's OpenSSL configuration.")));
-	if (verified != ENVL_OK)
-		refuse_unknown("Its signature is not that of its key, or by another algorithm.");
+	if (verdict.place > 0)
+		snprintf(which, sizeof(which), "It is key %d of the file.",
+				 verdict.place);
+	if (verdict.status != ENVL_OK)
+		refuse_keys(verdict.reason, which);
 }
 
 /* ---------------------------------------------------------------- */
 /* Claims                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Reads the payload of a token whose signature is right, or raises. */
-static envl_claims *
-read_claims(const envl_jws *jws)
-{
-	envl_claims *claims = palloc(sizeof(envl_claims));
-	uint8	   *payload = palloc(envl_base64_decoded_max(jws->payload.len));
-	envl_view	text = {payload, 0};
-
-	if (envl_base64_decode(ENVL_BASE64_URL, jws->payload, payload,
-						   &text.len) != ENVL_OK ||
-		envl_claims_read(text, claims) != ENVL_OK)
-		refuse_signed("token's claims are not as they should be");
-	return claims;
-}
-
 /* Whether the token is for this database, or raises. */
 static void
-check_audience(const envl_claims *claims)
+check_audience(const PgeClaims *claims)
 {
 	const char *database = get_database_name(MyDatabaseId);
 	envl_view	name = {(const uint8 *) database, strlen(database)};
@@ -236,12 +202,12 @@ check_audience(const envl_claims *claims)
 
 	if (!pge_to_utf8(name, &name, &problem))
 		pge_raise(&problem);
-	if (!envl_claims_are_for(claims, name))
+	if (!pge_claims_are_for(claims, name))
 		refuse_signed("token is for another database");
 }
 
 static void
-check_times(const envl_claims *claims, int64 now)
+check_times(const PgeClaims *claims, int64 now)
 {
 	if (claims->expires <= now)
 		refuse_signed("token has expired");
@@ -256,7 +222,7 @@ check_times(const envl_claims *claims, int64 now)
  * before the server started is not known any more, so a token must be younger.
  */
 static void
-check_replay(const envl_jws *jws, const envl_claims *claims, int64 now)
+check_replay(const PgeToken *token, const PgeClaims *claims, int64 now)
 {
 	uint8		digest[ENVL_JWS_DIGEST_LEN];
 
@@ -266,7 +232,7 @@ check_replay(const envl_jws *jws, const envl_claims *claims, int64 now)
 		refuse_signed("token does not say when it was issued");
 	if (claims->issued < timestamptz_to_time_t(pge_shared->started_at))
 		refuse_signed("token was issued before the server started");
-	if (envl_jws_digest(jws, digest) != ENVL_OK)
+	if (envl_jws_digest(token->signed_part, digest) != ENVL_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("cryptographic library failed")));
@@ -292,12 +258,12 @@ check_replay(const envl_jws *jws, const envl_claims *claims, int64 now)
  * is told what it shows of it.
  */
 static char *
-context_text(envl_claims *claims)
+context_text(PgeClaims *claims)
 {
 	char	   *subject = palloc(PGE_SUBJECT_MAX);
 	size_t		count = claims->member_count;
 	uint8	   *canonical = palloc(ENVL_CONTEXT_MAX);
-	envl_spelled spelled[ENVL_CLAIMS_MEMBERS_MAX];
+	envl_spelled spelled[PGE_CLAIMS_MEMBERS_MAX];
 	envl_view	text = {canonical, 0};
 	PgeProblem	problem;
 
@@ -412,7 +378,7 @@ token_argument(FunctionCallInfo fcinfo)
 
 	if (PG_ARGISNULL(0))
 		refuse_unknown("It is null.");
-	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > ENVL_JWS_MAX)
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > PGE_TOKEN_MAX)
 		refuse_unknown("It is too long.");
 	argument = PG_GETARG_TEXT_PP(0);
 	return (envl_view) {(const uint8 *) VARDATA_ANY(argument),
@@ -423,27 +389,30 @@ static Datum
 bind_session(PG_FUNCTION_ARGS)
 {
 	bool		for_session;
-	envl_view	token;
-	envl_jws   *jws = palloc(sizeof(envl_jws));
-	envl_claims *claims;
+	envl_view	argument;
+	PgeToken	token;
+	PgeClaims	claims;
 	int64		now = timestamptz_to_time_t(GetCurrentTimestamp());
 
 	pge_require_preload();
 	for_session = parse_scope(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
 	pge_use_begin(PGE_USE_BIND);
-	token = token_argument(fcinfo);
-	hide_from_activity(token);
+	argument = token_argument(fcinfo);
+	hide_from_activity(argument);
 	require_bindable();
 
-	verify_signature(token, jws);
-	claims = read_claims(jws);
-	check_audience(claims);
-	check_times(claims, now);
-	if (for_session && !claims->for_session)
+	if (!pge_token_parse(argument, &token))
+		refuse_unknown("It is not a compact JWS by HS256 or EdDSA with a kid and without crit.");
+	verify_signature(&token);
+	if (!pge_token_claims(&token, &claims))
+		refuse_signed("token's claims are not as they should be");
+	check_audience(&claims);
+	check_times(&claims, now);
+	if (for_session && !claims.for_session)
 		refuse_signed("token is not for the whole session");
-	check_replay(jws, claims, now);
+	check_replay(&token, &claims, now);
 
-	set_context(context_text(claims), for_session);
+	set_context(context_text(&claims), for_session);
 	note_bound();
 	pge_use_end(PGE_OK);
 	if (!for_session && !IsInTransactionBlock(true))

@@ -39,6 +39,22 @@ SELECT env_inspect(env_encrypt('x', c))->'stored_context' = c AS stored
 FROM pg_temp.given(:'text') AS t, LATERAL jsonb_build_object(t, t) AS c;
 RESET pgenvelope.store_context;
 
+-- In a token: \u escapes and UTF-8 stand for the same, whatever the encoding,
+-- and what it has no character for is refused in the context only
+\i test/sql/include/token.sql
+\set ECHO none
+CREATE FUNCTION pg_temp.token_with(ctx bytea) RETURNS text LANGUAGE sql AS $$
+    SELECT pg_temp.token_of(convert_to(format('{"exp":%s,"aud":%s,"x":"\ud83d\ude00","ctx":',
+        extract(epoch FROM clock_timestamp())::bigint + 300,
+        to_json(current_database())), 'UTF8') || ctx || '}')
+$$;
+SELECT pg_temp.bound(pg_temp.token_with('{"' || e || '":"' || e || '"}')) = c AS escaped,
+    pg_temp.bound(pg_temp.token_with('{"' || u || '":"' || u || '"}')) = c AS utf8,
+    pg_temp.bound(pg_temp.token_with('{"' || u || '":1,"' || e || '":2}')) AS twice
+FROM pg_temp.given(:'text') AS t, format('{"%s":"%s"}', t, t) AS c,
+    convert_to(:'escaped', 'UTF8') AS e, CAST(:'utf8' AS bytea) AS u;
+SELECT pg_temp.bound(pg_temp.token_with(convert_to('{"a":"\ud83d\ude00"}', 'UTF8'))) LIKE 'token%' AS refused;
+
 -- In a trigger, as its column's values and its arguments
 CREATE TABLE encodings (id text, plain text, secret envelope);
 SELECT pg_temp.run(format(

@@ -21,14 +21,34 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION pg_temp.token(claims text,
-    header text DEFAULT '{"alg":"HS256","kid":"test-hs256"}') RETURNS text
+CREATE FUNCTION pg_temp.token_of(claims bytea,
+    header bytea DEFAULT '{"alg":"HS256","kid":"test-hs256"}') RETURNS text
 LANGUAGE sql AS $$
     SELECT signed || '.' || pg_temp.base64url(pg_temp.hmac(
         convert_to(signed, 'UTF8'), pg_temp.decoded(
         'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow')))
-    FROM (SELECT pg_temp.base64url(convert_to(header, 'UTF8')) || '.' ||
-        pg_temp.base64url(convert_to(claims, 'UTF8'))) AS t (signed)
+    FROM (SELECT pg_temp.base64url(header) || '.' ||
+        pg_temp.base64url(claims)) AS t (signed)
+$$;
+CREATE FUNCTION pg_temp.token(claims text,
+    header text DEFAULT '{"alg":"HS256","kid":"test-hs256"}') RETURNS text
+LANGUAGE sql AS $$
+    SELECT pg_temp.token_of(convert_to(claims, 'UTF8'), convert_to(header, 'UTF8'))
+$$;
+
+-- What comes of a token: the context, or what the client is told.
+CREATE FUNCTION pg_temp.bound(token text) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM env_bind_session(token);
+    RAISE EXCEPTION USING ERRCODE = 'ZZ000',        -- and undone
+        MESSAGE = current_setting('pgenvelope.session_context');
+EXCEPTION
+    WHEN SQLSTATE 'ZZ000' THEN
+        RETURN SQLERRM;
+    WHEN invalid_authorization_specification THEN
+        RETURN SQLERRM;
+END
 $$;
 
 -- Claims that are in order, and others in the place of some of them.

@@ -121,34 +121,6 @@ typedef struct prov_kek
 } prov_kek;
 
 /*
- * prov_local.c: seal and unseal the ENVL_SEALED_PLAINTEXT_LEN bytes of a KEK
- * under a root key of kind PROV_FILE or PROV_PASSPHRASE, as a compact JWE
- * (alg "dir", enc "A256GCM").  The root key is read for the call and wiped
- * after it.  data_directory, unless NULL, is where no key file may be: a base
- * backup would carry it along.  On failure plaintext is wiped.
- */
-extern prov_category prov_local_seal(const prov_root *root,
-									 const char *data_directory,
-									 const prov_kek *kek,
-									 const uint8_t *plaintext,
-									 prov_sealed *sealed,
-									 prov_failure *failure);
-extern prov_category prov_local_unseal(const prov_root *root,
-									   const char *data_directory,
-									   const prov_kek *kek,
-									   const prov_sealed *sealed,
-									   uint8_t *plaintext,
-									   prov_failure *failure);
-
-/*
- * Reads the root key of such a provider, or its passphrase, and names it in
- * root_key (PROV_ROOT_KEY_MAX bytes), "" for a passphrase.
- */
-extern prov_category prov_local_check(const prov_root *root,
-									  const char *data_directory,
-									  char *root_key, prov_failure *failure);
-
-/*
  * prov_kek_bind / prov_kek_check: KEK to the bytes that a provider seals, and
  * back, refusing what was sealed for another key or version.
  */

@@ -22,13 +22,15 @@
 #include "base/pge_use.h"
 #include "catalog/pge_catalog.h"
 #include "keys/pge_keeper.h"
+#include "keys/pge_kek.h"
 #include "lifecycle/pge_retire.h"
 #include "pge_guc.h"
-#include "redact/pge_learn.h"
+#include "pge_shmem.h"
 #include "redact/pge_mention.h"
 #include "redact/pge_redact.h"
 #include "rights/pge_lock.h"
 #include "workers/pge_launcher.h"
+#include "workers/pge_learn.h"
 
 PG_MODULE_MAGIC;
 
@@ -43,7 +45,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		pge_guc_init();
-		pge_shared_init();
+		pge_shmem_init();
 		pge_keeper_init();
 		pge_launcher_init();
 		pge_use_init();
@@ -53,6 +55,7 @@ _PG_init(void)
 		pge_mention_init();
 	}
 	pge_catalog_init();
+	pge_kek_init();
 	pge_destroy_init();
 	pge_redact_init();
 	pge_learn_init();

@@ -24,7 +24,7 @@
 
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "awskms:v1:"
 #define ALGORITHM "SYMMETRIC_DEFAULT"

@@ -25,7 +25,7 @@
 
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "azurekv:v1:"
 #define RSA_OAEP "RSA-OAEP-256"

@@ -22,7 +22,7 @@
 #include "providers/gcp/prov_crc32c.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "gcpkms:v1:"
 #define ENDPOINT "https://cloudkms.googleapis.com"

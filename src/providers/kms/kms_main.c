@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "providers/http/prov_memory.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 int
 main(int argc, char **argv)

@@ -13,7 +13,7 @@
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "providers/prov.h"
+#include "providers/local/prov_local.h"
 
 #include <stdio.h>
 #include <string.h>

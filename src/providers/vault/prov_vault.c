@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "providers/http/prov_memory.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 #include "providers/vault/prov_vault.h"
 
 #define DEFAULT_PORT 8200

@@ -14,6 +14,7 @@
 
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
@@ -75,8 +76,9 @@ mark_value(const struct varlena *value, const struct varlena *datum,
 	version = pge_version_of(&envelope, PGE_NO_PRIVILEGE, NULL, NULL,
 							 &problem);
 	bound = version == NULL ? NULL :
-							  pge_context_bind(pge_context_read(datum),
-											   version->key, &problem);
+							  pge_key_bind(version->key,
+										   pge_context_read(datum),
+										   &problem);
 	if (bound == NULL ||
 		!pge_open_with(version, &envelope, bound, &opened, &problem))
 		pge_raise(&problem);

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "base/pge_shared.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"

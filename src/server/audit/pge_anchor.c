@@ -23,6 +23,8 @@
 #include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
+#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 #include "pge_guc.h"
 
 /* Databases whose heads are kept; the files have those of all. */
@@ -71,14 +73,14 @@ pge_anchor_recall(PgeAnchor *anchor)
 {
 	bool		found = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS && !found; i++)
 	{
 		found = slots[i].anchor.database == MyDatabaseId;
 		if (found)
 			*anchor = slots[i].anchor;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return found;
 }
 
@@ -108,7 +110,7 @@ pge_anchor_publish(const PgeAnchor *anchor)
 {
 	Slot	   *slot;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	slot = slot_for(anchor->database);
 	if (slot != NULL)
 	{
@@ -116,9 +118,9 @@ pge_anchor_publish(const PgeAnchor *anchor)
 		slot->unwritten = true;
 		slot->retry_ms = 0;
 	}
-	if (pge_shared->keeper_latch != NULL)
-		SetLatch(pge_shared->keeper_latch);
-	LWLockRelease(pge_shared->lock);
+	if (pge_key_cache->keeper_latch != NULL)
+		SetLatch(pge_key_cache->keeper_latch);
+	LWLockRelease(pge_key_cache->lock);
 	if (slot == NULL)
 		ereport(LOG,
 				(errmsg("the audit's head was not anchored: those of %d other databases could not be written",
@@ -130,21 +132,21 @@ pge_anchor_is_failing(void)
 {
 	bool		is_failing = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS; i++)
 		is_failing |= slots[i].anchor.database == MyDatabaseId &&
 			slots[i].unwritten && slots[i].retry_ms != 0;
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return is_failing;
 }
 
 void
 pge_anchor_moved(void)
 {
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
 		slots[i].unwritten = OidIsValid(slots[i].anchor.database);
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /* ---------------------------------------------------------------- */
@@ -328,11 +330,11 @@ write_slot(Slot *slot, int64 now)
 	PgeAnchor	anchor = slot->anchor;
 	bool		written;
 
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	written = write_file(&anchor);
 	if (written)
 		log_anchor(&anchor);
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	if (!written)
 		slot->retry_ms = now + RETRY_MS;
 	else if (slot->anchor.database == anchor.database &&
@@ -346,7 +348,7 @@ pge_anchor_attend(void)
 	int64		now = pge_clock_ms();
 	int64		next = NEVER;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
 	{
 		if (slots[i].unwritten && slots[i].retry_ms <= now)
@@ -354,6 +356,6 @@ pge_anchor_attend(void)
 		if (slots[i].unwritten)
 			next = Min(next, slots[i].retry_ms);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return next;
 }

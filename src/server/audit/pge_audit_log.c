@@ -21,6 +21,7 @@
 #include "base/pge_encoding.h"
 #include "base/pge_line.h"
 #include "catalog/pge_write.h"
+#include "keys/pge_cache.h"
 #include "pge_guc.h"
 #include "value/pge_value.h"
 

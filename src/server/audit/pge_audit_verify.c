@@ -23,6 +23,7 @@
 #include "audit/pge_audit_log.h"
 #include "audit/pge_audit_seen.h"
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
 

@@ -24,6 +24,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
+#include "keys/pge_key_cache.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
 PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
@@ -275,13 +276,13 @@ pgenvelope_reset_stat(PG_FUNCTION_ARGS)
 	LWLockAcquire(statistics->lock, LW_EXCLUSIVE);
 	begin_anew();
 	LWLockRelease(statistics->lock);
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < PGE_COUNTED_PROVIDERS; i++)
 	{
 		/* Whether it fails is no statistics. */
-		memset(pge_shared->provider_stats[i].calls, 0,
-			   sizeof(pge_shared->provider_stats[i].calls));
+		memset(pge_key_cache->provider_stats[i].calls, 0,
+			   sizeof(pge_key_cache->provider_stats[i].calls));
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	PG_RETURN_VOID();
 }

@@ -15,7 +15,7 @@
 
 #include "base/pge_compat.h"
 #include "catalog/pge_row.h"
-#include "keys/pge_kek.h"
+#include "base/pge_shared.h"
 
 /* 2^64 divided by the golden ratio. */
 #define WEYL_STEP UINT64CONST(0x9E3779B97F4A7C15)
@@ -43,6 +43,7 @@ static bool stale = true;		/* set by invalidation callbacks */
 static bool rights_stale;
 static bool changed_here;		/* this transaction changed the tables */
 static TimestampTz heard_in_statement;
+static		void (*on_drop)(void);
 static uint64 heard_destructions;
 
 /* ---------------------------------------------------------------- */
@@ -74,8 +75,6 @@ transaction_ended(XactEvent event, void *arg)
 		event == XACT_EVENT_PARALLEL_COMMIT ||
 		event == XACT_EVENT_PARALLEL_ABORT)
 	{
-		if (pge_shared != NULL)
-			pge_cache_flush_counts();
 		if (changed_here && event == XACT_EVENT_COMMIT && pge_shared != NULL)
 			pge_generation_bump(MyDatabaseId);
 		changed_here = false;
@@ -150,7 +149,8 @@ pge_catalog_begin(void)
 	rights_stale = false;
 	if (!stale)
 		return;
-	pge_kek_drop_all();
+	if (on_drop != NULL)
+		on_drop();
 	last_named = last_by_id = NULL;
 	keys = versions = names = NULL;
 	if (catalog_context == NULL)
@@ -166,6 +166,13 @@ pge_catalog_begin(void)
 	names = create_table("pgenvelope names", NAMEDATALEN, sizeof(NameEntry));
 	pge_catalog_epoch++;
 	stale = false;
+}
+
+void
+pge_catalog_on_drop(void (*callback)(void))
+{
+	Assert(on_drop == NULL);
+	on_drop = callback;
 }
 
 MemoryContext
@@ -189,6 +196,7 @@ enter_key(uint64 key_id, const char *name)
 		return NULL;
 	entry = hash_search(keys, &row.key_id, HASH_ENTER, NULL);
 	*entry = row;
+	entry->policy.key_name = entry->name;
 	return entry;
 }
 

@@ -22,6 +22,7 @@
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"

@@ -271,7 +271,7 @@ encode(Remembered *slot, envl_member *members, size_t count,
 		return false;
 	context->readable = true;
 	context->count = count;
-	context->key = NULL;
+	context->policy = NULL;
 	context->entitled.rights = 0;
 	context->bound.canonical = canonical;
 	context->bound.base64.data = (const uint8 *) slot->base64;
@@ -470,11 +470,11 @@ shown_name(envl_view member)
 
 /* Whether a context satisfies the key. */
 static bool
-check_policy(const PgeKey *key, const PgeMembers *context,
+check_policy(const PgePolicy *policy, const PgeMembers *context,
 			 PgeProblem *problem)
 {
 	envl_view	member;
-	envl_status status = envl_policy_check(key->policy, key->policy_count,
+	envl_status status = envl_policy_check(policy->members, policy->count,
 										   context->members, context->count,
 										   &member);
 
@@ -487,21 +487,21 @@ check_policy(const PgeKey *key, const PgeMembers *context,
 		case ENVL_CONTEXT_EMPTY:
 			problem->hint = "Say whose value it is, and what: {\"tenant\": ..., \"type\": ..., \"id\": ...}.";
 			pge_problem_detail(problem, "Key \"%s\" does not allow an empty context.",
-							   key->name);
+							   policy->key_name);
 			break;
 		case ENVL_CONTEXT_MISSING:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\".",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_PINNED:
 			pge_problem_detail(problem, "Key \"%s\" is for another value of the member \"%.*s\".",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_EMPTY_MEMBER:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\", which is an empty string.",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		default:
@@ -511,11 +511,12 @@ check_policy(const PgeKey *key, const PgeMembers *context,
 }
 
 const envl_bound_context *
-pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
+pge_context_bind(PgeContext *context, const PgePolicy *policy, uint64 epoch,
+				 PgeProblem *problem)
 {
 	PgeMembers	members;
 
-	if (likely(context->key == key && context->epoch == pge_catalog_epoch))
+	if (likely(context->policy == policy && context->policy_epoch == epoch))
 		return &context->bound;
 	if (!context->readable)
 	{
@@ -523,9 +524,9 @@ pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
 		return NULL;
 	}
 	members = pge_context_members(context);
-	if (!check_policy(key, &members, problem))
+	if (!check_policy(policy, &members, problem))
 		return NULL;
-	context->key = key;
-	context->epoch = pge_catalog_epoch;
+	context->policy = policy;
+	context->policy_epoch = epoch;
 	return &context->bound;
 }

@@ -11,18 +11,30 @@
 #include "utils/jsonb.h"
 
 #include "base/pge_report.h"
-#include "catalog/pge_catalog.h"
 #include "context/pge_pattern.h"
 #include "core/envl_value.h"
 
-/* The limited grant that a context was last found to match, or NULL. */
+struct		PgeGrant;			/* pge_catalog.h */
+
+/*
+ * The limited grant that a context was last found to match, or NULL: the
+ * memory of pge_entitlement.c.
+ */
 typedef struct PgeEntitled
 {
 	uint64		rights;			/* by what was known of whom */
 	uint64		session;		/* pge_session_generation */
-	PgePrivilege privilege;
-	const PgeGrant *grant;
+	int			privilege;		/* a PgePrivilege */
+	const struct PgeGrant *grant;
 } PgeEntitled;
+
+/* What a key requires of contexts. */
+typedef struct PgePolicy
+{
+	const char *key_name;		/* for messages */
+	envl_spelled *members;
+	size_t		count;
+} PgePolicy;
 
 /*
  * A context as it was given.  Reading it says nothing of any key; what it is
@@ -35,8 +47,8 @@ typedef struct PgeContext
 	const PgeProblem *problem;	/* why it is not */
 	envl_bound_context bound;
 	size_t		count;			/* members */
-	const PgeKey *key;			/* whose requirements it meets */
-	uint64		epoch;			/* as of this catalog epoch */
+	const PgePolicy *policy;	/* what it meets, */
+	uint64		policy_epoch;	/* as of this epoch of the policy's owner */
 	PgeEntitled entitled;
 } PgeContext;
 
@@ -51,11 +63,13 @@ extern PgeContext *pge_context_read_members(envl_member *members,
 											size_t count);
 
 /*
- * The canonical bytes and base64url of a context, if it meets what the key
- * requires; NULL fills in problem.  They live as long as it does.
+ * The canonical bytes and base64url of a context, if it meets the policy; NULL
+ * fills in problem.  They live as long as it does.  epoch moves whenever the
+ * policy may have changed: that it was met is remembered until then.
  */
 extern const envl_bound_context *pge_context_bind(PgeContext *context,
-												  const PgeKey *key,
+												  const PgePolicy *policy,
+												  uint64 epoch,
 												  PgeProblem *problem);
 
 /* Its members as canonical bytes spell them.  They live as long as it does. */

@@ -28,6 +28,8 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "keys/pge_cache.h"
 #include "lifecycle/pge_retire.h"
 #include "pge_guc.h"
 #include "rewrap/pge_job.h"

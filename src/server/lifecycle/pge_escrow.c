@@ -17,7 +17,9 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "catalog/pge_write.h"
+#include "keys/pge_cache.h"
 #include "lifecycle/pge_escrow.h"
 #include "lifecycle/pge_version.h"
 #include "pge_guc.h"

@@ -18,6 +18,7 @@
 
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_job.h"
 

@@ -17,6 +17,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "catalog/pge_write.h"
+#include "keys/pge_cache.h"
 #include "lifecycle/pge_version.h"
 #include "pge_guc.h"
 #include "value/pge_value.h"

@@ -13,6 +13,7 @@
 #define PGE_VERSION_H
 
 #include "catalog/pge_write.h"
+#include "keys/pge_cache.h"
 #include "lifecycle/pge_escrow.h"
 
 /* A key that is being changed, as it was before. */

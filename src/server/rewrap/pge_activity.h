@@ -23,6 +23,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
+#include "base/pge_shared.h"
 #include "pge_guc.h"
 
 /* Databases that may be waiting to be looked at; more: all are looked at. */

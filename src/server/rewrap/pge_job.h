@@ -67,7 +67,4 @@ extern void pge_job_step(int64 job_id, PgeStepResult *result);
  */
 extern int64 pge_job_next(int *wait_ms);
 
-/* Rotates keys whose time has come (key.rotate_every); returns how many. */
-extern int	pge_rotate_due(void);
-
 #endif							/* PGE_JOB_H */

@@ -44,6 +44,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
 #include "rewrap/pge_step.h"

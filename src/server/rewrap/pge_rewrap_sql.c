@@ -19,6 +19,7 @@
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
 #include "rewrap/pge_step.h"

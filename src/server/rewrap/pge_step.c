@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "base/pge_try.h"
 #include "pge_guc.h"
 #include "rewrap/pge_step.h"

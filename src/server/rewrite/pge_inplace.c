@@ -32,6 +32,7 @@
 #include "utils/relcache.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "rewrite/pge_batch.h"
 #include "rewrite/pge_inplace.h"
 

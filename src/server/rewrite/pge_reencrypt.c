@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "base/pge_use.h"
 #include "rewrite/pge_reencrypt.h"
 #include "rights/pge_honey.h"
@@ -130,7 +131,7 @@ open_value(const envl_envelope *envelope, PgeContext *context,
 
 	if (source == NULL)
 		return false;
-	bound = pge_context_bind(context, source->key, problem);
+	bound = pge_key_bind(source->key, context, problem);
 	return bound != NULL &&
 		pge_open_with(source, envelope, bound, opened, problem);
 }

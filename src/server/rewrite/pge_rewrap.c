@@ -22,6 +22,8 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "keys/pge_kek.h"
 #include "rewrite/pge_rewrap.h"

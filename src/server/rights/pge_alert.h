@@ -22,6 +22,7 @@
 
 #include "storage/lwlock.h"
 
+#include "base/pge_shared.h"
 #include "catalog/pge_catalog.h"
 
 #define PGE_ALERT_CHANNEL "pgenvelope_alert"

@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "keys/pge_kek.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_entitlement.h"

@@ -23,6 +23,7 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "base/pge_shared.h"
 #include "rights/pge_alert.h"
 
 /* Grants with a tally at a time, in the whole cluster; a power of 2. */

@@ -239,10 +239,11 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 						   (unsigned long long) envelope.key_id);
 		pge_raise(&problem);
 	}
-	bound = pge_context_bind(pge_context_read(PG_ARGISNULL(1) ?
-												  NULL :
-												  PG_GETARG_VARLENA_PP(1)),
-							 key, &problem);
+	bound = pge_key_bind(key,
+						 pge_context_read(PG_ARGISNULL(1) ?
+											  NULL :
+											  PG_GETARG_VARLENA_PP(1)),
+						 &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
 	envl_kid_format(key->name, envelope.key_id, envelope.key_version, kid);

@@ -28,6 +28,8 @@
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "redact/pge_mention.h"
 #include "value/pge_member.h"
@@ -178,7 +180,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 	context = pge_context_read_members(members, arguments->members.count);
 	version = pge_encrypting_version(arguments->key, context, &problem);
 	if (version != NULL)
-		bound = pge_context_bind(context, version->key, &problem);
+		bound = pge_key_bind(version->key, context, &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
 	value = pge_seal(version, flags, plaintext, bound, &problem);

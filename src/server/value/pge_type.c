@@ -19,6 +19,7 @@
 #include "libpq/pqformat.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "value/pge_type.h"
 #include "value/pge_value.h"
 

@@ -36,7 +36,7 @@ pge_writing_version(PgeKey *key, PgeContext *context, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
-	pge_use_key(key);
+	pge_use_key(key->key_id, key->name);
 	if (!pge_entitled(key, PGE_ENCRYPT, context, problem) ||
 		!seals_values(key, problem))
 		return NULL;
@@ -151,7 +151,7 @@ pge_version_of(const envl_envelope *envelope, PgePrivilege privilege,
 						   (unsigned long long) envelope->key_id);
 		return NULL;
 	}
-	pge_use_key(key);
+	pge_use_key(key->key_id, key->name);
 	if (privilege != PGE_NO_PRIVILEGE &&
 		!may(key, privilege, context, problem))
 		return NULL;
@@ -232,7 +232,7 @@ pge_open(const struct varlena *value, PgeContext *context,
 							 problem);
 	if (unlikely(version == NULL))
 		return false;
-	bound = pge_context_bind(context, version->key, problem);
+	bound = pge_key_bind(version->key, context, problem);
 	if (unlikely(bound == NULL) ||
 		(pge_limit_applies(version->key) &&
 		 !pge_limit_admit(version->key, context, problem)))

@@ -16,21 +16,6 @@
 #include "context/pge_context.h"
 #include "core/envl_value.h"
 
-/* The bytes of a detoasted datum. */
-static inline envl_view
-pge_varlena_view(const struct varlena *value)
-{
-	return (envl_view) {
-		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
-}
-
-/* The bytes of a C string, without its NUL. */
-static inline envl_view
-pge_cstring_view(const char *string)
-{
-	return (envl_view) {(const uint8 *) string, strlen(string)};
-}
-
 /*
  * The key that encrypts: the one named, or pgenvelope.default_key where name
  * is NULL, with its active version.  Checks that the current user may encrypt

@@ -13,6 +13,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "pge_guc.h"
 #include "value/pge_value.h"
@@ -58,7 +59,7 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 	context = pge_context_read(varlena_argument(fcinfo, 1));
 	version = pge_encrypting_version(name, context, &problem);
 	bound = version != NULL ?
-		pge_context_bind(context, version->key, &problem) :
+		pge_key_bind(version->key, context, &problem) :
 		NULL;
 	if (bound == NULL)
 		pge_raise(&problem);
@@ -262,7 +263,7 @@ seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 	const envl_bound_context *bound = NULL;
 
 	if (version != NULL)
-		bound = pge_context_bind(context, version->key, problem);
+		bound = pge_key_bind(version->key, context, problem);
 	return bound == NULL ?
 		NULL :
 		pge_seal(version, opened->flags & ENVL_FLAG_TEXT,

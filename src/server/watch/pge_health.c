@@ -18,8 +18,10 @@
 #include "utils/timestamp.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_catalog.h"
 #include "keys/pge_check.h"
+#include "keys/pge_key_cache.h"
 #include "keys/pge_provider_stat.h"
 #include "pge_guc.h"
 #include "rewrap/pge_activity.h"
@@ -109,9 +111,9 @@ report_keeper(FunctionCallInfo fcinfo)
 {
 	bool		is_there;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	is_there = pge_shared->keeper_pid != 0;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	is_there = pge_key_cache->keeper_pid != 0;
+	LWLockRelease(pge_key_cache->lock);
 	if (is_there)
 		pge_health_report(fcinfo, "keeper", NULL, OK, NULL);
 	else
@@ -154,10 +156,10 @@ look_at_cache(int64 now)
 	CacheState	state = {.first_end_ms = PG_INT64_MAX};
 	int64		grace_ms = (int64) pge_key_cache_grace * 1000;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		state.used += slot->state != PGE_SLOT_FREE;
 		if (slot->state != PGE_SLOT_READY || slot->want != PGE_WANT_UNSEAL ||
@@ -167,7 +169,7 @@ look_at_cache(int64 now)
 		state.late++;
 		state.first_end_ms = Min(state.first_end_ms, slot->hard_ms);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return state;
 }
 
@@ -182,7 +184,7 @@ report_cache(FunctionCallInfo fcinfo)
 						  psprintf("%d keys could not be refreshed; the first can be used for " INT64_FORMAT " s more.",
 								   state.late,
 								   Max(state.first_end_ms - now, 0) / 1000));
-	else if (state.used >= pge_shared->slot_count)
+	else if (state.used >= pge_key_cache->slot_count)
 		pge_health_report(fcinfo, "cache", NULL, DEGRADED,
 						  "It is full, so keys are unsealed over and over; see pgenvelope.key_cache_size.");
 	else
@@ -220,17 +222,17 @@ has_cached_keys(const char *provider)
 	int64		now = pge_clock_ms();
 	bool		found = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count && !found; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count && !found; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		found = slot->state == PGE_SLOT_READY &&
 			slot->want == PGE_WANT_UNSEAL && now < slot->hard_ms &&
 			slot->database == MyDatabaseId &&
 			strcmp(slot->provider, provider) == 0;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return found;
 }
 

@@ -21,7 +21,9 @@
 #include "utils/guc.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_write.h"
+#include "keys/pge_key_cache.h"
 #include "pge_guc.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_lint_server);
@@ -138,7 +140,7 @@ check_memory(FunctionCallInfo fcinfo)
 {
 	struct rlimit limit;
 
-	if (!pge_shared->memory_locked)
+	if (!pge_key_cache->memory_locked)
 		report(fcinfo, "warning", "memory_not_locked", "key cache",
 			   "Keys may be written to swap.",
 			   "Raise the limit on locked memory (LimitMEMLOCK), or encrypt swap.");

@@ -17,9 +17,11 @@
 #include "fmgr.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "base/pge_try.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_check.h"
+#include "keys/pge_key_cache.h"
 #include "keys/pge_provider_stat.h"
 #include "pge_guc.h"
 
@@ -57,18 +59,18 @@ read_cached(Cached *cached)
 {
 	int64		now = pge_clock_ms();
 
-	cached->ids = palloc(sizeof(uint64) * pge_shared->slot_count);
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	cached->ids = palloc(sizeof(uint64) * pge_key_cache->slot_count);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		if (slot->state == PGE_SLOT_READY && slot->want == PGE_WANT_UNSEAL &&
 			slot->database == MyDatabaseId && now < slot->hard_ms)
 			cached->ids[cached->count++] = version_id(slot->key_id,
 													  slot->version);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	qsort(cached->ids, cached->count, sizeof(uint64), compare_ids);
 	cached->is_read = true;
 }
@@ -142,9 +144,9 @@ pgenvelope_ready(PG_FUNCTION_ARGS)
 
 	if (pge_shared == NULL || !IsUnderPostmaster)
 		PG_RETURN_BOOL(false);
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	is_ready = pge_shared->keeper_pid != 0;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	is_ready = pge_key_cache->keeper_pid != 0;
+	LWLockRelease(pge_key_cache->lock);
 	if (!is_ready)
 		PG_RETURN_BOOL(false);
 	pge_catalog_begin();

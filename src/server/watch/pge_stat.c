@@ -11,7 +11,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "base/pge_shared.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_key_cache.h"
 #include "rewrap/pge_activity.h"
 #include "rights/pge_alert.h"
 
@@ -25,12 +27,12 @@ count_ready(pid_t *keeper_pid)
 {
 	int			ready = 0;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	*keeper_pid = pge_shared->keeper_pid;
-	for (int i = 0; i < pge_shared->slot_count; i++)
-		ready += pge_shared->slots[i].state == PGE_SLOT_READY &&
-			pge_shared->slots[i].want != PGE_WANT_CHECK;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	*keeper_pid = pge_key_cache->keeper_pid;
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
+		ready += pge_key_cache->slots[i].state == PGE_SLOT_READY &&
+			pge_key_cache->slots[i].want != PGE_WANT_CHECK;
+	LWLockRelease(pge_key_cache->lock);
 	return ready;
 }
 
@@ -99,14 +101,14 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pge_cache_flush_counts();
-	counters = &pge_shared->counters;
+	counters = &pge_key_cache->counters;
 	values[2] = Int32GetDatum(count_ready(&keeper_pid));
 	values[n] = Int32GetDatum(keeper_pid);
 	nulls[n++] = keeper_pid == 0;
 	values[n++] = counter(&counters->keeper_starts);
 	n++;
-	values[n++] = Int32GetDatum(pge_shared->slot_count);
-	values[n++] = BoolGetDatum(pge_shared->memory_locked);
+	values[n++] = Int32GetDatum(pge_key_cache->slot_count);
+	values[n++] = BoolGetDatum(pge_key_cache->memory_locked);
 	values[n++] = counter(&counters->hits);
 	values[n++] = counter(&counters->misses);
 	values[n++] = counter(&counters->evictions);

@@ -26,11 +26,12 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "lifecycle/pge_reseal.h"
-#include "redact/pge_learn.h"
+#include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_job.h"
 #include "rewrap/pge_pace.h"
 #include "workers/pge_launcher.h"
+#include "workers/pge_learn.h"
 #include "workers/pge_work.h"
 
 /* Sleep no longer than this without a look at what else there is. */

@@ -16,7 +16,7 @@
 #include "tcop/utility.h"
 
 #include "catalog/pge_write.h"
-#include "redact/pge_learn.h"
+#include "workers/pge_learn.h"
 #include "redact/pge_mention.h"
 
 static ProcessUtility_hook_type previous_utility_hook;

@@ -22,6 +22,7 @@
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "catalog/pge_write.h"
 
@@ -65,7 +66,7 @@ lock_key_of(int64 id)
 				 errmsg("request " INT64_FORMAT " does not exist", id),
 				 errhint("The view pgenvelope.requests lists the requests.")));
 	name = pge_row_text(0, 1);
-	pge_act_key(name);
+	pge_acting_key(name);
 	pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
 }
 

@@ -14,6 +14,7 @@
 
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "catalog/pge_write.h"
 
@@ -61,7 +62,7 @@ pgenvelope_require_approval(PG_FUNCTION_ARGS)
 	name = pstrdup(key->name);
 	if (key->dual_control == required)
 	{
-		pge_act_none();
+		pge_acting_end();
 		PG_RETURN_BOOL(false);
 	}
 	if (pge_request_instead(fcinfo, key_id))

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
@@ -125,7 +126,7 @@ tell(const char *act, uint64 key_id, bool is_done)
 		pge_audit_act(act, key_id, pstrdup(pge_key_by_id(key_id)->name), 0,
 					  NULL);
 	else
-		pge_act_none();
+		pge_acting_end();
 	return is_done;
 }
 

@@ -14,6 +14,7 @@
 
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
@@ -198,6 +199,6 @@ pgenvelope_unlock_grant(PG_FUNCTION_ARGS)
 									  GetUserNameFromId(PG_GETARG_OID(1),
 														true)));
 	else
-		pge_act_none();
+		pge_acting_end();
 	PG_RETURN_INT32(count);
 }

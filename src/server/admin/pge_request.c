@@ -13,12 +13,13 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "admin/pge_admin_settings.h"
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "catalog/pge_write.h"
-#include "pge_guc.h"
 
 /* ---------------------------------------------------------------- */
 /* Acts                                                             */
@@ -241,7 +242,7 @@ file(const PgeControlled *act, uint64 key_id, const char *key_name,
 	}
 	pge_write_end(&writer);
 	if (found)
-		pge_act_none();
+		pge_acting_end();
 	else
 		pge_request_audit("request", id, act, key_id, key_name, "pending");
 	tell_requester(id, found, key_name);

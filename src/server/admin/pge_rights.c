@@ -16,6 +16,7 @@
 #include "admin/pge_request.h"
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "catalog/pge_privilege.h"
 #include "catalog/pge_write.h"
@@ -194,7 +195,7 @@ tell(const char *act, const PgeNewGrant *grant, uint64 count,
 									  limited_to(grant->context), "option",
 									  option));
 	else
-		pge_act_none();
+		pge_acting_end();
 }
 
 /* ---------------------------------------------------------------- */

@@ -19,9 +19,10 @@
 #include "audit/pge_act.h"
 #include "audit/pge_audit.h"
 #include "audit/pge_audit_log.h"
+#include "audit/pge_audit_settings.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
-#include "pge_guc.h"
 
 #define SQLSTATE_ACT MAKE_SQLSTATE('P', 'E', 'A', '0', '2')
 
@@ -38,71 +39,32 @@ typedef struct Pending
 static MemoryContext act_context;	/* of the lines that wait */
 static slist_head pending = SLIST_STATIC_INIT(pending); /* the last first */
 
-/* The act under way. */
-static const char *under_way;	/* its function; NULL: none */
-static char role_name[NAMEDATALEN];
-static char key_name_seen[ENVL_KEY_NAME_MAX + 1];
-static PgeOutcome outcome_seen;
-
 /* ---------------------------------------------------------------- */
 /* Acts that are refused                                            */
 /* ---------------------------------------------------------------- */
 
-void
-pge_act_begin(const char *function)
-{
-	char	   *name = GetUserNameFromId(GetUserId(), true);
-
-	strlcpy(role_name, name != NULL ? name : "", sizeof(role_name));
-	key_name_seen[0] = '\0';
-	outcome_seen = PGE_OK;
-	pge_line_learn();
-	under_way = function;
-}
-
-void
-pge_act_key(const char *key_name)
-{
-	strlcpy(key_name_seen, key_name, sizeof(key_name_seen));
-}
-
-void
-pge_act_outcome(PgeOutcome outcome)
-{
-	outcome_seen = outcome;
-}
-
-void
-pge_act_none(void)
-{
-	under_way = NULL;
-}
-
-/* The act under way has failed. */
+/* The act that was attempted has failed. */
 static void
 log_refusal(void)
 {
 	StringInfoData line;
-	char		function[NAMEDATALEN];
+	PgeActing	attempt = pge_acting;
 
-	if (under_way == NULL)
+	if (attempt.act[0] == '\0')
 		return;
-	if (strncmp(under_way, "pgenvelope.", 11) == 0)
-		under_way += 11;
-	strlcpy(function, under_way, sizeof(function));
-	function[strcspn(function, "(")] = '\0';
-	under_way = NULL;
+	pge_acting_end();
 	if (pge_audit < PGE_AUDIT_ADMIN)
 		return;
 	pge_line_begin(&line, "act");
-	pge_line_text(&line, "act", function);
-	pge_line_text(&line, "role", role_name);
+	pge_line_text(&line, "act", attempt.act);
+	pge_line_text(&line, "role", attempt.role);
 	pge_line_text(&line, "key",
-				  key_name_seen[0] != '\0' ? key_name_seen : NULL);
+				  attempt.key_name[0] != '\0' ? attempt.key_name : NULL);
 	pge_line_text(&line, "outcome", "refused");
 	pge_line_text(&line, "reason",
-				  outcome_seen != PGE_OK ? pge_outcome_name(outcome_seen) :
-										   "error");
+				  attempt.outcome != PGE_OK ?
+					  pge_outcome_name(attempt.outcome) :
+					  "error");
 	pge_line_end(&line, SQLSTATE_ACT);
 }
 
@@ -138,7 +100,7 @@ begin_line(StringInfo line, const PgeAct *act)
 {
 	pge_line_begin(line, "act");
 	pge_line_text(line, "act", act->act);
-	pge_line_text(line, "role", role_name);
+	pge_line_text(line, "role", pge_acting.role);
 	pge_line_text(line, "key", act->key_name);
 	if (act->key_id != 0)
 		appendStringInfo(line, ",\"key_id\":\"%012llx\"",
@@ -207,16 +169,16 @@ finish(const PgeAct *act, bool chained)
 	PgeAnchor	head = {0};
 	StringInfoData line;
 
-	pge_act_begin(act->act);
+	pge_acting_begin(act->act);
 	if (act->key_name != NULL)
-		pge_act_key(act->key_name);
+		pge_acting_key(act->key_name);
 	if (chained)
-		chained = pge_audit_append(act, role_name, last_entry(), &head);
+		chained = pge_audit_append(act, pge_acting.role, last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
 		append_entry(&line, &head);
 	remember(&line, &head);
-	under_way = NULL;
+	pge_acting_end();
 }
 
 void
@@ -289,7 +251,7 @@ transaction_ends(XactEvent event, void *arg)
 			return;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
-			under_way = NULL;
+			pge_acting_end();
 			if (last_entry() != NULL)
 				pge_anchor_publish(last_entry());
 			write_lines(0, true);

@@ -32,18 +32,6 @@ typedef struct PgeAct
 /* Called from _PG_init where the library is preloaded. */
 extern void pge_act_init(void);
 
-/* The function's name may end with "()".  Ends an act that was under way. */
-extern void pge_act_begin(const char *function);
-
-/* The key, if there is one, that the act under way concerns. */
-extern void pge_act_key(const char *key_name);
-
-/* What the act under way fails with. */
-extern void pge_act_outcome(PgeOutcome outcome);
-
-/* There was nothing to do, or another act tells of it. */
-extern void pge_act_none(void);
-
 /*
  * Tells of an act that was done.  Reads the catalog anew: pointers into it are
  * not good any more (pge_catalog.h).  Raises if the act cannot be chained.

@@ -21,11 +21,11 @@
 #include "storage/shmem.h"
 
 #include "audit/pge_anchor.h"
+#include "audit/pge_audit_settings.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_shared.h"
 #include "keys/pge_key_cache.h"
-#include "pge_guc.h"
 
 /* Databases whose heads are kept; the files have those of all. */
 #define ANCHORS 128

@@ -16,10 +16,10 @@
 #include "utils/json.h"
 
 #include "audit/pge_audit.h"
+#include "audit/pge_audit_settings.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_use.h"
-#include "pge_guc.h"
 
 #define SQLSTATE_USE MAKE_SQLSTATE('P', 'E', 'A', '0', '1')
 

@@ -22,7 +22,6 @@
 #include "base/pge_line.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_cache.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 #define COLUMN_PREVIOUS (PGE_ENTRY_FIELDS + 1)

@@ -13,6 +13,7 @@
 #ifndef PGE_REPORT_H
 #define PGE_REPORT_H
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 
 #include "base/pge_compat.h"
@@ -78,6 +79,14 @@ pg_noreturn extern void pge_raise(const PgeProblem *problem);
 
 /* Its SQLSTATE, encoded as errcode wants it. */
 extern int	pge_problem_sqlstate(const PgeProblem *problem);
+
+/*
+ * When the statement began that last called a function through
+ * pge_call_hidden; and what is called at a statement's first such call, NULL
+ * for nothing.
+ */
+extern TimestampTz pge_hidden_since;
+extern		void (*pge_hidden_hook)(void);
 
 /*
  * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by

@@ -275,7 +275,8 @@ copy_policy(Jsonb *required, MemoryContext context, PgeKey *key)
 	key->policy.members = MemoryContextAlloc(context,
 											 (key->policy.count + 1) *
 												 sizeof(envl_spelled));
-	memcpy(key->policy.members, members, key->policy.count * sizeof(envl_spelled));
+	memcpy(key->policy.members, members,
+		   key->policy.count * sizeof(envl_spelled));
 }
 
 /* Copies a row of pgenvelope.key, with its grants. */

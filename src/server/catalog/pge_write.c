@@ -20,6 +20,7 @@
 #include "utils/syscache.h"
 
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
@@ -160,7 +161,7 @@ void
 pge_require_writable(const char *function)
 {
 	pge_require_preload();
-	pge_act_begin(function);
+	pge_acting_begin(function);
 	if (IsLogicalWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -198,7 +199,7 @@ pge_key_locked(text *name)
 	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (key != NULL)
 	{
-		pge_act_key(key->name);
+		pge_acting_key(key->name);
 		return key;
 	}
 	pge_problem(&problem, PGE_KEY_NOT_FOUND,

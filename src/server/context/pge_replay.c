@@ -19,8 +19,8 @@
 #include "utils/hsearch.h"
 
 #include "base/pge_compat.h"
+#include "context/pge_context_settings.h"
 #include "context/pge_replay.h"
-#include "pge_guc.h"
 
 typedef struct UsedToken
 {

@@ -42,10 +42,10 @@
 #include "base/pge_secret.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
+#include "context/pge_context_settings.h"
 #include "context/pge_replay.h"
 #include "context/pge_subject.h"
 #include "context/pge_token.h"
-#include "pge_guc.h"
 #include "providers/prov_secret.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_bind_session);

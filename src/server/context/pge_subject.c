@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "audit/pge_audit.h"
 #include "base/pge_compat.h"
 #include "context/pge_subject.h"
 
@@ -86,9 +85,9 @@ pge_assign_audit_context(const char *newval, void *extra)
 }
 
 void
-pge_assign_audit(int newval, void *extra)
+pge_subject_show(bool is_shown)
 {
-	shown = newval >= PGE_AUDIT_FAILURES;
+	shown = is_shown;
 	pge_subject_epoch++;
 }
 

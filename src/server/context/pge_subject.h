@@ -39,10 +39,12 @@ extern uint64 pge_subject_epoch;
 extern size_t pge_subject_write(const envl_spelled *members, size_t count,
 								char *out);
 
-/* The hooks of pgenvelope.audit_context, and of pgenvelope.audit. */
+/* Whether anything is shown at all. */
+extern void pge_subject_show(bool is_shown);
+
+/* The hooks of pgenvelope.audit_context. */
 extern bool pge_check_audit_context(char **newval, void **extra,
 									GucSource source);
 extern void pge_assign_audit_context(const char *newval, void *extra);
-extern void pge_assign_audit(int newval, void *extra);
 
 #endif							/* PGE_SUBJECT_H */

@@ -20,8 +20,8 @@
 #include "base/pge_shared.h"
 #include "keys/pge_cache.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* How long a KEK that fails its check is kept.  Seconds, as any failure. */
 #define MISMATCH_MS 2000

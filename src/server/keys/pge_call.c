@@ -11,8 +11,8 @@
 #include "base/pge_shared.h"
 #include "keys/pge_call.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
 #include "providers/local/prov_local.h"
 
 /* How long a failure is remembered.  Seconds, never more. */
@@ -41,7 +41,8 @@ note_outcome(PgeProvider *provider, prov_category category)
 	int			excess;
 
 	if (category != PROV_OK)
-		pg_atomic_fetch_add_u64(&pge_key_cache->counters.failures[category], 1);
+		pg_atomic_fetch_add_u64(&pge_key_cache->counters.failures[category],
+								1);
 	if (!pause)
 	{
 		provider->failures = 0;

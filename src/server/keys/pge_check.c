@@ -13,8 +13,8 @@
 #include "base/pge_shared.h"
 #include "keys/pge_check.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* As in pge_cache.c: a keeper that dies tells nobody, and starts again. */
 #define KEEPER_PATIENCE_MS 3000

@@ -35,8 +35,8 @@
 #include "keys/pge_call.h"
 #include "keys/pge_keeper.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* Wake up at least this often: clocks and files change silently. */
 #define LONGEST_SLEEP_MS 60000

@@ -16,7 +16,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_secret.h"
 #include "keys/pge_key_cache.h"
-#include "pge_guc.h"
+#include "keys/pge_keys_settings.h"
 
 PgeKeyCache *pge_key_cache;
 

@@ -150,7 +150,8 @@ pge_slot_take(void)
 	int			victim;
 
 	count_shares(&shares);
-	if (shares.busy >= pge_key_cache->slot_count - pge_key_cache->slot_count / 4)
+	if (shares.busy >=
+		pge_key_cache->slot_count - pge_key_cache->slot_count / 4)
 		return -1;
 	if (shares.free >= 0)
 		return shares.free;

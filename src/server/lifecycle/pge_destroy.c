@@ -30,8 +30,8 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "keys/pge_cache.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
-#include "pge_guc.h"
 #include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);

@@ -20,9 +20,10 @@
 #include "base/pge_encoding.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_keys_settings.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_escrow.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 static bool

@@ -15,14 +15,15 @@
 
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "context/pge_context.h"
 #include "keys/pge_cache.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_create_key);
@@ -255,7 +256,7 @@ pgenvelope_evict_key(PG_FUNCTION_ARGS)
 	int			count;
 
 	pge_require_preload();
-	pge_act_begin("evict_key");
+	pge_acting_begin("evict_key");
 	pge_catalog_begin();
 	if (!PG_ARGISNULL(0))
 	{

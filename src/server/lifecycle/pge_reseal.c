@@ -28,9 +28,10 @@
 #include "catalog/pge_row.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_keys_settings.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_reseal.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"
 

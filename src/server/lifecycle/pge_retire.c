@@ -18,8 +18,8 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
-#include "pge_guc.h"
 #include "rewrap/pge_census.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_retire_key);

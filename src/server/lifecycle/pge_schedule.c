@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
 #include "lifecycle/pge_rotate.h"
@@ -148,7 +149,7 @@ rotate_if_due(void *argument)
 		pge_audit_act("rotate_due_keys", change.key_id, change.name, version,
 					  NULL);
 	else
-		pge_act_none();
+		pge_acting_end();
 	AtEOXact_GUC(true, nest_level);
 }
 
@@ -192,6 +193,6 @@ pgenvelope_rotate_due_keys(PG_FUNCTION_ARGS)
 
 	pge_require_writable("pgenvelope.rotate_due_keys()");
 	rotated = pge_rotate_due();
-	pge_act_none();
+	pge_acting_end();
 	PG_RETURN_INT32(rotated);
 }

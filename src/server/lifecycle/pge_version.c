@@ -18,8 +18,8 @@
 #include "base/pge_encoding.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 /* The provider asked for, or the default one; either must be listed. */

@@ -20,6 +20,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_activity);
 

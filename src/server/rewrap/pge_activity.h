@@ -24,7 +24,7 @@
 #include "storage/lwlock.h"
 
 #include "base/pge_shared.h"
-#include "pge_guc.h"
+#include "rewrap/pge_rewrap_settings.h"
 
 /* Databases that may be waiting to be looked at; more: all are looked at. */
 #define PGE_WANTED_MAX 64

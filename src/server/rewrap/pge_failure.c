@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
-#include "pge_guc.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
 
 /* Rows that are tried again at a time. */

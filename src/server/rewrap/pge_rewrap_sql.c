@@ -17,6 +17,7 @@
 #include "utils/snapmgr.h"
 
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
@@ -259,7 +260,7 @@ tell(const char *act, int64 job_id, bool done)
 					  pge_act_details("job",
 									  psprintf("%lld", (long long) job_id)));
 	else
-		pge_act_none();
+		pge_acting_end();
 }
 
 #define UPDATE_JOB "UPDATE pgenvelope.rewrap_job SET "
@@ -380,7 +381,7 @@ pgenvelope_step_rewrap(PG_FUNCTION_ARGS)
 	pge_require_writable("pgenvelope.step_rewrap()");
 	require_job(PG_GETARG_INT64(0));
 	pge_job_step(PG_GETARG_INT64(0), &result);
-	pge_act_none();
+	pge_acting_end();
 
 	values[n++] = CStringGetTextDatum(ends[result.end]);
 	values[n++] = Int32GetDatum(result.wait_ms);

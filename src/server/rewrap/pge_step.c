@@ -23,7 +23,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "base/pge_try.h"
-#include "pge_guc.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
 
 /* Waits between attempts double, up to these. */

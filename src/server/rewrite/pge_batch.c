@@ -30,7 +30,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
-#include "pge_guc.h"
+#include "rewrite/pge_rewrite_settings.h"
 #include "rewrite/pge_batch.h"
 #include "value/pge_type.h"
 

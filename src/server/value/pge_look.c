@@ -17,8 +17,8 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "core/envl_jwe.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_inspect);
 PG_FUNCTION_INFO_V1(pgenvelope_key);

@@ -11,11 +11,11 @@
 #include "base/pge_encoding.h"
 #include "base/pge_use.h"
 #include "keys/pge_kek.h"
-#include "pge_guc.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_honey.h"
 #include "rights/pge_limit.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 /* ---------------------------------------------------------------- */
 /* Sealing                                                          */

@@ -15,8 +15,8 @@
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);

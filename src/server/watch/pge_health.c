@@ -22,9 +22,10 @@
 #include "catalog/pge_catalog.h"
 #include "keys/pge_check.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "watch/pge_health.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_health);

@@ -21,7 +21,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
 #include "catalog/pge_write.h"
-#include "pge_guc.h"
+#include "keys/pge_keys_settings.h"
 #include "rewrap/pge_activity.h"
 #include "watch/pge_health.h"
 

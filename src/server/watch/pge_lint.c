@@ -24,7 +24,7 @@
 #include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "keys/pge_key_cache.h"
-#include "pge_guc.h"
+#include "keys/pge_keys_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_lint_server);
 

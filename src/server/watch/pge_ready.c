@@ -22,8 +22,8 @@
 #include "catalog/pge_write.h"
 #include "keys/pge_check.h"
 #include "keys/pge_key_cache.h"
+#include "keys/pge_provider.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_ready);
 

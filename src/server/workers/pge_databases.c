@@ -17,6 +17,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_shared.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "workers/pge_databases.h"
 
 /* A database without the extension is looked at every so many naptimes. */

@@ -26,6 +26,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rights/pge_alert.h"
 #include "workers/pge_databases.h"
 #include "workers/pge_launcher.h"

@@ -30,6 +30,7 @@
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_job.h"
 #include "rewrap/pge_pace.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "workers/pge_launcher.h"
 #include "workers/pge_learn.h"
 #include "workers/pge_work.h"

@@ -23,13 +23,13 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_audit.o pge_audit_log.o pge_audit_seen.o pge_audit_verify.o \
 	pge_batch.o pge_budget.o pge_cache.o pge_call.o pge_catalog.o \
 	pge_census.o pge_check.o pge_context.o pge_databases.o \
-	pge_destroy.o pge_dual_control.o pge_encoding.o pge_entitlement.o \
+	pge_destroy.o pge_encoding.o pge_entitlement.o \
 	pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o \
 	pge_health_catalog.o pge_honey.o pge_honey_sql.o pge_inplace.o \
 	pge_inplace_guard.o pge_job.o pge_keeper.o pge_kek.o pge_keys.o \
 	pge_launcher.o pge_learn.o pge_limit.o pge_limit_sql.o pge_line.o \
 	pge_lint.o pge_lock.o pge_look.o pge_member.o pge_mention.o \
-	pge_pace.o pge_page.o pge_pattern.o pge_person.o pge_places.o \
+	pge_pace.o pge_page.o pge_pattern.o pge_places.o \
 	pge_privilege.o pge_proof.o pge_provider_stat.o pge_ready.o \
 	pge_redact.o pge_reencrypt.o pge_replace.o pge_replay.o \
 	pge_report.o pge_request.o pge_reseal.o pge_retire.o pge_rewrap.o \

@@ -1,6 +1,6 @@
 /*
  * pge_approval.c
- *	  env_require_approval, env_approve and env_reject: a second person decides.
+ *	  env_require_approval, env_approve, env_reject: a second person decides.
  *
  * What was asked for is done in the transaction of whoever approves it, by
  * their rights and with the arguments of then, after everything was looked at
@@ -23,6 +23,7 @@
 #include "pge_act.h"
 #include "pge_arguments.h"
 #include "pge_compat.h"
+#include "pge_getarg.h"
 #include "pge_request.h"
 #include "pge_write.h"
 
@@ -49,7 +50,7 @@ typedef struct Request
 	PgeIdentity requester;
 	char	   *requested_by;	/* name */
 	bool		is_orphan;		/* a role of the requester's has left */
-	char	   *own;			/* why it is the caller's own; NULL: it is not */
+	char	   *own;			/* why it is the caller's; NULL: it is not */
 } Request;
 
 /* ---------------------------------------------------------------- */
@@ -59,14 +60,11 @@ typedef struct Request
 static void
 set_required(uint64 key_id, bool required)
 {
-	Oid			types[] = {INT8OID, BOOLOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id),
-							BoolGetDatum(required)};
 	PgeWriter	writer = pge_write_begin();
 
-	if (pge_write_run("UPDATE pgenvelope.key SET dual_control = $2"
-					  " WHERE key_id = $1",
-					  lengthof(types), types, values, NULL) != 1)
+	if (pge_run("UPDATE pgenvelope.key SET dual_control = $2"
+				" WHERE key_id = $1",
+				pge_bigint((int64) key_id), pge_boolean(required)) != 1)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);
 }
@@ -82,15 +80,9 @@ pgenvelope_require_approval(PG_FUNCTION_ARGS)
 	uint64		key_id;
 	char	   *name;
 	bool		required;
-	PgeProblem	problem;
 
 	pge_require_writable("env_require_approval()");
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-	{
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"key and required must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and required");
 	required = PG_GETARG_BOOL(1);
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0), PGE_ADMIN);
 	key_id = key->key_id;
@@ -144,14 +136,12 @@ require_person(const char *function)
 static void
 lock_key_of(int64 id)
 {
-	Oid			type = INT8OID;
-	Datum		value = Int64GetDatum(id);
 	char	   *name;
 
-	if (pge_write_run("SELECT k.name FROM pgenvelope.request r"
-					  " JOIN pgenvelope.key k USING (key_id)"
-					  " WHERE r.request_id = $1",
-					  1, &type, &value, NULL) == 0)
+	if (pge_run("SELECT k.name FROM pgenvelope.request r"
+				" JOIN pgenvelope.key k USING (key_id)"
+				" WHERE r.request_id = $1",
+				pge_bigint(id)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("request " INT64_FORMAT " does not exist", id),
@@ -168,23 +158,12 @@ lock_key_of(int64 id)
 static void
 find(int64 id, const PgePerson *caller, Request *request)
 {
-	Oid			types[] = {INT8OID, OIDOID, OIDOID, OIDOID, TEXTOID};
-	Datum		values[lengthof(types)] = {
-		Int64GetDatum(id), ObjectIdGetDatum(caller->role),
-		ObjectIdGetDatum(caller->session), ObjectIdGetDatum(caller->login)};
-	const char *nulls = "    n";
 	MemoryContext context = CurrentMemoryContext;
 	PgeWriter	writer = pge_write_begin();
 	char	   *arguments;
 
-	MemoryContextSwitchTo(context);
-	if (caller->identity != NULL)
-	{
-		values[4] = CStringGetTextDatum(caller->identity);
-		nulls = "     ";
-	}
 	lock_key_of(id);
-	if (pge_write_run(
+	if (pge_run(
 			"SELECT r.key_id, k.name, r.operation, (SELECT p.oid::bigint"
 			" FROM pg_proc p JOIN pg_depend d"
 			" ON (d.classid, d.objid) = ('pg_proc'::regclass, p.oid)"
@@ -212,8 +191,12 @@ find(int64 id, const PgePerson *caller, Request *request)
 			" pg_get_userbyid($4)) END"
 			" FROM pgenvelope.request r JOIN pgenvelope.key k USING (key_id)"
 			" WHERE r.request_id = $1 FOR UPDATE OF r",
-			lengthof(types), types, values, nulls) == 0)
+			pge_bigint(id), pge_oid(caller->role), pge_oid(caller->session),
+			pge_oid(caller->login), pge_text(caller->identity)) == 0)
 		pge_snapshot_is_older();
+
+	/* Each statement leaves SPI's memory as the current one. */
+	MemoryContextSwitchTo(context);
 	request->id = id;
 	request->key_id = (uint64) pge_row_int(0, 1);
 	request->key_name = pge_row_text(0, 2);
@@ -341,28 +324,21 @@ static void
 record(const Request *request, const PgePerson *person, const char *state,
 	   const char *reason, Datum result)
 {
-	Oid			types[] = {INT8OID, TEXTOID, OIDOID, OIDOID,
-						   OIDOID, TEXTOID, TEXTOID, JSONBOID};
-	Datum		values[] = {
-		Int64GetDatum(request->id), CStringGetTextDatum(state),
-		ObjectIdGetDatum(person->role), ObjectIdGetDatum(person->session),
-		ObjectIdGetDatum(person->login),
-		person->identity == NULL ? (Datum) 0 :
-								   CStringGetTextDatum(person->identity),
-		reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason), result};
-	char		nulls[lengthof(types)];
 	PgeWriter	writer = pge_write_begin();
 
-	for (int i = 0; i < (int) lengthof(types); i++)
-		nulls[i] = i > 4 && values[i] == (Datum) 0 ? 'n' : ' ';
-	if (pge_write_run("UPDATE pgenvelope.request SET state = $2,"
-					  " decided_at = clock_timestamp(),"
-					  " decided_by = pg_get_userbyid($3),"
-					  " decided_session = pg_get_userbyid($4),"
-					  " decided_login = pg_get_userbyid($5),"
-					  " decided_identity = $6, reason = $7, result = $8"
-					  " WHERE request_id = $1 AND state = 'pending'",
-					  lengthof(types), types, values, nulls) != 1)
+	if (pge_run("UPDATE pgenvelope.request SET state = $2,"
+				" decided_at = clock_timestamp(),"
+				" decided_by = pg_get_userbyid($3),"
+				" decided_session = pg_get_userbyid($4),"
+				" decided_login = pg_get_userbyid($5),"
+				" decided_identity = $6, reason = $7, result = $8"
+				" WHERE request_id = $1 AND state = 'pending'",
+				pge_bigint(request->id), pge_text(state),
+				pge_oid(person->role), pge_oid(person->session),
+				pge_oid(person->login), pge_text(person->identity),
+				pge_text(reason),
+				pge_unless(result == (Datum) 0,
+						   pge_parameter(JSONBOID, result))) != 1)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);
 	pge_request_notify(request->id, state);
@@ -400,20 +376,15 @@ pgenvelope_approve(PG_FUNCTION_ARGS)
 static char *
 reason_argument(FunctionCallInfo fcinfo)
 {
+	char	   *reason = pge_getarg_cstring(fcinfo, 1);
 	PgeProblem	problem;
 
-	if (PG_ARGISNULL(0))
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the number of a request must not be null");
-	else if (PG_ARGISNULL(1))
-		return NULL;
-	else if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) <= REASON_MAX)
-		return text_to_cstring(PG_GETARG_TEXT_PP(1));
-	else
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"a reason has at most %d bytes", REASON_MAX);
+	pge_refuse_null(PG_ARGISNULL(0), "the number of a request");
+	if (reason == NULL || strlen(reason) <= REASON_MAX)
+		return reason;
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+				"a reason has at most %d bytes", REASON_MAX);
 	pge_raise(&problem);
-	return NULL;
 }
 
 /* Withdrawing one's own request needs no privilege. */

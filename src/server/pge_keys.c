@@ -17,6 +17,7 @@
 #include "pge_compat.h"
 #include "pge_context.h"
 #include "pge_encoding.h"
+#include "pge_getarg.h"
 #include "pge_guc.h"
 #include "pge_rights.h"
 #include "pge_value.h"
@@ -119,17 +120,13 @@ claim_name(text *name)
 static void
 insert_key(const NewKey *key, uint64 key_id, char *creator)
 {
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID,
-						   TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), PointerGetDatum(key->name),
-		key->required, CStringGetTextDatum(creator),
-		CStringGetTextDatum(key->purpose), BoolGetDatum(key->dual_control)};
-
-	pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
-				  " created_by, purpose, dual_control)"
-				  " VALUES ($1, $2, $3, $4, $5, $6)",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
+			" created_by, purpose, dual_control)"
+			" VALUES ($1, $2, $3, $4, $5, $6)",
+			pge_bigint((int64) key_id),
+			pge_parameter(TEXTOID, PointerGetDatum(key->name)),
+			pge_parameter(JSONBOID, key->required), pge_text(creator),
+			pge_text(key->purpose), pge_boolean(key->dual_control));
 }
 
 /*
@@ -187,36 +184,18 @@ create_key(const NewKey *key)
 	return key_id;
 }
 
-static text *
-name_argument(FunctionCallInfo fcinfo, int n)
-{
-	PgeProblem	problem;
-
-	if (!PG_ARGISNULL(n))
-		return PG_GETARG_TEXT_PP(n);
-	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-				"the name of a key must not be null");
-	pge_raise(&problem);
-	return NULL;
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 Datum
 pgenvelope_create_key(PG_FUNCTION_ARGS)
 {
 	NewKey		key = {.function = "env_create_key", .purpose = "data"};
 
 	pge_require_writable("env_create_key()");
-	key.name = name_argument(fcinfo, 0);
-	key.provider = text_argument(fcinfo, 1);
+	pge_refuse_null(PG_ARGISNULL(0), "the name of a key");
+	key.name = PG_GETARG_TEXT_PP(0);
+	key.provider = pge_getarg_cstring(fcinfo, 1);
 	key.required = choose_required_context(fcinfo, 2);
-	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
-	key.dual_control = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	key.grant_creator = pge_getarg_bool(fcinfo, 3, true);
+	key.dual_control = pge_getarg_bool(fcinfo, 4, false);
 	PG_RETURN_INT64((int64) create_key(&key));
 }
 
@@ -229,8 +208,9 @@ pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_writable("env_create_audit_key()");
-	key.provider = text_argument(fcinfo, 0);
-	key.name = name_argument(fcinfo, 1);
+	key.provider = pge_getarg_cstring(fcinfo, 0);
+	pge_refuse_null(PG_ARGISNULL(1), "the name of a key");
+	key.name = PG_GETARG_TEXT_PP(1);
 	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	LockRelationOid(pge_table("key"), RowExclusiveLock);
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);

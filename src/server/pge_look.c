@@ -17,6 +17,7 @@
 #include "../core/envl_jwe.h"
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_getarg.h"
 #include "pge_guc.h"
 #include "pge_value.h"
 
@@ -239,9 +240,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 						   (unsigned long long) envelope.key_id);
 		pge_raise(&problem);
 	}
-	bound = pge_context_bind(pge_context_read(PG_ARGISNULL(1) ?
-												  NULL :
-												  PG_GETARG_VARLENA_PP(1)),
+	bound = pge_context_bind(pge_context_read(pge_getarg_varlena(fcinfo, 1)),
 							 key, &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
@@ -257,7 +256,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 	check_status(envl_jwe_from_envelope(&envelope, bound,
 										pge_cstring_view(kid), buffer,
 										&jwe));
-	return jwe_to_jsonb(&jwe, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+	return jwe_to_jsonb(&jwe, pge_getarg_bool(fcinfo, 2, false));
 }
 
 /* What env_from_jwe was given is not what env_to_jwe makes. */

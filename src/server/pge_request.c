@@ -122,16 +122,14 @@ pge_person_now(PgePerson *person)
 char *
 pge_request_subject(const PgeControlled *act, uint64 key_id, Datum arguments)
 {
-	Oid			types[] = {INT8OID, JSONBOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id), arguments};
 	MemoryContext caller = CurrentMemoryContext;
 	PgeWriter	writer = pge_write_begin();
 	char	   *subject;
 
-	MemoryContextSwitchTo(caller);
-	if (pge_write_run(act->subject, lengthof(types), types, values,
-					  NULL) != 1)
+	if (pge_run(act->subject, pge_bigint((int64) key_id),
+				pge_parameter(JSONBOID, arguments)) != 1)
 		elog(ERROR, "could not tell what a request is about");
+	MemoryContextSwitchTo(caller);
 	subject = pge_row_text(0, 1);
 	pge_write_end(&writer);
 	return subject;
@@ -145,46 +143,39 @@ static int64
 find_or_insert(const PgeControlled *act, uint64 key_id, Datum arguments,
 			   bool *found)
 {
+	char	   *subject = pge_request_subject(act, key_id, arguments);
 	PgePerson	person;
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID, OIDOID,
-						   OIDOID, OIDOID, INT4OID, TEXTOID};
-	Datum		values[lengthof(types)] = {
-		Int64GetDatum((int64) key_id), CStringGetTextDatum(act->function),
-		arguments,
-		CStringGetTextDatum(pge_request_subject(act, key_id, arguments))};
-	const char *nulls = "         ";
 	PgeWriter	writer;
 	int64		id;
 
 	pge_person_now(&person);
-	values[4] = ObjectIdGetDatum(person.role);
-	values[5] = ObjectIdGetDatum(person.session);
-	values[6] = ObjectIdGetDatum(person.login);
-	values[7] = Int32GetDatum(pge_approval_timeout);
-	if (person.identity != NULL)
-		values[8] = CStringGetTextDatum(person.identity);
-	else
-		nulls = "        n";
 	writer = pge_write_begin();
-	*found = pge_write_run("SELECT request_id FROM pgenvelope.request"
-						   " WHERE key_id = $1 AND operation = $2"
-						   " AND arguments = $3 AND subject = $4::jsonb"
-						   " AND requester = $5 AND requester_session = $6"
-						   " AND requester_login = $7 AND state = 'pending'"
-						   " AND expires_at > clock_timestamp()"
-						   " ORDER BY request_id LIMIT 1",
-						   lengthof(types), types, values, nulls) > 0;
+	*found = pge_run("SELECT request_id FROM pgenvelope.request"
+					 " WHERE key_id = $1 AND operation = $2"
+					 " AND arguments = $3 AND subject = $4::jsonb"
+					 " AND requester = $5 AND requester_session = $6"
+					 " AND requester_login = $7 AND state = 'pending'"
+					 " AND expires_at > clock_timestamp()"
+					 " ORDER BY request_id LIMIT 1",
+					 pge_bigint((int64) key_id), pge_text(act->function),
+					 pge_parameter(JSONBOID, arguments), pge_text(subject),
+					 pge_oid(person.role), pge_oid(person.session),
+					 pge_oid(person.login)) > 0;
 	if (!*found)
-		(void) pge_write_run(
-			"INSERT INTO pgenvelope.request (key_id, operation, arguments,"
-			" subject, requester, requester_session, requester_login,"
-			" requested_by, requested_session, requested_login,"
-			" requested_identity, requested_at, expires_at)"
-			" SELECT $1, $2, $3, $4::jsonb, $5, $6, $7, pg_get_userbyid($5),"
-			" pg_get_userbyid($6), pg_get_userbyid($7), $9, now,"
-			" now + make_interval(secs => $8)"
-			" FROM clock_timestamp() AS now RETURNING request_id",
-			lengthof(types), types, values, nulls);
+		pge_run("INSERT INTO pgenvelope.request (key_id, operation, arguments,"
+				" subject, requester, requester_session, requester_login,"
+				" requested_by, requested_session, requested_login,"
+				" requested_identity, requested_at, expires_at)"
+				" SELECT $1, $2, $3, $4::jsonb, $5, $6, $7,"
+				" pg_get_userbyid($5), pg_get_userbyid($6),"
+				" pg_get_userbyid($7), $8, now,"
+				" now + make_interval(secs => $9)"
+				" FROM clock_timestamp() AS now RETURNING request_id",
+				pge_bigint((int64) key_id), pge_text(act->function),
+				pge_parameter(JSONBOID, arguments), pge_text(subject),
+				pge_oid(person.role), pge_oid(person.session),
+				pge_oid(person.login), pge_text(person.identity),
+				pge_integer(pge_approval_timeout));
 	id = pge_row_int(0, 1);
 	pge_write_end(&writer);
 	return id;

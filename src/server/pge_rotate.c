@@ -18,6 +18,7 @@
 
 #include "pge_act.h"
 #include "pge_compat.h"
+#include "pge_getarg.h"
 #include "pge_job.h"
 #include "pge_rotate.h"
 
@@ -42,12 +43,6 @@ canary_argument(FunctionCallInfo fcinfo, int n)
 		pge_raise(&problem);
 	}
 	return percent;
-}
-
-static text *
-name_argument(FunctionCallInfo fcinfo)
-{
-	return PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 }
 
 /* The target is the version that encrypts, from now on. */
@@ -77,14 +72,12 @@ move_values(const PgeChange *change, int target, bool rewrap)
 static int
 next_version(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
 	int			last;
 
-	pge_write_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
-				  " WHERE key_id = $1",
-				  1, types, values, NULL);
+	pge_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
+			" WHERE key_id = $1",
+			pge_bigint((int64) change->key_id));
 	last = (int) pge_row_int(0, 1);
 	if (last == 0)
 	{
@@ -160,9 +153,9 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("env_rotate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	version = pge_rotate(&change, canary_percent,
-						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
+						 pge_getarg_bool(fcinfo, 2, true));
 	pge_change_end(&change);
 	tell("env_rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
@@ -217,12 +210,12 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 	int			now_active;
 
 	pge_change_begin("env_activate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	version = version_to_activate(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
 		make_active(&change, version);
-		move_values(&change, version, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+		move_values(&change, version, pge_getarg_bool(fcinfo, 3, true));
 		now_active = version;
 	}
 	else
@@ -248,18 +241,16 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 static int
 version_before(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(change->active)};
 	PgeProblem	problem;
 	PgeState	state;
 	int			version;
 
-	if (pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version < $2"
-					  " AND activated_at IS NOT NULL"
-					  " ORDER BY version DESC LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT version::bigint FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version < $2"
+				" AND activated_at IS NOT NULL"
+				" ORDER BY version DESC LIMIT 1",
+				pge_bigint((int64) change->key_id),
+				pge_integer(change->active)) == 0)
 	{
 		pge_problem(&problem, PGE_NOT_READY,
 					"env_activate_key activates any version that is deactivated.",
@@ -296,7 +287,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("env_rollback_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	require_active(&change);
 	if (change.pre_active != 0)
 	{

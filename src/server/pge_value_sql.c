@@ -13,6 +13,7 @@
 
 #include "pge_compat.h"
 #include "pge_encoding.h"
+#include "pge_getarg.h"
 #include "pge_guc.h"
 #include "pge_use.h"
 #include "pge_value.h"
@@ -26,12 +27,6 @@ PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
 PG_FUNCTION_INFO_V1(pgenvelope_rebind);
 
 /* A detoasted argument, or NULL. */
-static struct varlena *
-varlena_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
-}
-
 /* ---------------------------------------------------------------- */
 /* Encrypting                                                       */
 /* ---------------------------------------------------------------- */
@@ -40,8 +35,8 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 static Datum
 encrypt(FunctionCallInfo fcinfo, uint8 flags)
 {
-	const struct varlena *given = varlena_argument(fcinfo, 0);
-	const text *name = varlena_argument(fcinfo, 2);
+	const struct varlena *given = pge_getarg_varlena(fcinfo, 0);
+	const text *name = pge_getarg_varlena(fcinfo, 2);
 	PgeContext *context;
 	const envl_bound_context *bound;
 	envl_view	plaintext;
@@ -54,7 +49,7 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 		PG_RETURN_NULL();
 	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
-	context = pge_context_read(varlena_argument(fcinfo, 1));
+	context = pge_context_read(pge_getarg_varlena(fcinfo, 1));
 	version = pge_encrypting_version(name, context, &problem);
 	bound = version != NULL ?
 		pge_context_bind(context, version->key, &problem) :
@@ -123,9 +118,9 @@ no_value(FunctionCallInfo fcinfo)
 static void
 open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-	const text *expected = varlena_argument(fcinfo, 2);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
+	const text *expected = pge_getarg_varlena(fcinfo, 2);
 	PgeProblem	problem;
 
 	pge_catalog_begin();
@@ -190,8 +185,8 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 static Datum
 verify(PG_FUNCTION_ARGS)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 	PgeOpened	opened;
 	PgeProblem	problem;
 
@@ -271,11 +266,11 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 static Datum
 reencrypt(PG_FUNCTION_ARGS)
 {
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
+	return seal_anew(PGE_USE_REENCRYPT, pge_getarg_varlena(fcinfo, 0), context,
 					 context);
 }
 
@@ -284,8 +279,9 @@ rebind(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
-					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
+	return seal_anew(PGE_USE_REBIND, PG_GETARG_VARLENA_PP(0),
+					 pge_getarg_varlena(fcinfo, 1),
+					 pge_getarg_varlena(fcinfo, 2));
 }
 
 /* ---------------------------------------------------------------- */

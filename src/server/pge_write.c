@@ -122,6 +122,22 @@ pge_write_run(const char *statement, int count, Oid *types, Datum *values,
 	return SPI_processed;
 }
 
+uint64
+pge_run_with(const char *statement, int count, const PgeParameter *parameters)
+{
+	Oid		   *types = palloc(count * sizeof(Oid));
+	Datum	   *values = palloc(count * sizeof(Datum));
+	char	   *nulls = palloc(count);
+
+	for (int i = 0; i < count; i++)
+	{
+		types[i] = parameters[i].type;
+		values[i] = parameters[i].value;
+		nulls[i] = parameters[i].isnull ? 'n' : ' ';
+	}
+	return pge_write_run(statement, count, types, values, nulls);
+}
+
 int64
 pge_row_int(int row, int column)
 {
@@ -240,10 +256,7 @@ pge_snapshot_is_older(void)
 void
 pge_require_visible(uint64 key_id)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) key_id)};
-
-	if (pge_write_run("SELECT FROM pgenvelope.key WHERE key_id = $1", 1, types, values,
-					  NULL) == 0)
+	if (pge_run("SELECT FROM pgenvelope.key WHERE key_id = $1",
+				pge_bigint((int64) key_id)) == 0)
 		pge_snapshot_is_older();
 }

@@ -219,16 +219,6 @@ find(int64 id, const PgePerson *caller, Request *request)
 	pge_write_end(&writer);
 }
 
-static PgeKey *
-key_of(const Request *request)
-{
-	PgeKey	   *key = pge_key_by_id(request->key_id);
-
-	if (key == NULL)
-		pge_snapshot_is_older();
-	return key;
-}
-
 /* ---------------------------------------------------------------- */
 /* Whether it can be decided                                        */
 /* ---------------------------------------------------------------- */
@@ -241,7 +231,8 @@ require_entitled(const Request *request)
 	PgeProblem	problem;
 
 	if (!superuser() &&
-		!pge_require_privilege(key_of(request), privilege, &problem))
+		!pge_require_privilege(pge_request_key(request->key_id), privilege,
+							   &problem))
 		pge_raise(&problem);
 }
 
@@ -290,7 +281,7 @@ require_requester(const Request *request)
 				 errmsg("request " INT64_FORMAT " is void", request->id),
 				 errdetail("A role of the session that filed it was dropped or renamed since.")));
 	if (!superuser_arg(request->requester.user) &&
-		!pge_identity_permits(key_of(request), privilege,
+		!pge_identity_permits(pge_request_key(request->key_id), privilege,
 							  &request->requester))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

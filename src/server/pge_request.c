@@ -241,10 +241,10 @@ needs_approval(FunctionCallInfo fcinfo, const PgeKey *key,
 	return !one_person_suffices(*act, fcinfo);
 }
 
-static const PgeKey *
-key_of(uint64 key_id)
+PgeKey *
+pge_request_key(uint64 key_id)
 {
-	const PgeKey *key = pge_key_by_id(key_id);
+	PgeKey	   *key = pge_key_by_id(key_id);
 
 	if (key == NULL)
 		pge_snapshot_is_older();
@@ -254,7 +254,7 @@ key_of(uint64 key_id)
 bool
 pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id)
 {
-	const PgeKey *key = key_of(key_id);
+	const PgeKey *key = pge_request_key(key_id);
 	const PgeControlled *act;
 
 	if (!needs_approval(fcinfo, key, &act))
@@ -268,7 +268,7 @@ pge_request_change(FunctionCallInfo fcinfo, const PgeChange *change)
 {
 	const PgeControlled *act;
 
-	if (!needs_approval(fcinfo, key_of(change->key_id), &act))
+	if (!needs_approval(fcinfo, pge_request_key(change->key_id), &act))
 		return false;
 	pge_change_end(change);
 	file(act, change->key_id, change->name, pge_arguments_pack(fcinfo));

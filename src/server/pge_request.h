@@ -68,6 +68,9 @@ extern bool pge_request_instead_for(FunctionCallInfo fcinfo, int argument,
 /* A call that has this node as its context needs no further approval. */
 extern Node pge_request_approved;
 
+/* A request's key; raises 40001 if it has gone. */
+extern PgeKey *pge_request_key(uint64 key_id);
+
 /* The act of that name; raises XX001 if there is none. */
 extern const PgeControlled *pge_request_act(const char *function);
 

@@ -237,20 +237,8 @@ pgenvelope_evict(PG_FUNCTION_ARGS)
 	pge_catalog_begin();
 	if (!PG_ARGISNULL(0))
 	{
-		envl_view	name = pge_varlena_view(PG_GETARG_TEXT_PP(0));
-		PgeKey	   *key = pge_key_by_name((const char *) name.data, name.len);
+		PgeKey	   *key = pge_key_named(PG_GETARG_TEXT_PP(0));
 
-		if (key == NULL)
-		{
-			PgeProblem	problem;
-
-			pge_problem(&problem, PGE_KEY_NOT_FOUND,
-						"The view pgenvelope.keys lists the keys.",
-						"key \"%.*s\" does not exist",
-						pge_shown_len(name, ENVL_KEY_NAME_MAX),
-						(const char *) name.data);
-			pge_raise(&problem);
-		}
 		key_id = key->key_id;
 		key_name = pstrdup(key->name);
 	}

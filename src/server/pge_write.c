@@ -203,25 +203,31 @@ pge_lock_key_name(envl_view name)
 }
 
 PgeKey *
-pge_key_locked(text *name)
+pge_key_named(text *name)
 {
 	envl_view	wanted = pge_varlena_view(name);
-	PgeKey	   *key;
+	PgeKey	   *key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	PgeProblem	problem;
 
-	pge_lock_key_name(wanted);
-	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (key != NULL)
-	{
-		pge_act_key(key->name);
 		return key;
-	}
 	pge_problem(&problem, PGE_KEY_NOT_FOUND,
 				"The view pgenvelope.keys lists the keys.",
 				"key \"%.*s\" does not exist",
 				pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 				(const char *) wanted.data);
 	pge_raise(&problem);
+}
+
+PgeKey *
+pge_key_locked(text *name)
+{
+	PgeKey	   *key;
+
+	pge_lock_key_name(pge_varlena_view(name));
+	key = pge_key_named(name);
+	pge_act_key(key->name);
+	return key;
 }
 
 /*

@@ -142,6 +142,9 @@ extern void pge_require_writable(const char *function);
  */
 extern void pge_lock_key_name(envl_view name);
 
+/* A key by name; raises PE001 if there is none. */
+extern PgeKey *pge_key_named(text *name);
+
 /* A key by name, locked against everybody else who would change it. */
 extern PgeKey *pge_key_locked(text *name);
 

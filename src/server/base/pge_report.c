@@ -98,6 +98,17 @@ pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 	va_end(args);
 }
 
+void
+pge_refuse_null(bool isnull, const char *what)
+{
+	PgeProblem	problem;
+
+	if (!isnull)
+		return;
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL, "%s must not be null", what);
+	pge_raise(&problem);
+}
+
 bool
 pge_problem_core(PgeProblem *problem, envl_status status)
 {

@@ -65,6 +65,9 @@ extern bool pge_problem(PgeProblem *problem, PgeOutcome outcome,
 extern void pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 			pg_attribute_printf(2, 3);
 
+/* Raises 22023 if it is so: what (say "key and role") must not be null. */
+extern void pge_refuse_null(bool isnull, const char *what);
+
 /* The problem that a core status stands for, where a value was concerned. */
 extern bool pge_problem_core(PgeProblem *problem, envl_status status);
 

@@ -124,6 +124,22 @@ pge_write_run(const char *statement, int count, Oid *types, Datum *values,
 	return SPI_processed;
 }
 
+uint64
+pge_run_with(const char *statement, int count, const PgeParameter *parameters)
+{
+	Oid		   *types = palloc(count * sizeof(Oid));
+	Datum	   *values = palloc(count * sizeof(Datum));
+	char	   *nulls = palloc(count);
+
+	for (int i = 0; i < count; i++)
+	{
+		types[i] = parameters[i].type;
+		values[i] = parameters[i].value;
+		nulls[i] = parameters[i].isnull ? 'n' : ' ';
+	}
+	return pge_write_run(statement, count, types, values, nulls);
+}
+
 int64
 pge_row_int(int row, int column)
 {
@@ -189,25 +205,31 @@ pge_lock_key_name(envl_view name)
 }
 
 PgeKey *
-pge_key_locked(text *name)
+pge_key_named(text *name)
 {
 	envl_view	wanted = pge_varlena_view(name);
-	PgeKey	   *key;
+	PgeKey	   *key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	PgeProblem	problem;
 
-	pge_lock_key_name(wanted);
-	key = pge_key_by_name((const char *) wanted.data, wanted.len);
 	if (key != NULL)
-	{
-		pge_acting_key(key->name);
 		return key;
-	}
 	pge_problem(&problem, PGE_KEY_NOT_FOUND,
 				"The view pgenvelope.keys lists the keys.",
 				"key \"%.*s\" does not exist",
 				pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
 				(const char *) wanted.data);
 	pge_raise(&problem);
+}
+
+PgeKey *
+pge_key_locked(text *name)
+{
+	PgeKey	   *key;
+
+	pge_lock_key_name(pge_varlena_view(name));
+	key = pge_key_named(name);
+	pge_acting_key(key->name);
+	return key;
 }
 
 /*
@@ -242,10 +264,7 @@ pge_snapshot_is_older(void)
 void
 pge_require_visible(uint64 key_id)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) key_id)};
-
-	if (pge_write_run("SELECT FROM pgenvelope.key WHERE key_id = $1", 1, types, values,
-					  NULL) == 0)
+	if (pge_run("SELECT FROM pgenvelope.key WHERE key_id = $1",
+				pge_bigint((int64) key_id)) == 0)
 		pge_snapshot_is_older();
 }

@@ -11,6 +11,10 @@
 #ifndef PGE_WRITE_H
 #define PGE_WRITE_H
 
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
 #include "base/pge_compat.h"
 #include "catalog/pge_catalog.h"
 
@@ -36,6 +40,86 @@ extern void pge_write_end(const PgeWriter *writer);
 extern uint64 pge_write_run(const char *statement, int count, Oid *types,
 							Datum *values, const char *nulls);
 
+extern Datum pge_bytea_datum(const uint8 *bytes, size_t len);
+
+/* A parameter of a statement. */
+typedef struct PgeParameter
+{
+	Oid			type;
+	bool		isnull;
+	Datum		value;
+} PgeParameter;
+
+/* As pge_write_run, with parameters: pge_run("... $1 ...", pge_bigint(id)). */
+#define pge_run(statement, ...) \
+	pge_run_with(statement, \
+				 sizeof((PgeParameter[]) {__VA_ARGS__}) / \
+					 sizeof(PgeParameter), \
+				 (PgeParameter[]) {__VA_ARGS__})
+
+extern uint64 pge_run_with(const char *statement, int count,
+						   const PgeParameter *parameters);
+
+/* Of a type that has no function of its own here. */
+static inline PgeParameter
+pge_parameter(Oid type, Datum value)
+{
+	return (PgeParameter) {type, false, value};
+}
+
+static inline PgeParameter
+pge_bigint(int64 value)
+{
+	return (PgeParameter) {INT8OID, false, Int64GetDatum(value)};
+}
+
+static inline PgeParameter
+pge_integer(int32 value)
+{
+	return (PgeParameter) {INT4OID, false, Int32GetDatum(value)};
+}
+
+static inline PgeParameter
+pge_boolean(bool value)
+{
+	return (PgeParameter) {BOOLOID, false, BoolGetDatum(value)};
+}
+
+static inline PgeParameter
+pge_oid(Oid value)
+{
+	return (PgeParameter) {OIDOID, false, ObjectIdGetDatum(value)};
+}
+
+static inline PgeParameter
+pge_timestamp(TimestampTz value)
+{
+	return (PgeParameter) {TIMESTAMPTZOID, false, TimestampTzGetDatum(value)};
+}
+
+/* NULL is null. */
+static inline PgeParameter
+pge_text(const char *value)
+{
+	if (value == NULL)
+		return (PgeParameter) {TEXTOID, true, (Datum) 0};
+	return (PgeParameter) {TEXTOID, false, CStringGetTextDatum(value)};
+}
+
+static inline PgeParameter
+pge_bytes(const uint8 *bytes, size_t len)
+{
+	return (PgeParameter) {BYTEAOID, false, pge_bytea_datum(bytes, len)};
+}
+
+/* The parameter, or null of its type. */
+static inline PgeParameter
+pge_unless(bool isnull, PgeParameter parameter)
+{
+	parameter.isnull |= isnull;
+	return parameter;
+}
+
 /*
  * A field of a row that the last statement found, in the procedure's memory;
  * 0 or NULL if it is null.  Rows count from 0, columns from 1; an integer is a
@@ -43,8 +127,6 @@ extern uint64 pge_write_run(const char *statement, int count, Oid *types,
  */
 extern int64 pge_row_int(int row, int column);
 extern char *pge_row_text(int row, int column);
-
-extern Datum pge_bytea_datum(const uint8 *bytes, size_t len);
 
 /*
  * First in every function that writes: raises without preload, in a read-only
@@ -59,6 +141,9 @@ extern void pge_require_writable(const char *function);
  * right can be revoked while somebody waits for a provider with another key.
  */
 extern void pge_lock_key_name(envl_view name);
+
+/* A key by name; raises PE001 if there is none. */
+extern PgeKey *pge_key_named(text *name);
 
 /* A key by name, locked against everybody else who would change it. */
 extern PgeKey *pge_key_locked(text *name);

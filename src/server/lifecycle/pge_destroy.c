@@ -28,6 +28,7 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "keys/pge_cache.h"
 #include "lifecycle/pge_lifecycle_settings.h"
@@ -205,16 +206,12 @@ check_confirmation(const PgeChange *change, const int32 *version,
 static char *
 too_early(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							Int32GetDatum(pge_destroy_after)};
-
-	if (pge_write_run("SELECT retired_at + make_interval(secs => $3)"
-					  " FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version = $2 AND"
-					  " retired_at + make_interval(secs => $3) > clock_timestamp()",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT retired_at + make_interval(secs => $3)"
+				" FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version = $2 AND"
+				" retired_at + make_interval(secs => $3) > clock_timestamp()",
+				pge_bigint((int64) change->key_id), pge_integer(version),
+				pge_integer(pge_destroy_after)) == 0)
 		return NULL;
 	return pge_row_text(0, 1);
 }
@@ -264,19 +261,17 @@ warn_of_loss(const PgeChange *change, int version)
 static void
 erase(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version)};
+	PgeParameter key_id = pge_bigint((int64) change->key_id);
 	int			target;
 	int64		job;
 
 	pge_change_move(change, version, PGE_STATE_DESTROYED, 0);
-	pge_write_run("DELETE FROM pgenvelope.key_seal"
-				  " WHERE key_id = $1 AND version = $2",
-				  lengthof(types), types, values, NULL);
-	pge_write_run("DELETE FROM pgenvelope.key_escrow"
-				  " WHERE key_id = $1 AND version = $2",
-				  lengthof(types), types, values, NULL);
+	pge_run("DELETE FROM pgenvelope.key_seal"
+			" WHERE key_id = $1 AND version = $2",
+			key_id, pge_integer(version));
+	pge_run("DELETE FROM pgenvelope.key_escrow"
+			" WHERE key_id = $1 AND version = $2",
+			key_id, pge_integer(version));
 	job = pge_job_live(change->key_id, &target);
 	if (job != 0 && target == version)
 		(void) pge_job_cancel(job,
@@ -303,8 +298,6 @@ destroy_one(const PgeChange *change, int version, bool shred)
 static void
 destroy_all(const PgeChange *change, bool shred)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
 	List	   *versions = NIL;
 	ListCell   *cell;
@@ -317,10 +310,10 @@ destroy_all(const PgeChange *change, bool shred)
 					"all versions of a key can only be shredded");
 		pge_raise(&problem);
 	}
-	count = pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
-						  " WHERE key_id = $1 AND state <> 'destroyed'"
-						  " ORDER BY version",
-						  lengthof(types), types, values, NULL);
+	count = pge_run("SELECT version::bigint FROM pgenvelope.key_version"
+					" WHERE key_id = $1 AND state <> 'destroyed'"
+					" ORDER BY version",
+					pge_bigint((int64) change->key_id));
 	for (uint64 i = 0; i < count; i++)
 		versions = lappend_int(versions, (int) pge_row_int((int) i, 1));
 	if (versions == NIL)
@@ -340,25 +333,22 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 {
 	bool		all = PG_ARGISNULL(1);
 	int32		version = all ? 0 : PG_GETARG_INT32(1);
-	bool		shred = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	bool		shred = pge_getarg_bool(fcinfo, 3, false);
 	PgeChange	change;
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[2];
-	const char *nulls;
+	uint64		count;
 
 	pge_init_materialized(fcinfo);
 	pge_change_begin("pgenvelope.destroy_key()", PGE_RETIRE,
-					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	check_confirmation(&change, all ? NULL : &version,
-					   PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
+					   pge_getarg_varlena(fcinfo, 2));
 	if (!all)
 		(void) pge_change_state(&change, version);
 	if (pge_request_change(fcinfo, &change))
 		PG_RETURN_NULL();
-	values[0] = Int64GetDatum((int64) change.key_id);
-	values[1] = Int32GetDatum(version);
-	nulls = all ? " n" : "  ";
-	report(fcinfo, pge_write_run(PROVIDERS, 2, types, values, nulls));
+	count = pge_run(PROVIDERS, pge_bigint((int64) change.key_id),
+					pge_unless(all, pge_integer(version)));
+	report(fcinfo, count);
 	if (all)
 		destroy_all(&change, shred);
 	else

@@ -24,6 +24,7 @@
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
 #include "catalog/pge_write.h"
@@ -68,15 +69,13 @@ typedef struct Run
 static bytea *
 kept_seal(const PgeKeyVersion *version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) version->key_id),
-							Int32GetDatum((int32) version->version)};
 	bool		isnull;
 
-	if (pge_write_run("SELECT sealed_kek FROM pgenvelope.key_seal"
-					  " WHERE key_id = $1 AND version = $2"
-					  " AND kept_since < CURRENT_TIMESTAMP",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT sealed_kek FROM pgenvelope.key_seal"
+				" WHERE key_id = $1 AND version = $2"
+				" AND kept_since < CURRENT_TIMESTAMP",
+				pge_bigint((int64) version->key_id),
+				pge_integer((int32) version->version)) == 0)
 		return NULL;
 	return DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
 										 SPI_tuptable->tupdesc, 1, &isnull));
@@ -90,21 +89,18 @@ static bool
 erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
 				PgeProblem *problem)
 {
-	Oid			types[] = {INT8OID, INT4OID, BYTEAOID, BYTEAOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) version->key_id),
-		Int32GetDatum((int32) version->version), PointerGetDatum(kept),
-		pge_bytea_datum(version->sealed.sealed.data,
-						version->sealed.sealed.len)};
-
 	if (!pge_cache_prove(&version->sealed, problem))
 		return false;
-	*erased += pge_write_run("DELETE FROM pgenvelope.key_seal AS s"
-							 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
-							 " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
-							 " WHERE v.key_id = s.key_id AND v.version = s.version"
-							 " AND v.sealed_kek = $4)",
-							 lengthof(types), types, values, NULL);
+	*erased += pge_run("DELETE FROM pgenvelope.key_seal AS s"
+					   " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+					   " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
+					   " WHERE v.key_id = s.key_id AND v.version = s.version"
+					   " AND v.sealed_kek = $4)",
+					   pge_bigint((int64) version->key_id),
+					   pge_integer((int32) version->version),
+					   pge_parameter(BYTEAOID, PointerGetDatum(kept)),
+					   pge_bytes(version->sealed.sealed.data,
+								 version->sealed.sealed.len));
 	return true;
 }
 
@@ -292,34 +288,30 @@ static void
 replace_seal(const PgeKeyVersion *version, const char *provider,
 			 const PgeNewKek *made)
 {
-	Oid			types[] = {INT8OID, INT4OID, BYTEAOID,
-						   TEXTOID, BYTEAOID, TEXTOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) version->key_id),
-		Int32GetDatum((int32) version->version),
-		pge_bytea_datum(version->sealed.sealed.data,
-						version->sealed.sealed.len),
-		CStringGetTextDatum(provider),
-		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
-		CStringGetTextDatum(made->sealed.root_key)};
+	PgeParameter key_id = pge_bigint((int64) version->key_id);
+	PgeParameter number = pge_integer((int32) version->version);
+	PgeParameter former = pge_bytes(version->sealed.sealed.data,
+									version->sealed.sealed.len);
 
 	/*
 	 * A seal that is kept already is older, and the last that was known to
 	 * open: it stays.
 	 */
-	(void) pge_write_run("INSERT INTO pgenvelope.key_seal"
-						 " (key_id, version, provider, sealed_kek, root_key)"
-						 " SELECT key_id, version, provider, sealed_kek, root_key"
-						 " FROM pgenvelope.key_version"
-						 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
-						 " ON CONFLICT DO NOTHING",
-						 3, types, values, NULL);
+	(void) pge_run("INSERT INTO pgenvelope.key_seal"
+				   " (key_id, version, provider, sealed_kek, root_key)"
+				   " SELECT key_id, version, provider, sealed_kek, root_key"
+				   " FROM pgenvelope.key_version"
+				   " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+				   " ON CONFLICT DO NOTHING",
+				   key_id, number, former);
 
 	/* What is stored is the seal that was opened, or nothing is changed. */
-	if (pge_write_run("UPDATE pgenvelope.key_version SET provider = $4,"
-					  " sealed_kek = $5, root_key = NULLIF($6, '')"
-					  " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
-					  lengthof(types), types, values, NULL) != 1)
+	if (pge_run("UPDATE pgenvelope.key_version SET provider = $4,"
+				" sealed_kek = $5, root_key = NULLIF($6, '')"
+				" WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
+				key_id, number, former, pge_text(provider),
+				pge_bytes(made->sealed.bytes, made->sealed.len),
+				pge_text(made->sealed.root_key)) != 1)
 		pge_snapshot_is_older();
 
 	/* Somebody may destroy the old root key at once. */
@@ -500,7 +492,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
 		run.provider = provider;
 	}
-	run.from_escrow = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	run.from_escrow = pge_getarg_bool(fcinfo, 2, false);
 	if (run.from_escrow && run.provider == NULL)
 		refuse_lost_provider();
 	if (PG_ARGISNULL(1))

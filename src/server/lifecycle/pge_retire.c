@@ -18,6 +18,7 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
 #include "rewrap/pge_census.h"
@@ -99,17 +100,15 @@ append_uncovered(StringInfo found)
 char *
 pge_still_needed(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							Int32GetDatum(pge_proof_max_age)};
 	StringInfoData found;
 
 	initStringInfo(&found);
 	for (int i = 0; i < (int) lengthof(reasons); i++)
 	{
-		uint64		count = pge_write_run(reasons[i], lengthof(types), types,
-										  values, NULL);
+		uint64		count = pge_run(reasons[i],
+									pge_bigint((int64) change->key_id),
+									pge_integer(version),
+									pge_integer(pge_proof_max_age));
 
 		for (uint64 row = 0; row < count; row++)
 			appendStringInfo(&found, "\n%s", pge_row_text((int) row, 1));
@@ -130,14 +129,8 @@ pge_log_change(const PgeChange *change, int version, const char *what)
 static int
 version_argument(FunctionCallInfo fcinfo)
 {
-	PgeProblem	problem;
-
-	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
-		return PG_GETARG_INT32(1);
-	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-				"key and version must not be null");
-	pge_raise(&problem);
-	return 0;
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and version");
+	return PG_GETARG_INT32(1);
 }
 
 static void
@@ -155,7 +148,7 @@ Datum
 pgenvelope_retire_key(PG_FUNCTION_ARGS)
 {
 	int			version = version_argument(fcinfo);
-	bool		force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	bool		force = pge_getarg_bool(fcinfo, 2, false);
 	PgeChange	change;
 	PgeState	state;
 	char	   *needed;

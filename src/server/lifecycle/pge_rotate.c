@@ -18,6 +18,7 @@
 
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_job.h"
@@ -43,12 +44,6 @@ canary_argument(FunctionCallInfo fcinfo, int n)
 		pge_raise(&problem);
 	}
 	return percent;
-}
-
-static text *
-name_argument(FunctionCallInfo fcinfo)
-{
-	return PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 }
 
 /* The target is the version that encrypts, from now on. */
@@ -78,14 +73,12 @@ move_values(const PgeChange *change, int target, bool rewrap)
 static int
 next_version(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
 	int			last;
 
-	pge_write_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
-				  " WHERE key_id = $1",
-				  1, types, values, NULL);
+	pge_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
+			" WHERE key_id = $1",
+			pge_bigint((int64) change->key_id));
 	last = (int) pge_row_int(0, 1);
 	if (last == 0)
 	{
@@ -161,9 +154,9 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	version = pge_rotate(&change, canary_percent,
-						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
+						 pge_getarg_bool(fcinfo, 2, true));
 	pge_change_end(&change);
 	tell("rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
@@ -218,12 +211,12 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 	int			now_active;
 
 	pge_change_begin("pgenvelope.activate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	version = version_to_activate(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
 		make_active(&change, version);
-		move_values(&change, version, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+		move_values(&change, version, pge_getarg_bool(fcinfo, 3, true));
 		now_active = version;
 	}
 	else
@@ -249,18 +242,16 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 static int
 version_before(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(change->active)};
 	PgeProblem	problem;
 	PgeState	state;
 	int			version;
 
-	if (pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version < $2"
-					  " AND activated_at IS NOT NULL"
-					  " ORDER BY version DESC LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT version::bigint FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version < $2"
+				" AND activated_at IS NOT NULL"
+				" ORDER BY version DESC LIMIT 1",
+				pge_bigint((int64) change->key_id),
+				pge_integer(change->active)) == 0)
 	{
 		pge_problem(&problem, PGE_NOT_READY,
 					"pgenvelope.activate_key activates any version that is deactivated.",
@@ -297,7 +288,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("pgenvelope.rollback_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	require_active(&change);
 	if (change.pre_active != 0)
 	{

@@ -18,6 +18,7 @@
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "base/pge_try.h"
 #include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_job.h"
@@ -63,9 +64,8 @@ is_schedule(Datum every)
 Datum
 pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {INT8OID, INTERVALOID};
-	Datum		values[2] = {0};
 	PgeChange	change;
+	char	   *every = NULL;
 	PgeProblem	problem;
 
 	if (!PG_ARGISNULL(1) && !is_schedule(PG_GETARG_DATUM(1)))
@@ -76,21 +76,17 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 		pge_raise(&problem);
 	}
 	pge_change_begin("pgenvelope.schedule_rotation()", PGE_ROTATE,
-					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
-	values[0] = Int64GetDatum((int64) change.key_id);
-	if (!PG_ARGISNULL(1))
-		values[1] = PG_GETARG_DATUM(1);
-	pge_write_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
-				  lengthof(types), types, values,
-				  PG_ARGISNULL(1) ? " n" : "  ");
+					 pge_getarg_varlena(fcinfo, 0), &change);
+	pge_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
+			pge_bigint((int64) change.key_id),
+			pge_unless(PG_ARGISNULL(1),
+					   pge_parameter(INTERVALOID, PG_GETARG_DATUM(1))));
 	pge_change_end(&change);
+	if (!PG_ARGISNULL(1))
+		every = DatumGetCString(DirectFunctionCall1(interval_out,
+													PG_GETARG_DATUM(1)));
 	pge_audit_act("schedule_rotation", change.key_id, change.name, 0,
-				  PG_ARGISNULL(1) ?
-					  NULL :
-					  pge_act_details("every",
-									  DatumGetCString(
-										  DirectFunctionCall1(interval_out,
-															  values[1]))));
+				  every == NULL ? NULL : pge_act_details("every", every));
 	PG_RETURN_VOID();
 }
 
@@ -128,8 +124,6 @@ static void
 rotate_if_due(void *argument)
 {
 	Due		   *due = argument;
-	Oid			types[] = {INT8OID};
-	Datum		values[1];
 	int			nest_level = NewGUCNestLevel();
 	int			version = 0;
 	PgeChange	change;
@@ -139,9 +133,8 @@ rotate_if_due(void *argument)
 							 GUC_ACTION_SAVE, true, 0, false);
 	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
 					 cstring_to_text(due->name), &change);
-	values[0] = Int64GetDatum((int64) change.key_id);
-	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
-								 values, NULL) > 0;
+	due->rotated = pge_run(DUE_KEYS " AND k.key_id = $1",
+						   pge_bigint((int64) change.key_id)) > 0;
 	if (due->rotated)
 		version = pge_rotate(&change, PGE_NO_CANARY, true);
 	pge_change_end(&change);

@@ -62,21 +62,18 @@ bool
 pge_is_root_expected(const char *provider, const PgeNewKek *made,
 					 PgeProblem *problem)
 {
-	Oid			types[] = {TEXTOID, TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(provider),
-							CStringGetTextDatum(made->sealed.root_key)};
 	prov_root	root;
 	char	   *other;
 
 	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
 		root.kind != PROV_FILE)
 		return true;
-	if (pge_write_run("SELECT root_key FROM (SELECT provider, root_key"
-					  " FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
-					  " UNION ALL SELECT provider, root_key"
-					  " FROM pgenvelope.key_escrow) AS s"
-					  " WHERE provider = $1 AND root_key <> $2 LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT root_key FROM (SELECT provider, root_key"
+				" FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
+				" UNION ALL SELECT provider, root_key"
+				" FROM pgenvelope.key_escrow) AS s"
+				" WHERE provider = $1 AND root_key <> $2 LIMIT 1",
+				pge_text(provider), pge_text(made->sealed.root_key)) == 0)
 		return true;
 	other = pge_row_text(0, 1);
 	return pge_problem(problem, PGE_PROVIDER,
@@ -104,26 +101,22 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 				   int canary_percent)
 {
 	bool		canary = canary_percent != PGE_NO_CANARY;
-	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
-						   TEXTOID, TEXTOID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), Int32GetDatum(version),
-		CStringGetTextDatum(made->provider),
-		pge_bytea_datum(made->seal.sealed.bytes, made->seal.sealed.len),
-		pge_bytea_datum(made->seal.kcv, ENVL_KCV_LEN),
-		CStringGetTextDatum(made->seal.sealed.root_key),
-		CStringGetTextDatum(canary ? "pre_active" : "active"),
-		Int32GetDatum(canary_percent)};
-	const char *nulls = canary ? "        " : "       n";
 	PgeProblem	problem;
 
 	if (!pge_is_root_expected(made->provider, &made->seal, &problem))
 		pge_raise(&problem);
-	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
-				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
-				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
-				  " CASE $7 WHEN 'active' THEN clock_timestamp() END)",
-				  lengthof(types), types, values, nulls);
+	pge_run("INSERT INTO pgenvelope.key_version (key_id, version, state,"
+			" provider,"
+			" sealed_kek, kcv, root_key, canary_percent, activated_at)"
+			" VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
+			" CASE $7 WHEN 'active' THEN clock_timestamp() END)",
+			pge_bigint((int64) key_id), pge_integer(version),
+			pge_text(made->provider),
+			pge_bytes(made->seal.sealed.bytes, made->seal.sealed.len),
+			pge_bytes(made->seal.kcv, ENVL_KCV_LEN),
+			pge_text(made->seal.sealed.root_key),
+			pge_text(canary ? "pre_active" : "active"),
+			pge_unless(!canary, pge_integer(canary_percent)));
 	if (!pge_escrow_store(key_id, version, &made->escrow, &problem))
 		pge_raise(&problem);
 
@@ -180,14 +173,7 @@ pge_change_begin(const char *function, PgePrivilege privilege, text *name,
 	PgeKeyVersion *pre_active;
 
 	pge_require_writable(function);
-	if (name == NULL)
-	{
-		PgeProblem	problem;
-
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the name of a key must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(name == NULL, "the name of a key");
 	key = pge_key_to_administer(name, privilege);
 	active = pge_key_active(key);
 	pre_active = pge_key_pre_active(key);
@@ -215,14 +201,11 @@ pge_change_end(const PgeChange *change)
 PgeState
 pge_change_state(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version)};
 	PgeProblem	problem;
 
-	if (pge_write_run("SELECT state FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version = $2",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT state FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version)) == 0)
 	{
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
 					"The view pgenvelope.keys lists the versions.",
@@ -247,32 +230,28 @@ void
 pge_change_move(const PgeChange *change, int version, PgeState state,
 				int canary_percent)
 {
-	Oid			types[] = {INT8OID, INT4OID, TEXTOID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							CStringGetTextDatum(pge_state_name(state)),
-							Int32GetDatum(canary_percent)};
-	const char *nulls = state == PGE_STATE_PRE_ACTIVE ? "    " : "   n";
-
-	if (pge_write_run("UPDATE pgenvelope.key_version"
-					  " SET state = $3, canary_percent = $4,"
-					  " activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
-					  "  ELSE activated_at END,"
-					  " deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
-					  "  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
-					  "  ELSE deactivated_at END,"
-					  " retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
-					  "  WHEN 'destroyed' THEN retired_at END,"
-					  " destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
-					  " sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
-					  " WHERE key_id = $1 AND version = $2",
-					  lengthof(types), types, values, nulls) != 1)
+	if (pge_run("UPDATE pgenvelope.key_version"
+				" SET state = $3, canary_percent = $4,"
+				" activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
+				"  ELSE activated_at END,"
+				" deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
+				"  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
+				"  ELSE deactivated_at END,"
+				" retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
+				"  WHEN 'destroyed' THEN retired_at END,"
+				" destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
+				" sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version),
+				pge_text(pge_state_name(state)),
+				pge_unless(state != PGE_STATE_PRE_ACTIVE,
+						   pge_integer(canary_percent))) != 1)
 		pge_snapshot_is_older();
 
 	/* What encrypts again is needed again, whatever was proved before. */
 	if (state == PGE_STATE_ACTIVE)
-		pge_write_run("DELETE FROM pgenvelope.key_proof"
-					  " WHERE key_id = $1 AND version = $2",
-					  2, types, values, NULL);
+		pge_run("DELETE FROM pgenvelope.key_proof"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version));
 	ForceSyncCommit();
 }

@@ -95,16 +95,13 @@ choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 static bool
 has_context(Oid relation, const char *column)
 {
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {ObjectIdGetDatum(relation),
-							CStringGetTextDatum(column)};
 	PgeWriter	writer = pge_write_begin();
 	uint64		count;
 
-	count = pge_write_run("SELECT FROM pgenvelope.rewrap_table"
-						  " WHERE contexts ? $2 AND (relation = $1 OR relation IN"
-						  " (SELECT relid FROM pg_partition_ancestors($1)))",
-						  lengthof(types), types, values, NULL);
+	count = pge_run("SELECT FROM pgenvelope.rewrap_table"
+					" WHERE contexts ? $2 AND (relation = $1 OR relation IN"
+					" (SELECT relid FROM pg_partition_ancestors($1)))",
+					pge_oid(relation), pge_text(column));
 	pge_write_end(&writer);
 	return count > 0;
 }
@@ -160,12 +157,7 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_writable("pgenvelope.start_rewrap()");
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-	{
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"key and kind must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and kind");
 	reencrypt = read_kind(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	key = pge_key_locked(PG_GETARG_TEXT_PP(0));
 	require_rewrap(key);
@@ -198,11 +190,7 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 static uint64
 about_job(const char *statement, int64 job_id, const char *role)
 {
-	Oid			types[] = {INT8OID, TEXTOID};
-	Datum		values[] = {Int64GetDatum(job_id),
-							CStringGetTextDatum(role)};
-
-	return pge_write_run(statement, lengthof(types), types, values, NULL);
+	return pge_run(statement, pge_bigint(job_id), pge_text(role));
 }
 
 /* Raises unless there is such a job, and the caller may steer it. */

@@ -16,6 +16,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
 #include "core/envl_jwe.h"
 #include "value/pge_value.h"
 #include "value/pge_value_settings.h"
@@ -239,10 +240,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 						   (unsigned long long) envelope.key_id);
 		pge_raise(&problem);
 	}
-	bound = pge_key_bind(key,
-						 pge_context_read(PG_ARGISNULL(1) ?
-											  NULL :
-											  PG_GETARG_VARLENA_PP(1)),
+	bound = pge_key_bind(key, pge_context_read(pge_getarg_varlena(fcinfo, 1)),
 						 &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
@@ -258,7 +256,7 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 	check_status(envl_jwe_from_envelope(&envelope, bound,
 										pge_cstring_view(kid), buffer,
 										&jwe));
-	return jwe_to_jsonb(&jwe, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+	return jwe_to_jsonb(&jwe, pge_getarg_bool(fcinfo, 2, false));
 }
 
 /* What env_from_jwe was given is not what env_to_jwe makes. */

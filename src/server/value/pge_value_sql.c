@@ -13,6 +13,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "value/pge_value.h"
@@ -28,12 +29,6 @@ PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
 PG_FUNCTION_INFO_V1(pgenvelope_rebind);
 
 /* A detoasted argument, or NULL. */
-static struct varlena *
-varlena_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
-}
-
 /* ---------------------------------------------------------------- */
 /* Encrypting                                                       */
 /* ---------------------------------------------------------------- */
@@ -42,8 +37,8 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 static Datum
 encrypt(FunctionCallInfo fcinfo, uint8 flags)
 {
-	const struct varlena *given = varlena_argument(fcinfo, 0);
-	const text *name = varlena_argument(fcinfo, 2);
+	const struct varlena *given = pge_getarg_varlena(fcinfo, 0);
+	const text *name = pge_getarg_varlena(fcinfo, 2);
 	PgeContext *context;
 	const envl_bound_context *bound;
 	envl_view	plaintext;
@@ -56,7 +51,7 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 		PG_RETURN_NULL();
 	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
-	context = pge_context_read(varlena_argument(fcinfo, 1));
+	context = pge_context_read(pge_getarg_varlena(fcinfo, 1));
 	version = pge_encrypting_version(name, context, &problem);
 	bound = version != NULL ?
 		pge_key_bind(version->key, context, &problem) :
@@ -125,9 +120,9 @@ no_value(FunctionCallInfo fcinfo)
 static bool
 open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened, PgeProblem *problem)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-	const text *expected = varlena_argument(fcinfo, 2);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
+	const text *expected = pge_getarg_varlena(fcinfo, 2);
 
 	pge_catalog_begin();
 	return pge_open_to_show(value, pge_context_read(context), expected, opened,
@@ -227,8 +222,8 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 static Datum
 verify(PG_FUNCTION_ARGS)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 	PgeOpened	opened;
 	PgeProblem	problem;
 
@@ -308,11 +303,11 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 static Datum
 reencrypt(PG_FUNCTION_ARGS)
 {
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
+	return seal_anew(PGE_USE_REENCRYPT, pge_getarg_varlena(fcinfo, 0), context,
 					 context);
 }
 
@@ -321,8 +316,9 @@ rebind(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
-					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
+	return seal_anew(PGE_USE_REBIND, PG_GETARG_VARLENA_PP(0),
+					 pge_getarg_varlena(fcinfo, 1),
+					 pge_getarg_varlena(fcinfo, 2));
 }
 
 /* ---------------------------------------------------------------- */

@@ -124,13 +124,10 @@ static void
 report_catalog(void *argument)
 {
 	FunctionCallInfo fcinfo = argument;
-	Oid			types[] = {BOOLOID, TEXTOID};
-	Datum		values[] = {BoolGetDatum(RecoveryInProgress() ||
-										 is_worked_on()),
-							CStringGetTextDatum(pge_escrow_provider)};
+	bool		moves = RecoveryInProgress() || is_worked_on();
 	PgeWriter	writer = pge_write_begin();
-	uint64		count = pge_write_run(CATALOG_ROWS, lengthof(types), types,
-									  values, NULL);
+	uint64		count = pge_run(CATALOG_ROWS, pge_boolean(moves),
+								pge_text(pge_escrow_provider));
 
 	for (int i = 0; i < (int) count; i++)
 		pge_health_report(fcinfo, pge_row_text(i, 1), pge_row_text(i, 2),

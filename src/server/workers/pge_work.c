@@ -150,21 +150,15 @@ pge_work_run(PgeWork *work)
 static void
 run_note(PgeWork *work)
 {
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(work->job_id), (Datum) 0,
-							Int32GetDatum(work->wait_ms),
-							Int32GetDatum(memory->lost)};
-	char		nulls[] = {' ', work->message == NULL ? 'n' : ' ', ' ', ' '};
 	PgeWriter	writer = pge_write_begin();
 
-	if (work->message != NULL)
-		values[1] = CStringGetTextDatum(work->message);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
-				  " not_before = greatest(not_before,"
-				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
-				  " lost_workers = $4 WHERE job_id = $1"
-				  " AND state IN ('waiting', 'running', 'proving')",
-				  lengthof(types), types, values, nulls);
+	pge_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
+			" not_before = greatest(not_before,"
+			" pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
+			" lost_workers = $4 WHERE job_id = $1"
+			" AND state IN ('waiting', 'running', 'proving')",
+			pge_bigint(work->job_id), pge_text(work->message),
+			pge_integer(work->wait_ms), pge_integer(memory->lost));
 	pge_write_end(&writer);
 }
 

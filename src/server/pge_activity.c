@@ -1,7 +1,6 @@
 /*
  * pge_activity.c
- *	  What the launcher, the rewrap workers and everybody who watches them
- *	  share.
+ *	  What the launcher, the workers and everybody who watches them share.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -2,14 +2,19 @@
  * pge_alert.c
  *	  Alerts: what somebody should look at now.
  *
+ * Locking protocol.  PgeAlerts.lock covers everything in it: exclusive to
+ * change, shared to read, held for a few instructions.
+ *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "commands/async.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 #include "pge_activity.h"
@@ -18,6 +23,33 @@
 #include "pge_line.h"
 #include "pge_shared.h"
 #include "pge_tally.h"
+
+#define CHANNEL "pgenvelope_alert"
+
+/* Notifications that wait, in the whole cluster. */
+#define WAITING_MAX 128
+
+/* Notifications that are sent in one transaction. */
+#define SENT_AT_ONCE 16
+
+/* Longest payload; PostgreSQL itself allows less than 8000 bytes. */
+#define PAYLOAD_SIZE 4096
+
+typedef struct PgeAlertItem
+{
+	uint64		serial;			/* 0: free */
+	Oid			database;
+	char		payload[PAYLOAD_SIZE];
+} PgeAlertItem;
+
+typedef struct PgeAlerts
+{
+	LWLock	   *lock;
+	uint64		last_serial;
+	uint64		lost;			/* notifications that found no place */
+	uint64		raised[PGE_ALERT_KINDS];
+	PgeAlertItem items[WAITING_MAX];
+} PgeAlerts;
 
 static const struct
 {
@@ -29,7 +61,12 @@ static const struct
 	[PGE_ALERT_LOCKED] = {"locked", MAKE_SQLSTATE('P', 'E', '0', '1', '3')},
 };
 
-PgeAlerts  *pge_alerts;
+/* NULL unless the library was preloaded. */
+static PgeAlerts *alerts;
+
+/* What the worker has sent, and not committed. */
+static uint64 sending[SENT_AT_ONCE];
+static int	sending_count;
 
 void
 pge_alert_request(void)
@@ -43,12 +80,12 @@ pge_alert_attach(void)
 {
 	bool		found;
 
-	pge_alerts = ShmemInitStruct("pgenvelope alerts", sizeof(PgeAlerts),
+	alerts = ShmemInitStruct("pgenvelope alerts", sizeof(PgeAlerts),
 								 &found);
 	if (found)
 		return;
-	memset(pge_alerts, 0, sizeof(PgeAlerts));
-	pge_alerts->lock = &GetNamedLWLockTranche("pgenvelope_alert")->lock;
+	memset(alerts, 0, sizeof(PgeAlerts));
+	alerts->lock = &GetNamedLWLockTranche("pgenvelope_alert")->lock;
 }
 
 /* ---------------------------------------------------------------- */
@@ -133,18 +170,18 @@ write_line(const PgeAlert *alert)
 static void
 count_raised(PgeAlertKind kind)
 {
-	LWLockAcquire(pge_alerts->lock, LW_EXCLUSIVE);
-	pge_alerts->raised[kind]++;
-	LWLockRelease(pge_alerts->lock);
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	alerts->raised[kind]++;
+	LWLockRelease(alerts->lock);
 }
 
 void
 pge_alert_counts(uint64 *raised, uint64 *lost)
 {
-	LWLockAcquire(pge_alerts->lock, LW_SHARED);
-	memcpy(raised, pge_alerts->raised, sizeof(pge_alerts->raised));
-	*lost = pge_alerts->lost;
-	LWLockRelease(pge_alerts->lock);
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	memcpy(raised, alerts->raised, sizeof(alerts->raised));
+	*lost = alerts->lost;
+	LWLockRelease(alerts->lock);
 }
 
 static void
@@ -152,22 +189,22 @@ queue(const char *payload)
 {
 	PgeAlertItem *place = NULL;
 
-	Assert(strlen(payload) < PGE_ALERT_SIZE);
-	LWLockAcquire(pge_alerts->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < PGE_ALERTS_MAX && place == NULL; i++)
+	Assert(strlen(payload) < PAYLOAD_SIZE);
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX && place == NULL; i++)
 	{
-		if (pge_alerts->items[i].serial == 0)
-			place = &pge_alerts->items[i];
+		if (alerts->items[i].serial == 0)
+			place = &alerts->items[i];
 	}
 	if (place == NULL)
-		pge_alerts->lost++;
+		alerts->lost++;
 	else
 	{
-		place->serial = ++pge_alerts->last_serial;
+		place->serial = ++alerts->last_serial;
 		place->database = MyDatabaseId;
-		strlcpy(place->payload, payload, PGE_ALERT_SIZE);
+		strlcpy(place->payload, payload, PAYLOAD_SIZE);
 	}
-	LWLockRelease(pge_alerts->lock);
+	LWLockRelease(alerts->lock);
 }
 
 /*
@@ -183,7 +220,7 @@ pge_alert(const PgeAlert *alert)
 	if (!alert->is_singular && !is_due(alert))
 		return;
 
-	/* Whoever has his statement cancelled by then is not to lose the half. */
+	/* A cancel must not leave a half-raised alert. */
 	HOLD_INTERRUPTS();
 	count_raised(alert->kind);
 	json = write_line(alert);
@@ -194,4 +231,75 @@ pge_alert(const PgeAlert *alert)
 	}
 	RESUME_INTERRUPTS();
 	pfree(json);
+}
+
+/* ---------------------------------------------------------------- */
+/* On their way to the listeners                                    */
+/* ---------------------------------------------------------------- */
+
+Oid
+pge_alert_next_database(int *place)
+{
+	Oid			database = InvalidOid;
+
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	while (*place < WAITING_MAX && database == InvalidOid)
+	{
+		const PgeAlertItem *item = &alerts->items[(*place)++];
+
+		if (item->serial != 0)
+			database = item->database;
+	}
+	LWLockRelease(alerts->lock);
+	return database;
+}
+
+void
+pge_alert_forget(Oid database)
+{
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX; i++)
+	{
+		if (alerts->items[i].database == database)
+			alerts->items[i].serial = 0;
+	}
+	LWLockRelease(alerts->lock);
+}
+
+void
+pge_alert_send(void)
+{
+	char(*payloads)[PAYLOAD_SIZE] = palloc(SENT_AT_ONCE * PAYLOAD_SIZE);
+
+	sending_count = 0;
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	for (int i = 0; i < WAITING_MAX && sending_count < SENT_AT_ONCE; i++)
+	{
+		const PgeAlertItem *item = &alerts->items[i];
+
+		if (item->serial == 0 || item->database != MyDatabaseId)
+			continue;
+		strlcpy(payloads[sending_count], item->payload, PAYLOAD_SIZE);
+		sending[sending_count++] = item->serial;
+	}
+	LWLockRelease(alerts->lock);
+	for (int i = 0; i < sending_count; i++)
+		Async_Notify(CHANNEL, payloads[i]);
+	pfree(payloads);
+}
+
+int
+pge_alert_sent(void)
+{
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX; i++)
+	{
+		for (int j = 0; j < sending_count; j++)
+		{
+			if (alerts->items[i].serial == sending[j])
+				alerts->items[i].serial = 0;
+		}
+	}
+	LWLockRelease(alerts->lock);
+	return sending_count;
 }

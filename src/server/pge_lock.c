@@ -238,7 +238,7 @@ save(int64 grant_id)
 	return true;
 }
 
-int
+void
 pge_lock_save(void)
 {
 	PgeWriter	writer;
@@ -246,7 +246,7 @@ pge_lock_save(void)
 
 	collect();
 	if (saving_count == 0)
-		return 0;
+		return;
 	count = saving_count;
 	saving_count = 0;
 	writer = pge_write_begin();
@@ -257,7 +257,6 @@ pge_lock_save(void)
 	}
 	pge_write_end(&writer);
 	ForceSyncCommit();
-	return saving_count;
 }
 
 static void
@@ -273,12 +272,12 @@ note_saved(PgeTally *tally, void *argument)
  * Sessions hear of the rows with their next value, before the tally may be
  * given to another grant.
  */
-void
+int
 pge_lock_saved(void)
 {
 	if (saving_count > 0)
 		pge_destructions_bump();
 	for (int i = 0; i < saving_count; i++)
 		(void) pge_tally_look(saving[i], note_saved, NULL);
-	saving_count = 0;
+	return saving_count;
 }

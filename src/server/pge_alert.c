@@ -81,7 +81,7 @@ pge_alert_attach(void)
 	bool		found;
 
 	alerts = ShmemInitStruct("pgenvelope alerts", sizeof(PgeAlerts),
-								 &found);
+							 &found);
 	if (found)
 		return;
 	memset(alerts, 0, sizeof(PgeAlerts));
@@ -91,25 +91,6 @@ pge_alert_attach(void)
 /* ---------------------------------------------------------------- */
 /* How many                                                         */
 /* ---------------------------------------------------------------- */
-
-typedef struct Counting
-{
-	PgeAlertKind kind;
-	int64		now_ms;
-	bool		is_due;
-} Counting;
-
-static void
-count_alert(PgeTally *tally, void *argument)
-{
-	static const uint32 allowed[PGE_ALERT_KINDS] = PGE_ALERTS_A_MINUTE;
-	Counting   *counting = argument;
-	int64		began_ms;
-
-	counting->is_due = pge_minute_take(&tally->alerts[counting->kind],
-									   allowed[counting->kind], 1,
-									   counting->now_ms, &began_ms) > 0;
-}
 
 /*
  * Under which number it is counted: honey for each who opens it by the grant,
@@ -132,10 +113,18 @@ counted_under(const PgeAlert *alert)
 static bool
 is_due(const PgeAlert *alert)
 {
-	Counting	counting = {alert->kind, pge_clock_ms(), true};
+	static const uint32 allowed[PGE_ALERT_KINDS] = PGE_ALERTS_A_MINUTE;
+	int64		now_ms = pge_clock_ms();
+	int64		began_ms;
+	PgeTally   *tally = pge_tally_make(counted_under(alert));
+	bool		result;
 
-	(void) pge_tally_with(counted_under(alert), count_alert, &counting);
-	return counting.is_due;
+	if (tally == NULL)
+		return true;
+	result = pge_count_take(&tally->alerts[alert->kind], allowed[alert->kind],
+							1, now_ms, &began_ms) > 0;
+	pge_tally_release();
+	return result;
 }
 
 /* ---------------------------------------------------------------- */

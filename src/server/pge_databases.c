@@ -115,8 +115,7 @@ pge_databases_list(int64 now)
 static int64
 back_off(PgeTurn *turn, PgeDuty duty, int64 now)
 {
-	return now + pge_backoff_ms(turn->memory.failures - 1,
-								longest_backoff_ms[duty]);
+	return now + pge_backoff_ms(turn->memory.failures - 1, longest_backoff_ms[duty]);
 }
 
 static int64

@@ -38,40 +38,48 @@ pge_lock_serial(void)
 	return pg_atomic_read_u64(&pge_tallies->lock_serial);
 }
 
+/* Turns one state of a grant's tally into another; nothing in any other. */
 static void
-read_lock(PgeTally *tally, void *argument)
+change_lock(PgeTally *tally, PgeLockState from, PgeLockState to)
 {
-	*(bool *) argument = pg_atomic_read_u32(&tally->locked) != PGE_LOCK_NONE;
+	uint32		expected = from;
+
+	(void) pg_atomic_compare_exchange_u32(&tally->locked, &expected, to);
+}
+
+/* Whether a grant is locked by its tally. */
+static bool
+is_locked_now(int64 grant_id)
+{
+	PgeTally   *tally = pge_tally_find(grant_id);
+	bool		is_locked;
+
+	if (tally == NULL)
+		return false;
+	is_locked = pg_atomic_read_u32(&tally->locked) != PGE_LOCK_NONE;
+	pge_tally_release();
+	return is_locked;
 }
 
 bool
 pge_grant_is_locked(const PgeGrant *grant)
 {
-	bool		is_locked = false;
-
-	if (grant->locked)
-		return true;
-	(void) pge_tally_look(grant->grant_id, read_lock, &is_locked);
-	return is_locked;
-}
-
-static void
-set_lock(PgeTally *tally, void *argument)
-{
-	uint32		none = PGE_LOCK_NONE;
-
-	(void) pg_atomic_compare_exchange_u32(&tally->locked, &none,
-										  PGE_LOCK_UNSAVED);
+	return grant->locked || is_locked_now(grant->grant_id);
 }
 
 bool
 pge_lock_grant(int64 grant_id)
 {
-	bool		is_noted = pge_tally_with(grant_id, set_lock, NULL);
+	PgeTally   *tally = pge_tally_make(grant_id);
 
+	if (tally != NULL)
+	{
+		change_lock(tally, PGE_LOCK_NONE, PGE_LOCK_UNSAVED);
+		pge_tally_release();
+	}
 	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
 	pge_activity_wake();
-	return is_noted;
+	return tally != NULL;
 }
 
 /* ---------------------------------------------------------------- */
@@ -79,9 +87,14 @@ pge_lock_grant(int64 grant_id)
 /* ---------------------------------------------------------------- */
 
 static void
-clear_lock(PgeTally *tally, void *argument)
+clear_lock(int64 grant_id)
 {
+	PgeTally   *tally = pge_tally_find(grant_id);
+
+	if (tally == NULL)
+		return;
 	pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
+	pge_tally_release();
 }
 
 static void
@@ -105,8 +118,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT)
 	{
 		foreach(cell, unlocking)
-			(void) pge_tally_look(((Unlocking *) lfirst(cell))->grant_id,
-								  clear_lock, NULL);
+			clear_lock(((Unlocking *) lfirst(cell))->grant_id);
 		pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
@@ -210,18 +222,17 @@ collect(void)
 }
 
 /*
- * Writes a lock to its row, unless somebody has unlocked the grant since.  Who
- * unlocks holds the row until that is known in shared memory: so get hold of
- * the row, and then look again.  False: somebody else holds it.  Nobody waits
- * for him, or whoever administers one grant could keep all others' locks from
- * being written.
+ * Writes a lock to its row, unless somebody has unlocked the grant since.  A
+ * session that unlocks holds the row until that is known in shared memory: so
+ * get hold of the row, and then look again.  False: another session holds it.
+ * It is not waited for, or whoever administers one grant could keep all
+ * others' locks from being written.
  */
 static bool
 save(int64 grant_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(grant_id)};
-	bool		is_locked = false;
 
 	if (pge_write_run("SELECT FROM pgenvelope.key_grant WHERE grant_id = $1"
 					  " FOR UPDATE SKIP LOCKED",
@@ -229,8 +240,7 @@ save(int64 grant_id)
 		return pge_write_run("SELECT FROM pgenvelope.key_grant"
 							 " WHERE grant_id = $1",
 							 lengthof(types), types, values, NULL) == 0;
-	(void) pge_tally_look(grant_id, read_lock, &is_locked);
-	if (is_locked)
+	if (is_locked_now(grant_id))
 		pge_write_run("UPDATE pgenvelope.key_grant"
 					  " SET locked_at = pg_catalog.clock_timestamp()"
 					  " WHERE grant_id = $1 AND locked_at IS NULL",
@@ -259,15 +269,6 @@ pge_lock_save(void)
 	ForceSyncCommit();
 }
 
-static void
-note_saved(PgeTally *tally, void *argument)
-{
-	uint32		unsaved = PGE_LOCK_UNSAVED;
-
-	(void) pg_atomic_compare_exchange_u32(&tally->locked, &unsaved,
-										  PGE_LOCK_SAVED);
-}
-
 /*
  * Sessions hear of the rows with their next value, before the tally may be
  * given to another grant.
@@ -278,6 +279,13 @@ pge_lock_saved(void)
 	if (saving_count > 0)
 		pge_destructions_bump();
 	for (int i = 0; i < saving_count; i++)
-		(void) pge_tally_look(saving[i], note_saved, NULL);
+	{
+		PgeTally   *tally = pge_tally_find(saving[i]);
+
+		if (tally == NULL)
+			continue;
+		change_lock(tally, PGE_LOCK_UNSAVED, PGE_LOCK_SAVED);
+		pge_tally_release();
+	}
 	return saving_count;
 }

@@ -22,7 +22,7 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_alert_worker.o pge_anchor.o pge_approval.o pge_arguments.o \
 	pge_audit.o pge_audit_log.o pge_audit_seen.o pge_audit_verify.o \
 	pge_batch.o pge_budget.o pge_cache.o pge_call.o pge_catalog.o \
-	pge_census.o pge_check.o pge_context.o pge_databases.o \
+	pge_census.o pge_check.o pge_commit.o pge_context.o pge_databases.o \
 	pge_destroy.o pge_dual_control.o pge_encoding.o pge_entitlement.o \
 	pge_escrow.o pge_failure.o pge_guard.o pge_guc.o pge_health.o \
 	pge_health_catalog.o pge_honey.o pge_honey_sql.o pge_inplace.o \

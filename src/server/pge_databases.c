@@ -111,11 +111,13 @@ pge_databases_list(int64 now)
 	pge_databases_due_ms = now + pge_rewrap_naptime;
 }
 
-/* When a duty is due again whose worker had no success to speak of. */
+/* When a duty is due again whose worker had no success. */
 static int64
-back_off(PgeTurn *turn, PgeDuty duty, int64 now)
+back_off(const PgeTurn *turn, PgeDuty duty, int64 now)
 {
-	return now + pge_backoff_ms(turn->memory.failures - 1, longest_backoff_ms[duty]);
+	int			longest_ms = longest_backoff_ms[duty];
+
+	return now + pge_backoff_ms(turn->memory.failures - 1, longest_ms);
 }
 
 static int64

@@ -9,24 +9,14 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "nodes/pg_list.h"
-#include "utils/memutils.h"
 
 #include "pge_activity.h"
+#include "pge_commit.h"
 #include "pge_compat.h"
 #include "pge_lock.h"
 #include "pge_shared.h"
 #include "pge_tally.h"
 #include "pge_write.h"
-
-/* A grant that this transaction unlocks, if it commits. */
-typedef struct Unlocking
-{
-	int64		grant_id;
-	int			level;			/* of the subtransaction */
-} Unlocking;
-
-static List *unlocking;			/* of Unlocking */
 
 /* What the worker has written, and not committed. */
 static int64 saving[PGE_TALLY_COUNT];
@@ -82,88 +72,24 @@ pge_lock_grant(int64 grant_id)
 	return tally != NULL;
 }
 
-/* ---------------------------------------------------------------- */
-/* Unlocking                                                        */
-/* ---------------------------------------------------------------- */
-
 static void
-clear_lock(int64 grant_id)
+unlock_grant(int64 grant_id)
 {
 	PgeTally   *tally = pge_tally_find(grant_id);
 
-	if (tally == NULL)
-		return;
-	pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
-	pge_tally_release();
-}
-
-static void
-forget_unlocking(void)
-{
-	list_free_deep(unlocking);
-	unlocking = NIL;
-}
-
-static void
-at_end_of_transaction(XactEvent event, void *arg)
-{
-	ListCell   *cell;
-
-	if (unlocking == NIL)
-		return;
-	if (event == XACT_EVENT_PRE_PREPARE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has unlocked a grant")));
-	if (event == XACT_EVENT_COMMIT)
+	if (tally != NULL)
 	{
-		foreach(cell, unlocking)
-			clear_lock(((Unlocking *) lfirst(cell))->grant_id);
-		pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
+		pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
+		pge_tally_release();
 	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		forget_unlocking();
-}
-
-static void
-at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
-						 SubTransactionId parent, void *arg)
-{
-	int			level = GetCurrentTransactionNestLevel();
-	ListCell   *cell;
-
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	foreach(cell, unlocking)
-	{
-		Unlocking  *entry = lfirst(cell);
-
-		if (entry->level < level)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			entry->level = level - 1;
-		else
-			unlocking = foreach_delete_current(unlocking, cell);
-	}
-}
-
-void
-pge_lock_init(void)
-{
-	RegisterXactCallback(at_end_of_transaction, NULL);
-	RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
 }
 
 void
 pge_unlock_at_commit(int64 grant_id)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-	Unlocking  *entry = palloc(sizeof(Unlocking));
-
-	entry->grant_id = grant_id;
-	entry->level = GetCurrentTransactionNestLevel();
-	unlocking = lappend(unlocking, entry);
-	MemoryContextSwitchTo(old_context);
+	pge_at_commit(unlock_grant, grant_id,
+				  "cannot PREPARE a transaction that has unlocked a grant");
 }
 
 /* ---------------------------------------------------------------- */

@@ -3,9 +3,9 @@
  *	  Locked grants: to decrypt by one is refused, everywhere and at once.
  *
  * A role that opens a honey value will roll back, so a lock does not depend on
- * its transaction: it is set in shared memory, where every process looks before it
- * opens a value, and written to pgenvelope.key_grant by a worker's own
- * transaction a moment later, so that it outlives the server's end.  On a
+ * its transaction: it is set in shared memory, where every process looks
+ * before it opens a value, and written to pgenvelope.key_grant by a worker's
+ * own transaction a moment later, so that it outlives the server's end.  On a
  * standby, which writes nothing, it lasts until the standby ends.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -15,9 +15,6 @@
 #define PGE_LOCK_H
 
 #include "pge_catalog.h"
-
-/* Called from _PG_init. */
-extern void pge_lock_init(void);
 
 /* Moves when any grant has been locked or unlocked; one atomic read. */
 extern uint64 pge_lock_serial(void);

@@ -10,9 +10,9 @@
  * place: the caller is told, and fails closed.
  *
  * Locking protocol.  PgeTallies.lock covers whose an element is: exclusive to
- * change that, held at all while one is read or counted in.  What is counted is
- * atomic.  The lock is held for a few instructions; nobody waits or allocates
- * under it.
+ * change that, shared (or exclusive) while one is read or counted in.  What is
+ * counted is atomic.  The lock is held for a few instructions; nobody waits or
+ * allocates under it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -2,13 +2,15 @@
  * pge_worker.c
  *	  A worker: does what is due in one database, and ends.
  *
- * One whose duty it is to deliver is done when nothing is left that it can do
- * (pge_deliver).  One that rewraps is a loop around pge_job_step.  Each step is a transaction of its own; between
- * two of them the worker holds no lock and no snapshot, and looks whether it
- * is to stop: terminated, too many by pgenvelope.rewrap_workers, other
- * databases waiting for their turn, or somebody who wants the database for
- * himself.  What it waits for, it waits for in slices, for the same reason;
- * if that takes longer, it ends and has the launcher start another in time.
+ * A worker whose duty is to deliver does pge_deliver, which waits for nothing.
+ *
+ * One that rewraps is a loop around pge_job_step.  Each step is a transaction
+ * of its own; between two of them the worker holds no lock and no snapshot,
+ * and looks whether it is to stop: terminated, too many by
+ * pgenvelope.rewrap_workers, other databases waiting for their turn, or a
+ * session that wants the database for itself.  It waits in slices, for the
+ * same reason; if that takes longer, it ends and has the launcher start
+ * another in time.
  *
  * An error concerns one job: it is logged once, and the job is put off, ever
  * longer.  If even that fails, the worker ends and the launcher waits.

@@ -24,7 +24,6 @@
 #include "pge_learn.h"
 #include "pge_mention.h"
 #include "pge_redact.h"
-#include "pge_lock.h"
 #include "pge_retire.h"
 #include "pge_shared.h"
 #include "pge_statistics.h"
@@ -56,5 +55,4 @@ _PG_init(void)
 	pge_destroy_init();
 	pge_redact_init();
 	pge_learn_init();
-	pge_lock_init();
 }

@@ -161,7 +161,7 @@ extern void pge_activity_show(int64 job_id, const char *phase,
 
 /*
  * Shows how far it is: call it as often as you like, it is cheap.  In a
- * worker it raises an error if somebody else wants the database for himself.
+ * worker it raises an error if a session wants the database for itself.
  */
 extern void pge_activity_progress(uint64 done, uint64 total);
 

@@ -55,10 +55,11 @@ static const struct
 {
 	const char *name;
 	int			sqlstate;
+	uint32		a_minute;		/* of a grant and, of honey, of who opens it */
 } kinds[PGE_ALERT_KINDS] = {
-	[PGE_ALERT_HONEY] = {"honey", MAKE_SQLSTATE('P', 'E', '0', '1', '1')},
-	[PGE_ALERT_BUDGET] = {"budget", MAKE_SQLSTATE('P', 'E', '0', '1', '2')},
-	[PGE_ALERT_LOCKED] = {"locked", MAKE_SQLSTATE('P', 'E', '0', '1', '3')},
+	[PGE_ALERT_HONEY] = {"honey", MAKE_SQLSTATE('P', 'E', '0', '1', '1'), 10},
+	[PGE_ALERT_BUDGET] = {"budget", MAKE_SQLSTATE('P', 'E', '0', '1', '2'), 1},
+	[PGE_ALERT_LOCKED] = {"locked", MAKE_SQLSTATE('P', 'E', '0', '1', '3'), 1},
 };
 
 /* NULL unless the library was preloaded. */
@@ -113,7 +114,6 @@ counted_under(const PgeAlert *alert)
 static bool
 is_due(const PgeAlert *alert)
 {
-	static const uint32 allowed[PGE_ALERT_KINDS] = PGE_ALERTS_A_MINUTE;
 	int64		now_ms = pge_clock_ms();
 	int64		began_ms;
 	PgeTally   *tally = pge_tally_make(counted_under(alert));
@@ -121,8 +121,9 @@ is_due(const PgeAlert *alert)
 
 	if (tally == NULL)
 		return true;
-	result = pge_count_take(&tally->alerts[alert->kind], allowed[alert->kind],
-							1, now_ms, &began_ms) > 0;
+	result = pge_count_take(&tally->alerts[alert->kind],
+							kinds[alert->kind].a_minute, 1, now_ms,
+							&began_ms) > 0;
 	pge_tally_release();
 	return result;
 }

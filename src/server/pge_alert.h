@@ -26,12 +26,6 @@ typedef enum PgeAlertKind
 	PGE_ALERT_KINDS
 } PgeAlertKind;
 
-/* No more than so many a minute: of a grant and, of honey, who opens it. */
-#define PGE_ALERTS_A_MINUTE \
-	{ \
-		10, 1, 1 \
-	}
-
 typedef struct PgeAlert
 {
 	PgeAlertKind kind;

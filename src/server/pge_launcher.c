@@ -34,7 +34,7 @@
 /* Wake up at least this often. */
 #define LONGEST_SLEEP_MS 60000
 
-/* While somebody has a database for himself, it is looked at this often. */
+/* A database that a session has for itself is looked at this often. */
 #define LOCKED_RETRY_MS 1000
 
 static const struct
@@ -312,7 +312,7 @@ detach(int code, Datum arg)
 }
 
 /*
- * Takes over from an earlier launcher: its running workers are ours, those
+ * Takes over from an earlier launcher: keeps its running workers; those
  * that have not shown up are no longer expected.
  */
 static void

@@ -219,32 +219,21 @@ pge_tally_release(void)
 /* Transactions                                                     */
 /* ---------------------------------------------------------------- */
 
-/* Whether the transaction has ended that a tally is of. */
+/* Whether the transaction that a tally is of is still going on. */
 static bool
-has_ended(const PgeTransactionTally *tally)
+is_current(const PgeTransactionTally *tally)
 {
-	const PGPROC *process;
+	const PGPROC *process = &ProcGlobal->allProcs[tally->process];
 
-	if (tally->grant_id == 0)
-		return true;
-	process = &ProcGlobal->allProcs[tally->process];
-	return process->pid != tally->pid ||
-		pge_local_transaction(process) != tally->transaction;
-}
-
-static bool
-is_of(const PgeTransactionTally *tally, int64 grant_id, int process,
-	  const PGPROC *leader)
-{
-	return tally->grant_id == grant_id && tally->process == process &&
-		tally->pid == leader->pid &&
-		tally->transaction == pge_local_transaction(leader);
+	return tally->grant_id != 0 && process->pid == tally->pid &&
+		pge_local_transaction(process) == tally->transaction;
 }
 
 /* Caller holds the lock exclusively. */
 static PgeTransactionTally *
-find_transaction(int64 grant_id, int process, const PGPROC *leader)
+find_transaction(int64 grant_id, const PGPROC *leader)
 {
+	int			process = pge_process_number(leader);
 	uint32		hash = murmurhash32((uint32) process ^
 									murmurhash32((uint32) grant_id));
 	PgeTransactionTally *ways =
@@ -254,10 +243,10 @@ find_transaction(int64 grant_id, int process, const PGPROC *leader)
 
 	for (int i = 0; i < PGE_WAYS; i++)
 	{
-		if (is_of(&ways[i], grant_id, process, leader))
-			return &ways[i];
-		if (place == NULL && has_ended(&ways[i]))
+		if (!is_current(&ways[i]))
 			place = &ways[i];
+		else if (ways[i].grant_id == grant_id && ways[i].process == process)
+			return &ways[i];
 	}
 	if (place == NULL)
 		return NULL;
@@ -278,7 +267,7 @@ pge_transaction_tally(int64 grant_id)
 	PgeTransactionTally *tally;
 
 	LWLockAcquire(pge_tallies->lock, LW_EXCLUSIVE);
-	tally = find_transaction(grant_id, pge_process_number(leader), leader);
+	tally = find_transaction(grant_id, leader);
 	LWLockRelease(pge_tallies->lock);
 	return tally;
 }

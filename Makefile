@@ -38,7 +38,7 @@ SERVER_OBJS = $(addprefix src/server/, \
 	pge_session_context.o pge_shared.o pge_slot.o pge_stat.o \
 	pge_statistics.o pge_step.o pge_subject.o pge_tally.o pge_target.o \
 	pge_trigger.o pge_try.o pge_type.o pge_update.o pge_update_write.o \
-	pge_use.o pge_value.o pge_value_sql.o pge_version.o pge_wake.o \
+	pge_use.o pge_value.o pge_value_sql.o pge_version.o \
 	pge_why.o pge_work.o pge_worker.o pge_write.o)
 OBJS = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVER_OBJS)
 

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 
 #include "pge_activity.h"
+#include "pge_commit.h"
 #include "pge_compat.h"
 #include "pge_shared.h"
 
@@ -118,6 +119,20 @@ pge_activity_want(Oid database)
 	if (pge_rewrap_shared->launcher_latch != NULL)
 		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+static void
+want_at_commit(int64 database)
+{
+	pge_activity_want((Oid) database);
+}
+
+/* If the transaction is prepared, the timer finds what it filed. */
+void
+pge_launcher_wake(void)
+{
+	if (pge_rewrap_shared != NULL)
+		pge_at_commit(want_at_commit, MyDatabaseId, NULL);
 }
 
 /* A session lock, so that no transaction is needed. */

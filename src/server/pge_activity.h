@@ -146,6 +146,11 @@ extern void pge_activity_wake(void);
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);
 
+/*
+ * The same, as soon as this transaction commits; nothing if it is rolled back.
+ */
+extern void pge_launcher_wake(void);
+
 /* Whether that was noted, and not taken up yet.  Caller holds the lock. */
 extern bool pge_activity_is_wanted(Oid database);
 

@@ -75,6 +75,12 @@ typedef struct PgeGrant
 	int			per_transaction;
 } PgeGrant;
 
+static inline bool
+pge_grant_has_budget(const PgeGrant *grant)
+{
+	return grant->per_minute > 0 || grant->per_transaction > 0;
+}
+
 struct		PgeKey;
 
 typedef struct PgeKeyVersion

@@ -11,8 +11,8 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "pge_activity.h"
 #include "pge_compat.h"
-#include "pge_launcher.h"
 #include "pge_step.h"
 
 /* Milliseconds until not_before, 0 if that is past. */

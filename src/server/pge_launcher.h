@@ -15,12 +15,6 @@
 extern void pge_launcher_init(void);
 
 /*
- * Has a worker look at this database as soon as this transaction commits;
- * nothing if it is rolled back.
- */
-extern void pge_launcher_wake(void);
-
-/*
  * A worker's duty to deliver: writes the locks of the database to the table
  * and sends its alerts, until nothing is left that can be done now.  Returns
  * how the worker is to end.

@@ -22,7 +22,6 @@
 #include "pge_compat.h"
 #include "pge_encoding.h"
 #include "pge_entitlement.h"
-#include "pge_launcher.h"
 #include "pge_value.h"
 #include "pge_step.h"
 

@@ -18,7 +18,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pge_budget.h"
 #include "pge_compat.h"
 #include "pge_context.h"
 #include "pge_pattern.h"

@@ -36,7 +36,6 @@
 #include "redact/pge_redact.h"
 #include "rewrap/pge_rewrap_settings.h"
 #include "rewrite/pge_rewrite_settings.h"
-#include "rights/pge_lock.h"
 #include "value/pge_value_settings.h"
 #include "workers/pge_launcher.h"
 #include "workers/pge_learn.h"
@@ -78,7 +77,6 @@ static const struct
 	{pge_destroy_init, false},
 	{pge_redact_init, false},
 	{pge_learn_init, false},
-	{pge_lock_init, false},
 };
 
 void

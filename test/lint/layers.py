@@ -96,8 +96,8 @@ def includes(top):
             match = re.match(r'#include "(?:(.*)/)?([^/"]+\.h)"', line)
             if match and match.group(2) in names:
                 folder = match.group(1)
-                if folder is None and folder_of(path) == "core":
-                    folder = "core"
+                if folder is None and folder_of(path) in ("core", "server"):
+                    folder = folder_of(path)
                 yield path, number, folder, match.group(2)
 
 

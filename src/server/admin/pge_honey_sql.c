@@ -19,34 +19,14 @@
 #include "base/pge_shared.h"
 #include "catalog/pge_write.h"
 #include "rights/pge_entitlement.h"
-#include "rights/pge_honey_row.h"
+#include "rights/pge_honey.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_mark_honey);
 PG_FUNCTION_INFO_V1(pgenvelope_unmark_honey);
 
 /* Characters; an alert is to fit into a notification. */
 #define NOTE_MAX 200
-
-bool
-pge_honey_insert(uint64 key_id, const PgeHoney *honey)
-{
-	Oid			types[] = {INT8OID, BYTEAOID, BOOLOID, TEXTOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id),
-							pge_bytea_datum(honey->mark, ENVL_MARK_LEN),
-							BoolGetDatum(honey->locks), (Datum) 0};
-	char		nulls[] = {' ', ' ', ' ', honey->note == NULL ? 'n' : ' '};
-	PgeWriter	writer = pge_write_begin();
-	uint64		count;
-
-	if (honey->note != NULL)
-		values[3] = CStringGetTextDatum(honey->note);
-	count = pge_write_run("INSERT INTO pgenvelope.honey"
-						  " (key_id, mark, lock_grant, note)"
-						  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-						  lengthof(types), types, values, nulls);
-	pge_write_end(&writer);
-	return count > 0;
-}
 
 /*
  * The mark of a value, by whoever administers its key.  The value must open

@@ -75,6 +75,12 @@ typedef struct PgeGrant
 	int			per_transaction;
 } PgeGrant;
 
+static inline bool
+pge_grant_has_budget(const PgeGrant *grant)
+{
+	return grant->per_minute > 0 || grant->per_transaction > 0;
+}
+
 struct		PgeKey;
 
 /* A KEK as the catalog knows it: enough to have it unsealed. */
@@ -193,12 +199,6 @@ static inline const envl_bound_context *
 pge_key_bind(const PgeKey *key, PgeContext *context, PgeProblem *problem)
 {
 	return pge_context_bind(context, &key->policy, pge_catalog_epoch, problem);
-}
-
-static inline bool
-pge_grant_has_budget(const PgeGrant *grant)
-{
-	return grant->per_minute > 0 || grant->per_transaction > 0;
 }
 
 #endif							/* PGE_CATALOG_H */

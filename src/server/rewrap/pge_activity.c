@@ -1,7 +1,6 @@
 /*
  * pge_activity.c
- *	  What the launcher, the rewrap workers and everybody who watches them
- *	  share.
+ *	  What the launcher, the workers and everybody who watches them share.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,6 +18,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_commit.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_rewrap_settings.h"
 
@@ -120,6 +120,20 @@ pge_activity_want(Oid database)
 	if (pge_rewrap_shared->launcher_latch != NULL)
 		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+}
+
+static void
+want_at_commit(int64 database)
+{
+	pge_activity_want((Oid) database);
+}
+
+/* If the transaction is prepared, the timer finds what it filed. */
+void
+pge_launcher_wake(void)
+{
+	if (pge_rewrap_shared != NULL)
+		pge_at_commit(want_at_commit, MyDatabaseId, NULL);
 }
 
 /* A session lock, so that no transaction is needed. */

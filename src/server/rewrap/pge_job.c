@@ -12,8 +12,8 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "rewrap/pge_activity.h"
 #include "rewrap/pge_step.h"
-#include "workers/pge_launcher.h"
 
 /* Milliseconds until not_before, 0 if that is past. */
 #define WAIT_MS \

@@ -26,7 +26,6 @@
 #include "rewrap/pge_step.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"
-#include "workers/pge_launcher.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_start_rewrap);
 PG_FUNCTION_INFO_V1(pgenvelope_pause_rewrap);

@@ -171,7 +171,8 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	pge_use_end(PGE_OK);
 	sealed = pge_seal_opened(target, &opened, &bound->bound, problem);
 	if (sealed != NULL && pge_honey_applies(opened.key) &&
-		!pge_honey_carry(opened.version, &envelope, target, sealed, problem))
+		!pge_honey_carry(opened.version, &envelope, target,
+						 pge_varlena_view(sealed), problem))
 		return NULL;
 	return sealed;
 }

@@ -240,13 +240,36 @@ pge_open(const struct varlena *value, PgeContext *context,
 	return pge_open_with(version, &envelope, bound, opened, problem);
 }
 
+/* What was opened is not shown unless it is known whether it is honey. */
+static bool
+heed_honey(const struct varlena *value, PgeContext *context, PgeOpened *opened,
+		   PgeProblem *problem)
+{
+	volatile bool is_heeded = false;
+
+	PG_TRY();
+	{
+		is_heeded = pge_honey_heed(opened->version, pge_varlena_view(value),
+								   context, problem);
+	}
+	PG_CATCH();
+	{
+		pge_opened_discard(opened);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!is_heeded)
+		pge_opened_discard(opened);
+	return is_heeded;
+}
+
 bool
 pge_open_to_show(const struct varlena *value, PgeContext *context,
 				 const text *expected, PgeOpened *opened, PgeProblem *problem)
 {
 	return pge_open(value, context, expected, opened, problem) &&
 		(!pge_honey_applies(opened->key) ||
-		 pge_honey_heed(value, context, opened, problem));
+		 heed_honey(value, context, opened, problem));
 }
 
 void

@@ -1,10 +1,11 @@
 /*
  * pge_work.c
- *	  A rewrap worker's transactions, whose errors do not end it.
+ *	  A worker's transactions, whose errors do not end it.
  *
- * They commit asynchronously: if a server crash undoes the last of them, it
- * undoes the job's cursor with them, and they are done again.  The versions
- * that they rely on are durable before (ForceSyncCommit).
+ * They commit asynchronously, and so wait for no standby.  If a server crash
+ * undoes the last steps of a job, it undoes the job's cursor with them, and
+ * they are done again.  The versions that they rely on are durable before, and
+ * so are locks that were written (ForceSyncCommit).
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,6 +17,7 @@
 #include "commands/extension.h"
 #include "common/hashfn.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -29,8 +31,8 @@ static PgeMemory *memory;
 static MemoryContext work_context;
 
 /* Nothing that a role, a database or a file says may stop or slow a worker. */
-void
-pge_work_pin_settings(const char *application)
+static void
+pin_settings(void)
 {
 	static const char *const pinned[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
@@ -53,7 +55,7 @@ pge_work_pin_settings(const char *application)
 
 	for (int i = 0; i < (int) lengthof(pinned); i++)
 		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("application_name", application, PGC_SUSET,
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_SUSET,
 					PGC_S_OVERRIDE);
 }
 
@@ -61,9 +63,9 @@ void
 pge_work_init(PgeMemory *memory_of_worker)
 {
 	memory = memory_of_worker;
-	pge_work_pin_settings("pgenvelope rewrap worker");
+	pin_settings();
 	work_context = AllocSetContextCreate(TopMemoryContext,
-										 "pgenvelope rewrap worker",
+										 "pgenvelope worker",
 										 ALLOCSET_DEFAULT_SIZES);
 }
 
@@ -89,7 +91,8 @@ run_in_transaction(PgeWork *work)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	is_absent = !OidIsValid(get_extension_oid("pgenvelope", true));
+	is_absent = !work->is_for_any &&
+		!OidIsValid(get_extension_oid("pgenvelope", true));
 	if (!is_absent)
 		work->run(work);
 	PopActiveSnapshot();

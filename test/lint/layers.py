@@ -25,7 +25,8 @@ LIBRARY = CORE + ["providers", "providers/local"]
 HELPER = CORE + ["providers", "providers/serve"]
 CLOUD = HELPER + ["providers/http"]
 
-LOW = CORE + ["base"]
+# Sizes and names of seals, and reading a file of secrets, are the providers'.
+LOW = CORE + ["providers", "base"]
 CATALOG = LOW + ["context", "catalog"]
 KEYS = CATALOG + ["keys"]
 RIGHTS = KEYS + ["rights"]
@@ -46,10 +47,10 @@ LAYERS = {
                               for name in ("vault", "aws", "gcp", "azure")],
     "providers/pkcs11": LIBRARY + ["providers/serve"],
     "base": CORE,
-    "redact": LOW,
+    "redact": CORE + ["base"],
     "context": LOW,
     "catalog": LOW + ["context"],
-    "keys": CATALOG + ["providers", "providers/local"],
+    "keys": CATALOG + ["providers/local"],
     "rights": KEYS,
     "audit": RIGHTS,
     "value": VALUE,

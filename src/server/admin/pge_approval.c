@@ -1,6 +1,7 @@
 /*
  * pge_approval.c
- *	  pgenvelope.require_approval, pgenvelope.approve, pgenvelope.reject: a second person decides.
+ *	  pgenvelope.require_approval, pgenvelope.approve and pgenvelope.reject: a
+ *	  second person decides.
  *
  * What was asked for is done in the transaction of whoever approves it, by
  * their rights and with the arguments of then, after everything was looked at
@@ -20,13 +21,14 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_getarg.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_require_approval);
 PG_FUNCTION_INFO_V1(pgenvelope_may_decide);

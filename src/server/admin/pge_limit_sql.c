@@ -12,11 +12,12 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"

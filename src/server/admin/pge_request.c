@@ -13,13 +13,14 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_admin_settings.h"
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 
 /* ---------------------------------------------------------------- */
 /* Acts                                                             */
@@ -265,15 +266,11 @@ pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id)
 }
 
 bool
-pge_request_change(FunctionCallInfo fcinfo, const PgeChange *change)
+pge_request_needed(FunctionCallInfo fcinfo, uint64 key_id)
 {
 	const PgeControlled *act;
 
-	if (!needs_approval(fcinfo, pge_request_key(change->key_id), &act))
-		return false;
-	pge_change_end(change);
-	file(act, change->key_id, change->name, pge_arguments_pack(fcinfo));
-	return true;
+	return needs_approval(fcinfo, pge_request_key(key_id), &act);
 }
 
 bool

@@ -16,7 +16,7 @@
 
 #include "fmgr.h"
 
-#include "lifecycle/pge_version.h"
+#include "catalog/pge_catalog.h"
 #include "rights/pge_entitlement.h"
 
 /* An act that may need approval. */
@@ -54,9 +54,8 @@ extern void pge_person_now(PgePerson *person);
  */
 extern bool pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id);
 
-/* The same, while a key is being changed: then the change is ended. */
-extern bool pge_request_change(FunctionCallInfo fcinfo,
-							   const PgeChange *change);
+/* Whether it would: for who has to end something before. */
+extern bool pge_request_needed(FunctionCallInfo fcinfo, uint64 key_id);
 
 /*
  * The same, for a call that concerns all keys; of the request, this key is the

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
@@ -20,7 +21,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_getarg.h"
 #include "catalog/pge_privilege.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "context/pge_pattern.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_grant_key);

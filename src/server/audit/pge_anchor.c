@@ -25,7 +25,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_shared.h"
-#include "keys/pge_key_cache.h"
+#include "base/pge_wake.h"
 
 /* Databases whose heads are kept; the files have those of all. */
 #define ANCHORS 128
@@ -37,7 +37,6 @@
 
 #define SQLSTATE_ANCHOR MAKE_SQLSTATE('P', 'E', 'A', '0', '3')
 
-/* All under pge_shared's lock. */
 typedef struct Slot
 {
 	PgeAnchor	anchor;			/* of database InvalidOid: free */
@@ -45,12 +44,19 @@ typedef struct Slot
 	int64		retry_ms;		/* not to be tried before */
 } Slot;
 
-static Slot *slots;
+typedef struct Anchors
+{
+	LWLock	   *lock;			/* covers the slots */
+	Slot		slots[ANCHORS];
+} Anchors;
+
+static Anchors *anchors;
 
 void
 pge_anchor_request(void)
 {
-	RequestAddinShmemSpace(ANCHORS * sizeof(Slot));
+	RequestAddinShmemSpace(sizeof(Anchors));
+	RequestNamedLWLockTranche("pgenvelope anchors", 1);
 }
 
 void
@@ -58,10 +64,11 @@ pge_anchor_attach(void)
 {
 	bool		found;
 
-	slots = ShmemInitStruct("pgenvelope anchors", ANCHORS * sizeof(Slot),
-							&found);
-	if (!found)
-		memset(slots, 0, ANCHORS * sizeof(Slot));
+	anchors = ShmemInitStruct("pgenvelope anchors", sizeof(Anchors), &found);
+	if (found)
+		return;
+	memset(anchors, 0, sizeof(Anchors));
+	anchors->lock = &GetNamedLWLockTranche("pgenvelope anchors")->lock;
 }
 
 /* ---------------------------------------------------------------- */
@@ -73,14 +80,14 @@ pge_anchor_recall(PgeAnchor *anchor)
 {
 	bool		found = false;
 
-	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	LWLockAcquire(anchors->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS && !found; i++)
 	{
-		found = slots[i].anchor.database == MyDatabaseId;
+		found = anchors->slots[i].anchor.database == MyDatabaseId;
 		if (found)
-			*anchor = slots[i].anchor;
+			*anchor = anchors->slots[i].anchor;
 	}
-	LWLockRelease(pge_key_cache->lock);
+	LWLockRelease(anchors->lock);
 	return found;
 }
 
@@ -95,12 +102,12 @@ slot_for(Oid database)
 
 	for (int i = 0; i < ANCHORS; i++)
 	{
-		if (slots[i].anchor.database == database)
-			return &slots[i];
-		if (!OidIsValid(slots[i].anchor.database))
-			place = &slots[i];
-		else if (place == NULL && !slots[i].unwritten)
-			place = &slots[i];
+		if (anchors->slots[i].anchor.database == database)
+			return &anchors->slots[i];
+		if (!OidIsValid(anchors->slots[i].anchor.database))
+			place = &anchors->slots[i];
+		else if (place == NULL && !anchors->slots[i].unwritten)
+			place = &anchors->slots[i];
 	}
 	return place;
 }
@@ -110,7 +117,7 @@ pge_anchor_publish(const PgeAnchor *anchor)
 {
 	Slot	   *slot;
 
-	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	slot = slot_for(anchor->database);
 	if (slot != NULL)
 	{
@@ -118,9 +125,8 @@ pge_anchor_publish(const PgeAnchor *anchor)
 		slot->unwritten = true;
 		slot->retry_ms = 0;
 	}
-	if (pge_key_cache->keeper_latch != NULL)
-		SetLatch(pge_key_cache->keeper_latch);
-	LWLockRelease(pge_key_cache->lock);
+	LWLockRelease(anchors->lock);
+	pge_wake_launcher();
 	if (slot == NULL)
 		ereport(LOG,
 				(errmsg("the audit's head was not anchored: those of %d other databases could not be written",
@@ -132,21 +138,25 @@ pge_anchor_is_failing(void)
 {
 	bool		is_failing = false;
 
-	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	LWLockAcquire(anchors->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS; i++)
-		is_failing |= slots[i].anchor.database == MyDatabaseId &&
-			slots[i].unwritten && slots[i].retry_ms != 0;
-	LWLockRelease(pge_key_cache->lock);
+		is_failing |= anchors->slots[i].anchor.database == MyDatabaseId &&
+			anchors->slots[i].unwritten && anchors->slots[i].retry_ms != 0;
+	LWLockRelease(anchors->lock);
 	return is_failing;
 }
 
 void
 pge_anchor_moved(void)
 {
-	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
-		slots[i].unwritten = OidIsValid(slots[i].anchor.database);
-	LWLockRelease(pge_key_cache->lock);
+	{
+		Slot	   *slot = &anchors->slots[i];
+
+		slot->unwritten = OidIsValid(slot->anchor.database);
+	}
+	LWLockRelease(anchors->lock);
 }
 
 /* ---------------------------------------------------------------- */
@@ -306,7 +316,7 @@ pge_anchor_require(PgeAnchor *anchor)
 }
 
 /* ---------------------------------------------------------------- */
-/* The keeper's part                                                */
+/* The launcher's part                                              */
 /* ---------------------------------------------------------------- */
 
 /* The head in the log is one more place that a table cannot change. */
@@ -330,11 +340,11 @@ write_slot(Slot *slot, int64 now)
 	PgeAnchor	anchor = slot->anchor;
 	bool		written;
 
-	LWLockRelease(pge_key_cache->lock);
+	LWLockRelease(anchors->lock);
 	written = write_file(&anchor);
 	if (written)
 		log_anchor(&anchor);
-	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	if (!written)
 		slot->retry_ms = now + RETRY_MS;
 	else if (slot->anchor.database == anchor.database &&
@@ -348,14 +358,14 @@ pge_anchor_attend(void)
 	int64		now = pge_clock_ms();
 	int64		next = NEVER;
 
-	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
 	{
-		if (slots[i].unwritten && slots[i].retry_ms <= now)
-			write_slot(&slots[i], now);
-		if (slots[i].unwritten)
-			next = Min(next, slots[i].retry_ms);
+		if (anchors->slots[i].unwritten && anchors->slots[i].retry_ms <= now)
+			write_slot(&anchors->slots[i], now);
+		if (anchors->slots[i].unwritten)
+			next = Min(next, anchors->slots[i].retry_ms);
 	}
-	LWLockRelease(pge_key_cache->lock);
+	LWLockRelease(anchors->lock);
 	return next;
 }

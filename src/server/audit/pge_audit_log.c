@@ -20,9 +20,8 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_line.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
-#include "value/pge_value.h"
 
 #define COLUMN_PREVIOUS (PGE_ENTRY_FIELDS + 1)
 #define COLUMN_MAC (PGE_ENTRY_FIELDS + 2)

@@ -85,4 +85,7 @@ extern bool pge_audit_append(const PgeAct *act, const char *role,
  */
 extern bool pge_audit_anchor(PgeAnchor *anchor, bool *trusted);
 
+/* The act of pgenvelope.accept_restore; verification looks for it. */
+#define PGE_ACCEPT_RESTORE "accept_restore"
+
 #endif							/* PGE_AUDIT_LOG_H */

@@ -24,13 +24,11 @@
 #include "audit/pge_audit_seen.h"
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rights/pge_entitlement.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_verify_audit);
-PG_FUNCTION_INFO_V1(pgenvelope_accept_restore);
 
-#define ACCEPT "accept_restore"
 
 /* Rows read at a time. */
 #define BATCH 500
@@ -99,13 +97,21 @@ add(Walk *walk, List *list, void *element)
 /* ---------------------------------------------------------------- */
 
 /* An entry that accepts a gap says which. */
+/* Whether an act accepts a restore; entries keep the names of their time. */
+static bool
+is_acceptance(const char *act)
+{
+	return strcmp(act, PGE_ACCEPT_RESTORE) == 0 ||
+		strcmp(act, "env_audit_accept_restore") == 0;	/* 0.1.0 */
+}
+
 static void
 note_acceptance(Walk *walk, int row, const PgeEntry *entry)
 {
 	char	   *first = pge_row_text(row, PGE_ENTRY_FIELDS + 3);
 	char	   *last = pge_row_text(row, PGE_ENTRY_FIELDS + 4);
 
-	if (strcmp(entry->fields[PGE_ENTRY_ACT], ACCEPT) == 0 && first != NULL &&
+	if (is_acceptance(entry->fields[PGE_ENTRY_ACT]) && first != NULL &&
 		last != NULL)
 		walk->accepted = add(walk, walk->accepted,
 							 new_range(walk, strtou64(first, NULL, 10),
@@ -402,47 +408,4 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 				  (unsigned long long) pge_seen_count(walk.seen)));
 	pge_write_end(&writer);
 	return (Datum) 0;
-}
-
-/* The number of the last entry that the table has. */
-static uint64
-last_in_table(void)
-{
-	PgeWriter	writer = pge_write_begin();
-	uint64		last;
-
-	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
-				  NULL, NULL, NULL);
-	last = (uint64) pge_row_int(0, 1);
-	pge_write_end(&writer);
-	return last;
-}
-
-Datum
-pgenvelope_accept_restore(PG_FUNCTION_ARGS)
-{
-	PgeAnchor	anchor;
-	bool		trusted;
-	uint64		last;
-
-	pge_require_writable(ACCEPT "()");
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to accept that entries of the audit are lost")));
-	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
-	last = last_in_table();
-	if (!pge_audit_anchor(&anchor, &trusted) || last >= anchor.seq)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the audit's log is not behind its anchor"),
-				 errhint("pgenvelope.verify_audit tells what is missing.")));
-	pge_audit_act(ACCEPT, 0, NULL, 0,
-				  pge_act_details("reason",
-								  text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  "missing_from",
-								  psprintf(UINT64_FORMAT, last + 1),
-								  "missing_to",
-								  psprintf(UINT64_FORMAT, anchor.seq)));
-	PG_RETURN_INT64((int64) (anchor.seq - last));
 }

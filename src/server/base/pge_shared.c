@@ -38,6 +38,7 @@ pge_shared_attach(void)
 	pg_atomic_init_u64(&pge_shared->clock_offset_ms, 0);
 	for (int i = 0; i < PGE_POINTS; i++)
 		pg_atomic_init_u32(&pge_shared->points[i], PGE_POINT_PASS);
+	SpinLockInit(&pge_shared->launcher_mutex);
 	pge_shared->started_at = GetCurrentTimestamp();
 }
 

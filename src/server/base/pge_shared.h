@@ -3,7 +3,7 @@
  *	  What every process of the server shares whatever it does: the clock,
  *	  generations of databases, and the points where tests step in.
  *
- * All of it is atomic, or set once at start.
+ * All of it is atomic or set once at start, but for the launcher's latch.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,6 +13,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "storage/spin.h"
 
 /* Databases share a generation when their oids are equal modulo this. */
 #define PGE_GENERATIONS 64
@@ -48,6 +49,9 @@ typedef struct PgeShared
 													 * its KEKs and DEKs when
 													 * its database's moves */
 	TimestampTz started_at;		/* set at start, also after a crash */
+	slock_t		launcher_mutex;
+	struct Latch *launcher_latch;	/* NULL: there is no launcher; under
+									 * launcher_mutex */
 	pg_atomic_uint64 clock_offset_ms;	/* atomic: added to the clock; moved
 										 * by tests only */
 	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by

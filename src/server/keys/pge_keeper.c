@@ -28,7 +28,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_secret.h"
 #include "base/pge_shared.h"
@@ -547,14 +546,12 @@ pgenvelope_keeper_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			read_settings();
-			pge_anchor_moved();
 		}
 		pge_point(PGE_POINT_KEEPER_LOOP);
 		next_event_ms = pge_clock_ms() + LONGEST_SLEEP_MS;
 		attend_calls();
 		sweep_slots();
 		attend_calls();
-		due(pge_anchor_attend());
 		wait_for_event();
 	}
 }

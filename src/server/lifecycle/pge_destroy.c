@@ -344,7 +344,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 					   pge_getarg_varlena(fcinfo, 2));
 	if (!all)
 		(void) pge_change_state(&change, version);
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_NULL();
 	count = pge_run(PROVIDERS, pge_bigint((int64) change.key_id),
 					pge_unless(all, pge_integer(version)));

@@ -18,7 +18,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 #include "keys/pge_keys_settings.h"
 #include "keys/pge_provider.h"

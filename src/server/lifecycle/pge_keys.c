@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
@@ -20,7 +21,7 @@
 #include "base/pge_encoding.h"
 #include "base/pge_getarg.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "context/pge_context.h"
 #include "keys/pge_cache.h"
 #include "lifecycle/pge_lifecycle_settings.h"

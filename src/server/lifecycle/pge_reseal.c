@@ -20,6 +20,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
@@ -27,7 +28,7 @@
 #include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 #include "keys/pge_keys_settings.h"
 #include "keys/pge_provider.h"

@@ -162,7 +162,7 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	needed = pge_still_needed(&change, version);
 	if (needed != NULL && !force)
 		refuse_to_retire(&change, version, needed);
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_RETIRED, 0);
 	if (needed != NULL)
@@ -193,7 +193,7 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(&change, version, state,
 						 "Only a retired version can be restored.");
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_DEACTIVATED, 0);
 	pge_log_change(&change, version, "was restored");

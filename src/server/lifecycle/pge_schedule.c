@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_compat.h"

@@ -14,9 +14,11 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+#include "admin/pge_request.h"
+#include "admin/pge_admin.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 #include "keys/pge_provider.h"
 #include "lifecycle/pge_version.h"
@@ -254,4 +256,13 @@ pge_change_move(const PgeChange *change, int version, PgeState state,
 				" WHERE key_id = $1 AND version = $2",
 				pge_bigint((int64) change->key_id), pge_integer(version));
 	ForceSyncCommit();
+}
+
+bool
+pge_change_awaits_approval(FunctionCallInfo fcinfo, const PgeChange *change)
+{
+	if (!pge_request_needed(fcinfo, change->key_id))
+		return false;
+	pge_change_end(change);
+	return pge_request_instead(fcinfo, change->key_id);
 }

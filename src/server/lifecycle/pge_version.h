@@ -12,7 +12,7 @@
 #ifndef PGE_VERSION_H
 #define PGE_VERSION_H
 
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 #include "lifecycle/pge_escrow.h"
 
@@ -88,5 +88,12 @@ extern void pge_seal_version(const char *provider, const char *key_name,
  */
 extern void pge_insert_version(uint64 key_id, uint16 version,
 							   const PgeNewVersion *made, int canary_percent);
+
+/*
+ * Whether the change waits for a second person (pge_request.h): then it is
+ * ended, and a request for it filed.
+ */
+extern bool pge_change_awaits_approval(FunctionCallInfo fcinfo,
+									   const PgeChange *change);
 
 #endif							/* PGE_VERSION_H */

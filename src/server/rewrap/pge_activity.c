@@ -19,6 +19,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "base/pge_commit.h"
+#include "base/pge_wake.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_rewrap_settings.h"
 
@@ -97,15 +98,6 @@ pge_activity_is_wanted(Oid database)
 }
 
 void
-pge_activity_wake(void)
-{
-	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
-	LWLockRelease(pge_rewrap_shared->lock);
-}
-
-void
 pge_activity_want(Oid database)
 {
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
@@ -117,9 +109,8 @@ pge_activity_want(Oid database)
 		else
 			pge_rewrap_shared->all_wanted = true;
 	}
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_launcher();
 }
 
 static void
@@ -130,7 +121,7 @@ want_at_commit(int64 database)
 
 /* If the transaction is prepared, the timer finds what it filed. */
 void
-pge_launcher_wake(void)
+pge_activity_want_at_commit(void)
 {
 	if (pge_rewrap_shared != NULL)
 		pge_at_commit(want_at_commit, MyDatabaseId, NULL);

@@ -126,7 +126,6 @@ typedef struct PgeRewrapShared
 {
 	LWLock	   *lock;
 	pid_t		launcher_pid;	/* 0 if there is none */
-	Latch	   *launcher_latch; /* NULL if there is none */
 	bool		all_wanted;		/* every database is to be looked at */
 	int			wanted_count;	/* else these are */
 	Oid			wanted[PGE_WANTED_MAX];
@@ -144,16 +143,13 @@ extern PgeRewrapShared *pge_rewrap_shared;
 extern void pge_activity_request(void);
 extern void pge_activity_attach(void);
 
-/* Has the launcher look around. */
-extern void pge_activity_wake(void);
-
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);
 
 /*
  * The same, as soon as this transaction commits; nothing if it is rolled back.
  */
-extern void pge_launcher_wake(void);
+extern void pge_activity_want_at_commit(void);
 
 /* Whether that was noted, and not taken up yet.  Caller holds the lock. */
 extern bool pge_activity_is_wanted(Oid database);

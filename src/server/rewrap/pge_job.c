@@ -80,7 +80,7 @@ pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 		pge_run("UPDATE pgenvelope.rewrap_job"
 				" SET message = 'superseded by job ' || $2 WHERE job_id = $1",
 				pge_bigint(former), pge_bigint(job_id));
-	pge_launcher_wake();
+	pge_activity_want_at_commit();
 	return job_id;
 }
 

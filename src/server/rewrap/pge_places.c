@@ -14,7 +14,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rewrap/pge_census.h"
 
 static const char places_query[] =

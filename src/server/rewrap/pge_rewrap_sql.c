@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
 #include "base/pge_acting.h"
 #include "base/pge_compat.h"
@@ -289,7 +290,7 @@ pgenvelope_resume_rewrap(PG_FUNCTION_ARGS)
 						job_id, "");
 	pge_write_end(&writer);
 	tell("resume_rewrap", job_id, changed > 0);
-	pge_launcher_wake();
+	pge_activity_want_at_commit();
 	PG_RETURN_BOOL(changed > 0);
 }
 
@@ -326,7 +327,7 @@ pgenvelope_retry_rewrap(PG_FUNCTION_ARGS)
 	about_job(UPDATE_JOB GO_ON " WHERE job_id = $1", job_id, "");
 	pge_write_end(&writer);
 	tell("retry_rewrap", job_id, true);
-	pge_launcher_wake();
+	pge_activity_want_at_commit();
 	PG_RETURN_INT64((int64) count);
 }
 

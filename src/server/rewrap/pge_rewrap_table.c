@@ -17,9 +17,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rewrite/pge_batch.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_method);

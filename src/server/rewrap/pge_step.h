@@ -12,7 +12,7 @@
 
 #include "executor/spi.h"
 
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rewrap/pge_job.h"
 
 /* How long a step has others wait that meets a lock, in milliseconds. */

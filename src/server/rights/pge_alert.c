@@ -20,7 +20,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_shared.h"
-#include "rewrap/pge_activity.h"
+#include "base/pge_wake.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_tally.h"
 
@@ -217,7 +217,7 @@ pge_alert(const PgeAlert *alert)
 	if (!RecoveryInProgress())
 	{
 		queue(json);
-		pge_activity_wake();
+		pge_wake_launcher();
 	}
 	RESUME_INTERRUPTS();
 	pfree(json);

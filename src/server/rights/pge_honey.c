@@ -17,7 +17,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_kek.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_entitlement.h"

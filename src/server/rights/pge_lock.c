@@ -12,9 +12,9 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "base/pge_commit.h"
-#include "rewrap/pge_activity.h"
+#include "base/pge_wake.h"
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"
 
@@ -68,7 +68,7 @@ pge_lock_grant(int64 grant_id)
 		pge_tally_release();
 	}
 	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
-	pge_activity_wake();
+	pge_wake_launcher();
 	return tally != NULL;
 }
 

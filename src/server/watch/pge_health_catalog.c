@@ -20,7 +20,7 @@
 #include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_keys_settings.h"
 #include "rewrap/pge_activity.h"
 #include "watch/pge_health.h"

@@ -22,7 +22,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_key_cache.h"
 #include "keys/pge_keys_settings.h"
 

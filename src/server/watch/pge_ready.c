@@ -19,7 +19,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "base/pge_try.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_check.h"
 #include "keys/pge_key_cache.h"
 #include "keys/pge_provider.h"

@@ -25,8 +25,10 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_wake.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_rewrap_settings.h"
 #include "rights/pge_alert.h"
@@ -309,8 +311,8 @@ detach(int code, Datum arg)
 	LWLockReleaseAll();
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	pge_rewrap_shared->launcher_pid = 0;
-	pge_rewrap_shared->launcher_latch = NULL;
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_detach();
 }
 
 /*
@@ -321,9 +323,9 @@ static void
 attach(void)
 {
 	before_shmem_exit(detach, (Datum) 0);
+	pge_wake_attach();
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	pge_rewrap_shared->launcher_pid = MyProcPid;
-	pge_rewrap_shared->launcher_latch = MyLatch;
 	for (int i = 0; i < PGE_WORKERS_MAX; i++)
 	{
 		if (pge_rewrap_shared->workers[i].state == PGE_WORKER_STARTING)
@@ -376,6 +378,7 @@ pgenvelope_launcher_main(Datum arg)
 	for (;;)
 	{
 		int64		now;
+		int64		anchor_ms;
 
 		ResetLatch(MyLatch);
 
@@ -388,6 +391,7 @@ pgenvelope_launcher_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			pge_databases_heed_naptime(pge_clock_ms());
+			pge_anchor_moved();
 		}
 		now = pge_clock_ms();
 		bury_workers(now);
@@ -395,9 +399,11 @@ pgenvelope_launcher_main(Datum arg)
 		if (pge_databases_due_ms <= now)
 			pge_databases_list(now);
 		start_all_workers(now);
+		anchor_ms = Max(pge_anchor_attend() - now, 1);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) sleep_ms(now), pge_wait_event_launcher());
+						 (long) Min(sleep_ms(now), anchor_ms),
+						 pge_wait_event_launcher());
 	}
 }
 

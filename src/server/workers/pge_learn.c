@@ -15,7 +15,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "workers/pge_learn.h"
 #include "redact/pge_mention.h"
 

@@ -24,7 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "workers/pge_work.h"
 
 static PgeMemory *memory;

@@ -28,6 +28,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_wake.h"
 #include "lifecycle/pge_reseal.h"
 #include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_activity.h"
@@ -67,9 +68,8 @@ detach(int code, Datum arg)
 		slot->state = PGE_WORKER_ENDED;
 		slot->latch = NULL;
 	}
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_launcher();
 }
 
 /* Takes the slot that the launcher prepared, if it still expects us. */

@@ -75,9 +75,9 @@ wake_launcher(void)
 {
 	PgeRewrapShared *at = part("pgenvelope rewrap", sizeof(PgeRewrapShared));
 
+	if (shared()->launcher_latch != NULL)
+		SetLatch(shared()->launcher_latch);
 	LWLockAcquire(at->lock, LW_SHARED);
-	if (at->launcher_latch != NULL)
-		SetLatch(at->launcher_latch);
 	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
 	{
 		if (at->workers[i].latch != NULL)

@@ -29,6 +29,7 @@
 #include "keys/pge_keeper.h"
 #include "keys/pge_kek.h"
 #include "keys/pge_keys_settings.h"
+#include "lifecycle/pge_destroy.h"
 #include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
 #include "pge_shmem.h"

@@ -138,18 +138,22 @@ DEFINITION = re.compile(
 
 
 def bad_doors(top):
-    """Functions that are declared in another file's header."""
+    """Functions that are not declared in the header of their own file, or in
+    the header of a file that is none, the door of their folder."""
     defined = {}
-    for path in sources(top):
+    paths = sorted(sources(top))
+    for path in paths:
         if path.endswith(".c"):
             for name in DEFINITION.findall(without_comments(read(top, path))):
                 defined.setdefault(name, path)
-    for path in sorted(sources(top)):
+    for path in paths:
         if not path.endswith(".h"):
             continue
         for name in DECLARATION.findall(without_comments(read(top, path))):
             home = defined.get(name)
-            if home and folder_of(home) != folder_of(path):
+            if home and home[:-2] != path[:-2] and (
+                    folder_of(home) != folder_of(path)
+                    or path[:-2] + ".c" in paths):
                 yield (f"{path}: declares {name}, which is defined in "
                        f"{home}")
 

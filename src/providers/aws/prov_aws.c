@@ -17,14 +17,15 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "awskms:v1:"
 #define ALGORITHM "SYMMETRIC_DEFAULT"

@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_credentials.h"
 #include "providers/aws/prov_xml.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"

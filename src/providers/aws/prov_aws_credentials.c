@@ -23,6 +23,10 @@
 #include <unistd.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_credentials.h"
+#include "providers/aws/prov_aws_metadata.h"
+#include "providers/aws/prov_aws_sts.h"
 #include "providers/aws/prov_profile.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/serve/prov_serve.h"

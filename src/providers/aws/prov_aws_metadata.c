@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_metadata.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
 #include "providers/http/prov_time.h"

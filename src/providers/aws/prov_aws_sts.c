@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_sts.h"
 #include "providers/aws/prov_xml.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"

@@ -17,15 +17,16 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "azurekv:v1:"
 #define RSA_OAEP "RSA-OAEP-256"

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_call.h"
+#include "providers/azure/prov_azure_credentials.h"
 #include "providers/http/prov_cloud.h"
 
 #define API_VERSION "7.4"

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"
 #include "providers/serve/prov_serve.h"

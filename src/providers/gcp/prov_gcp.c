@@ -14,15 +14,16 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "providers/gcp/prov_crc32c.h"
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/http/kms_services.h"
 
 #define SEALED_PREFIX "gcpkms:v1:"
 #define ENDPOINT "https://cloudkms.googleapis.com"

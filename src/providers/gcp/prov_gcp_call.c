@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_call.h"
+#include "providers/gcp/prov_gcp_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
 

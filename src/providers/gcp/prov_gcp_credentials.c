@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"
 #include "providers/http/prov_json.h"

@@ -18,6 +18,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
+#include "catalog/pge_row.h"
 #include "rights/pge_entitlement.h"
 
 /*

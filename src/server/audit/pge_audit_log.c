@@ -20,6 +20,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_line.h"
+#include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 

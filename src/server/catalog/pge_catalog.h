@@ -166,10 +166,6 @@ extern PgeKeyVersion *pge_key_pre_active(PgeKey *key);
  */
 extern PgeKeyVersion *pge_key_writer(PgeKey *key);
 
-/* A state's name, as in the table, and back; raises XX001. */
-extern const char *pge_state_name(PgeState state);
-extern PgeState pge_state_parse(const char *name);
-
 /*
  * Moves whenever what was found out about rights may be out of date: with the
  * epoch, and when roles or their memberships change.
@@ -178,9 +174,6 @@ extern uint64 pge_rights_epoch;
 
 /* Memory that lives as long as what was read. */
 extern MemoryContext pge_catalog_memory(void);
-
-/* Oid of a table of the extension, by its name in schema pgenvelope. */
-extern Oid	pge_table(const char *name);
 
 /* Announces a change to the key tables, to take effect at commit. */
 extern void pge_catalog_changed(Oid relation);

@@ -16,6 +16,7 @@
 #include "utils/syscache.h"
 
 #include "base/pge_compat.h"
+#include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
 
 static Oid

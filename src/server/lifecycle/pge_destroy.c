@@ -31,6 +31,7 @@
 #include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "keys/pge_cache.h"
+#include "lifecycle/pge_destroy.h"
 #include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
 #include "rewrap/pge_job.h"

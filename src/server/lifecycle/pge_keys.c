@@ -21,6 +21,7 @@
 #include "base/pge_encoding.h"
 #include "base/pge_getarg.h"
 #include "base/pge_shared.h"
+#include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
 #include "context/pge_context.h"
 #include "keys/pge_cache.h"

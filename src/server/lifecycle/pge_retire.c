@@ -22,6 +22,7 @@
 #include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_retire_key);
 PG_FUNCTION_INFO_V1(pgenvelope_restore_key);

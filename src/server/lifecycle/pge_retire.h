@@ -21,7 +21,4 @@ extern char *pge_still_needed(const PgeChange *change, int version);
 extern void pge_log_change(const PgeChange *change, int version,
 						   const char *what);
 
-/* pgenvelope.destroy_key: called from _PG_init. */
-extern void pge_destroy_init(void);
-
 #endif							/* PGE_RETIRE_H */

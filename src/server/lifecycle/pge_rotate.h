@@ -18,7 +18,4 @@
 extern int	pge_rotate(const PgeChange *change, int canary_percent,
 					   bool rewrap);
 
-/* Rotates keys whose time has come (key.rotate_every); returns how many. */
-extern int	pge_rotate_due(void);
-
 #endif							/* PGE_ROTATE_H */

@@ -22,6 +22,7 @@
 #include "base/pge_getarg.h"
 #include "base/pge_try.h"
 #include "lifecycle/pge_rotate.h"
+#include "lifecycle/pge_schedule.h"
 #include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);

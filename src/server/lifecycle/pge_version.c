@@ -14,10 +14,11 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-#include "admin/pge_request.h"
 #include "admin/pge_admin.h"
+#include "admin/pge_request.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
 #include "keys/pge_cache.h"
 #include "keys/pge_provider.h"

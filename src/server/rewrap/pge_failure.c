@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "rewrap/pge_failure.h"
 #include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
 

@@ -13,7 +13,9 @@
 
 #include "base/pge_compat.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_job.h"
 #include "rewrap/pge_step.h"
+#include "rewrap/pge_target.h"
 
 /* Milliseconds until not_before, 0 if that is past. */
 #define WAIT_MS \

@@ -45,8 +45,13 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "catalog/pge_row.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_job.h"
+#include "rewrap/pge_places.h"
+#include "rewrap/pge_proof.h"
 #include "rewrap/pge_step.h"
 
 static const char waits_message[] =

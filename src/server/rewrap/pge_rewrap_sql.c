@@ -24,6 +24,7 @@
 #include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 #include "rewrap/pge_step.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"

@@ -13,7 +13,10 @@
 
 #include "base/pge_compat.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_places.h"
 #include "rewrap/pge_step.h"
+#include "rewrap/pge_target.h"
 
 /* ---------------------------------------------------------------- */
 /* At the beginning of a pass                                       */

@@ -76,31 +76,6 @@ typedef struct PgeBatch
 								 * error that befell a row */
 } PgeBatch;
 
-/*
- * By UPDATE, in C: works for every table.  Rows are replaced by
- * table_tuple_update, with index entries, generated columns, constraints and
- * the replica identity check, but no triggers and no rules, as the table's
- * owner in a security-restricted operation.  Waits for nobody's row lock.  An
- * error of one row (a constraint, say) is that row's failure.
- */
-extern void pge_update_batch(PgeBatch *batch);
-
-/*
- * In place: overwrites header and wrap on the page, under a conditional
- * cleanup lock.  What cannot be done so (out of line, compressed, fast
- * defaults, page always busy) goes through pge_update_rows.  REFUSED names
- * the guard.
- */
-extern void pge_inplace_batch(PgeBatch *batch);
-
-/*
- * Like pge_update_batch, for rows at these places only; adds to batch what was
- * written, failed or busy.  Rows that were seen and values that were found
- * are the caller's to count, the cursor stays, and end is only set if
- * something is in the way.
- */
-extern void pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count);
-
 /* The columns of a table that are of type envelope or a domain over it. */
 extern int	pge_envelope_columns(Relation relation, AttrNumber *columns,
 								 int room);

@@ -33,8 +33,12 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "catalog/pge_row.h"
 #include "rewrite/pge_batch.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_inplace_guard.h"
+#include "rewrite/pge_page.h"
+#include "rewrite/pge_update.h"
 
 /* How long the table stays locked. */
 #define BATCH_MS 100

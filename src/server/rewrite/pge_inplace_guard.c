@@ -36,6 +36,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_inplace_guard.h"
 
 /* A table and its columns, and what was found to stand against it. */
 typedef struct Guard

@@ -39,6 +39,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_page.h"
 
 uint8 *
 pge_page_value(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor,

@@ -18,6 +18,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_use.h"
+#include "catalog/pge_row.h"
 #include "rewrite/pge_reencrypt.h"
 #include "rights/pge_honey.h"
 #include "value/pge_value.h"

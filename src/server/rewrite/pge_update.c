@@ -23,6 +23,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_update.h"
+#include "rewrite/pge_update_write.h"
 
 /*
  * Rows are written when so many values, or bytes of rows, are gathered: a

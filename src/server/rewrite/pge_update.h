@@ -52,13 +52,20 @@ typedef struct PgeUpdate
 } PgeUpdate;
 
 /*
- * Writes all rows that are gathered, and counts in the batch what came of
- * them.  Each is written at most three times, however many fail.
+ * By UPDATE, in C: works for every table.  Rows are replaced by
+ * table_tuple_update, with index entries, generated columns, constraints and
+ * the replica identity check, but no triggers and no rules, as the table's
+ * owner in a security-restricted operation.  Waits for nobody's row lock.  An
+ * error of one row (a constraint, say) is that row's failure.
  */
-extern void pge_update_write(PgeUpdate *update);
+extern void pge_update_batch(PgeBatch *batch);
 
-/* Notes a value that failed, in the caller's memory. */
-extern void pge_update_failed(PgeUpdate *update, AttrNumber attribute,
-							  ItemPointer tid, PgeOutcome outcome);
+/*
+ * Like pge_update_batch, for rows at these places only; adds to batch what was
+ * written, failed or busy.  Rows that were seen and values that were found
+ * are the caller's to count, the cursor stays, and end is only set if
+ * something is in the way.
+ */
+extern void pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count);
 
 #endif							/* PGE_UPDATE_H */

@@ -19,6 +19,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_update.h"
+#include "rewrite/pge_update_write.h"
 
 void
 pge_update_failed(PgeUpdate *update, AttrNumber attribute, ItemPointer tid,

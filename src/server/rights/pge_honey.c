@@ -17,6 +17,7 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
 #include "keys/pge_kek.h"
 #include "rights/pge_alert.h"

@@ -27,6 +27,7 @@
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_rewrap_settings.h"
 #include "watch/pge_health.h"
+#include "watch/pge_health_catalog.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 

@@ -24,16 +24,4 @@ extern void pge_health_report(FunctionCallInfo fcinfo, const char *component,
 							  const char *name, const char *status,
 							  const char *message);
 
-/* The rows of jobs, rotations and second seals. */
-extern void pge_health_catalog(FunctionCallInfo fcinfo);
-
-/* The row of the audit.  Not on a standby, which has no anchor. */
-extern void pge_health_audit(FunctionCallInfo fcinfo);
-
-/*
- * The names, as String nodes, of the providers that have sealed keys of this
- * database; NIL if that cannot be had now.
- */
-extern List *pge_health_used_providers(void);
-
 #endif							/* PGE_HEALTH_H */

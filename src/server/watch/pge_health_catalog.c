@@ -24,6 +24,7 @@
 #include "keys/pge_keys_settings.h"
 #include "rewrap/pge_activity.h"
 #include "watch/pge_health.h"
+#include "watch/pge_health_catalog.h"
 
 /* ---------------------------------------------------------------- */
 /* What the catalog says                                            */

@@ -16,6 +16,7 @@
 
 #include "rights/pge_alert.h"
 #include "rights/pge_lock.h"
+#include "workers/pge_alert_worker.h"
 #include "workers/pge_launcher.h"
 
 static void

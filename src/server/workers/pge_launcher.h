@@ -14,13 +14,6 @@
 /* Registers the launcher; called from _PG_init in the postmaster. */
 extern void pge_launcher_init(void);
 
-/*
- * A worker's duty to deliver: writes the locks of the database to the table
- * and sends its alerts, until nothing is left that can be done now.  Returns
- * how the worker is to end.
- */
-extern PgeWorkerEnd pge_deliver(PgeMemory *memory);
-
 /* Background workers' entry points. */
 extern PGDLLEXPORT void pgenvelope_launcher_main(Datum arg);
 extern PGDLLEXPORT void pgenvelope_worker_main(Datum arg);

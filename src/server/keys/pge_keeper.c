@@ -4,7 +4,7 @@
  *
  * A background worker without a database connection, started with the
  * postmaster, so that keys are there during recovery and on standbys.  It
- * sweeps over the slots (pge_shared.h), starts calls for those that are
+ * sweeps over the slots (pge_key_cache.h), starts calls for those that are
  * wanted or due, and sleeps until a backend wakes it, a helper answers, or
  * something falls due.
  *

@@ -83,7 +83,7 @@ extern void pge_seal_version(const char *provider, const char *key_name,
 							 PgeNewVersion *made);
 
 /*
- * Inserts a version's rows, by the writer's rights (pge_write.h), and forces a
+ * Inserts a version's rows, by the writer's rights (pge_spi.h), and forces a
  * synchronous commit.
  */
 extern void pge_insert_version(uint64 key_id, uint16 version,

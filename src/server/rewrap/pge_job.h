@@ -17,7 +17,7 @@
 #include "rewrite/pge_batch.h"
 
 /*
- * Files a job, by the writer's rights (pge_write.h), in place of one that the
+ * Files a job, by the writer's rights (pge_spi.h), in place of one that the
  * key may have, which is cancelled; the launcher hears of it at commit.
  * Returns its number.
  */

@@ -60,6 +60,12 @@ ifeq ($(findstring clang,$(CC))$(COPT)$(SANITIZE),)
 LTO = -flto=auto -ffat-lto-objects
 endif
 
+# With EVP_ONLY=1 ciphers are called through EVP alone (envl_cipher.c says what
+# that costs), as a validated module's policy may ask for.
+ifeq ($(EVP_ONLY),1)
+LIBRARY_DEFINES = -DENVL_CIPHER_EVP
+endif
+
 PG_CFLAGS = $(LTO)
 INCLUDES = -Isrc -Isrc/core -Isrc/server
 PG_CPPFLAGS = $(INCLUDES) -DPGENVELOPE_VERSION='"$(EXTVERSION)"' -MMD -MP
@@ -118,7 +124,7 @@ LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
 	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
 
 $(CORE_OBJS) $(PROVIDER_OBJS) $(HELPER_OBJS): %.o: %.c Makefile
-	$(CC) $(LIBRARY_CFLAGS) $(INCLUDES) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
+	$(CC) $(LIBRARY_CFLAGS) $(LIBRARY_DEFINES) $(INCLUDES) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
 
 $(SERVER_OBJS): Makefile pgenvelope.control
 pgenvelope.so: src/pgenvelope.map

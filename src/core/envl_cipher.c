@@ -1,10 +1,11 @@
 /*
  * envl_cipher.c
- *	  Finding the functions of a cipher that libcrypto has fetched.
+ *	  Finding the functions behind a cipher that EVP has fetched.
  *
- * The provider lists its ciphers, each with a table of functions.  EVP copies
- * the functions of the one that it fetches, and so do we: they are code, and
- * stay as long as the provider, which the fetched cipher holds on to.
+ * A provider lists its ciphers, each with a table of functions.  We copy the
+ * functions of the cipher that EVP fetched, as EVP itself does.  They are code
+ * and stay valid as long as the provider, which the fetched cipher keeps
+ * alive.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +17,10 @@
 
 #include "envl_cipher.h"
 
-/* Whether this is the fetched one: EVP calls a cipher by its first name. */
+/*
+ * Whether the entry is the fetched cipher: EVP knows a cipher by its first
+ * name.
+ */
 static bool
 is_listed_as(const char *name, const OSSL_ALGORITHM *listed)
 {
@@ -27,8 +31,9 @@ is_listed_as(const char *name, const OSSL_ALGORITHM *listed)
 }
 
 /*
- * The cipher in the provider's list, or NULL.  Where there are two of the
- * name, which differ in their properties, the fetched one is not known.
+ * Finds the cipher in the provider's list.  NULL if it is missing, or if two
+ * have the name: they differ in properties, and we cannot tell which was
+ * fetched.
  */
 static const OSSL_ALGORITHM *
 find_listed(const OSSL_ALGORITHM *list, const char *name)
@@ -86,7 +91,7 @@ copy_functions(envl_cipher *cipher, const OSSL_DISPATCH *functions)
 	}
 }
 
-/* A provider may leave any of them out. */
+/* A provider may leave out any of these functions. */
 static bool
 is_complete(const envl_cipher *cipher)
 {
@@ -127,7 +132,7 @@ envl_cipher_fetch(envl_cipher *cipher, const char *name)
 void
 envl_cipher_release(envl_cipher *cipher)
 {
-	EVP_CIPHER_free(cipher->fetched);	/* takes NULL */
+	EVP_CIPHER_free(cipher->fetched);	/* harmless if NULL */
 	memset(cipher, 0, sizeof(*cipher));
 }
 

@@ -2,8 +2,8 @@
  * prov_uri.c
  *	  The URI that names a root key and how to reach it.
  *
- * Strict, since a URI is configuration: what is not understood is refused.
- * No message quotes a URI.
+ * A URI is configuration, so it is parsed strictly and anything unknown is
+ * refused.  No message quotes a URI.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -80,7 +80,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 }
 
 /*
- * Whether all characters may stand in a URI, and every escape is whole.  "#"
+ * Whether all characters may be in a URI and every escape is complete.  "#"
  * may not: a fragment means nothing here.
  */
 static bool
@@ -98,7 +98,7 @@ is_clean(envl_view text)
 	return true;
 }
 
-/* Lower case, so that there is one way to write each. */
+/* Lower case only, so that each scheme has one spelling. */
 static bool
 is_scheme(envl_view text)
 {
@@ -113,7 +113,7 @@ is_scheme(envl_view text)
 	return text.len > 0;
 }
 
-/* Whether it starts with "%" and two hexadecimal digits. */
+/* Whether the text starts with "%" and two hexadecimal digits. */
 static bool
 is_escape(envl_view text)
 {
@@ -138,7 +138,7 @@ parse_authority(envl_view *rest, prov_uri *uri, prov_failure *failure)
 	rest->data += host.len;
 	rest->len -= host.len;
 
-	/* The last colon, unless it is within an IPv6 address. */
+	/* The last colon, unless it is inside an IPv6 address. */
 	colon = (host.len > 0) ? memrchr(host.data, ':', host.len) : NULL;
 	end = host.data + host.len;
 	if (colon != NULL && memchr(colon, ']', (size_t) (end - colon)) == NULL)
@@ -403,7 +403,7 @@ prov_uri_encode(const char *text, char *out, size_t size)
 	return true;
 }
 
-/* False if it does not fit with its NUL. */
+/* False if the text and its NUL do not fit. */
 static bool
 copy_text(envl_view text, char *out, size_t size)
 {

@@ -1,8 +1,8 @@
 /*
  * prov_aws_credentials.c
- *	  Finding AWS credentials where users of AWS expect them to be found.
+ *	  Finding AWS credentials where users of AWS expect them.
  *
- * The order is that of AWS's own tools.  With a profile in the URI only that
+ * The order is that of AWS's own tools.  If the URI names a profile, only that
  * profile counts; else
  *
  *	  1. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN)
@@ -11,8 +11,8 @@
  *	  4. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or .._FULL_URI
  *	  5. the instance's metadata service, version 2 only
  *
- * A source that is configured and fails is a failure, not a reason to try the
- * next: credentials that nobody meant would be refused at best.
+ * If a configured source fails, the search fails too.  The next source would
+ * give credentials that nobody meant, which AWS would at best refuse.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,7 +27,7 @@
 #include "providers/http/prov_cloud.h"
 #include "providers/serve/prov_serve.h"
 
-/* Profiles that name each other: more are a circle. */
+/* The longest chain of source profiles; a longer one is a loop. */
 #define PROFILES_DEEP 5
 
 /* The two files; absent ones are empty. */
@@ -158,7 +158,7 @@ from_profile(prov_aws *aws, const char *profile, bool must_exist, bool *found,
 	return category;
 }
 
-/* A file that nobody named may be absent. */
+/* Reads a file.  It may be absent unless a setting names it. */
 static prov_category
 read_file(const prov_aws *aws, const char *word, const char *named_by,
 		  const char *name, prov_secret *out, prov_failure *failure)
@@ -182,7 +182,7 @@ read_file(const prov_aws *aws, const char *word, const char *named_by,
 							failure);
 }
 
-/* A role goes before keys, as the keys may be those of its source. */
+/* Looks for a role before keys, since the keys may be the role's source. */
 static prov_category
 use_profile(prov_aws *aws, const profile_files *files, const char *profile,
 			int deep, bool *found, prov_aws_credentials *out,
@@ -250,7 +250,7 @@ use_role(prov_aws *aws, const profile_files *files, const char *profile,
 	return category;
 }
 
-/* The credentials that a role is asked for with. */
+/* Finds the credentials with which a profile's role is requested. */
 static prov_category
 use_source(prov_aws *aws, const profile_files *files, const char *profile,
 		   int deep, prov_aws_credentials *out, prov_failure *failure)
@@ -263,7 +263,7 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 
 	if (get(config, profile, "source_profile", name, sizeof(name)))
 	{
-		/* A profile may be its own source: its keys, for its role. */
+		/* A profile may be its own source: its keys request its role. */
 		if (strcmp(name, profile) == 0)
 			found = take_keys(view_of(&files->credentials), name, &half, out);
 		else if (deep < PROFILES_DEEP)
@@ -287,7 +287,7 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 	return category;
 }
 
-/* *half: there is something, but no pair that can be used. */
+/* *half: the profile has a key, but no usable pair. */
 static bool
 take_keys(envl_view text, const char *profile, bool *half,
 		  prov_aws_credentials *out)
@@ -310,7 +310,7 @@ take_keys(envl_view text, const char *profile, bool *half,
 	return !*half;
 }
 
-/* False also for an empty value and one that does not fit. */
+/* Copies a setting.  False also if it is empty or does not fit. */
 static bool
 get(envl_view text, const char *profile, const char *setting, char *out,
 	size_t size)
@@ -331,7 +331,7 @@ view_of(const prov_secret *secret)
 	return (envl_view) {(const uint8_t *) secret->text, secret->len};
 }
 
-/* An environment variable, NULL if empty. */
+/* An environment variable; NULL if it is unset or empty. */
 static const char *
 variable(const char *name)
 {

@@ -1,10 +1,10 @@
 /*
  * prov_aws_metadata.c
- *	  AWS credentials that a container's or a machine's host hands out.
+ *	  AWS credentials from the host of a container or an instance.
  *
  * Containers (ECS, EKS Pod Identity) have an address in their environment,
- * instances (EC2) a well-known one.  Of the latter only version 2 is spoken:
- * it wants a token that a forged request could not get.
+ * instances (EC2) a well-known one.  For instances only version 2 is used: it
+ * requires a token that a forged request cannot get.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -62,7 +62,7 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 	return category;
 }
 
-/* The file is read each time: EKS replaces it. */
+/* Reads the file each time, because EKS replaces it. */
 static prov_category
 authorization(char *header, size_t size, prov_failure *failure)
 {
@@ -130,7 +130,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 	return category;
 }
 
-/* Off AWS nobody is at the address: then there are no credentials at all. */
+/* Outside AWS nothing answers at this address: there are no credentials. */
 static prov_category
 get_token(prov_aws *aws, const char *endpoint, char *header, size_t size,
 		  prov_failure *failure)
@@ -181,7 +181,7 @@ get_token(prov_aws *aws, const char *endpoint, char *header, size_t size,
 	return category;
 }
 
-/* The address of the credentials of the instance's role. */
+/* Finds the address of the credentials of the instance's role. */
 static prov_category
 get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 		 size_t size, prov_failure *failure)
@@ -209,7 +209,9 @@ get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 						  &reply, NULL, NULL);
 }
 
-/* Cuts a text where its first line, or what can be shown, ends. */
+/*
+ * Cuts a text at the end of its first line or at its first unprintable byte.
+ */
 static void
 first_line(char *text)
 {

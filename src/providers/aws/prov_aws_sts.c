@@ -2,9 +2,9 @@
  * prov_aws_sts.c
  *	  Asking AWS's token service (STS) for a role's credentials.
  *
- * The service answers in XML.  What is taken from it are the texts of four
- * elements, found by name: it is the answer of one known server over TLS, and
- * none of them has attributes, children or escapes.
+ * The service answers in XML.  We take the texts of four elements, found by
+ * name.  That is enough for the answer of one known server over TLS: none of
+ * the four has attributes, children or escapes.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +22,7 @@
 
 #define SESSION_NAME "pgenvelope"
 
-/* A web identity's token, encoded, and the rest. */
+/* Room for a percent-encoded web identity's token and the other fields. */
 #define BODY_SIZE (3 * 20000 + 4096)
 
 static prov_category ask(prov_aws *aws, envl_view body,
@@ -125,7 +125,7 @@ begin(prov_form *form, char *buffer, const char *action, const char *role,
 				  session != NULL ? session : SESSION_NAME);
 }
 
-/* The service's region need not be the key's. */
+/* The region of the token service, which need not be the key's. */
 static const char *
 region_of(const prov_aws *aws)
 {
@@ -137,7 +137,10 @@ region_of(const prov_aws *aws)
 	return region != NULL ? region : aws->region;
 }
 
-/* Signs with source, unless it is NULL: a web identity's token is enough. */
+/*
+ * Sends the request, signed with source.  source is NULL for a web identity,
+ * whose token is enough.
+ */
 static prov_category
 ask(prov_aws *aws, envl_view body, const prov_aws_credentials *source,
 	prov_aws_credentials *out, prov_failure *failure)

@@ -2,9 +2,9 @@
  * prov_profile.c
  *	  Reading the profile files of AWS: INI, as the vendor's tools read it.
  *
- * The file is a person's, shared with other tools, so it is read with
- * tolerance where it does not matter; what is found is a credential, so
- * nothing of the file is ever quoted in a message.
+ * People edit this file and other tools share it, so unknown lines are
+ * tolerated where they do not matter.  It holds credentials, so no message
+ * ever quotes it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -46,7 +46,7 @@ prov_profile_find(envl_view text, const char *profile, const char *setting,
 	return found;
 }
 
-/* A line without its newline, and without white space at its end. */
+/* Takes the next line, without its newline and trailing white space. */
 static bool
 next_line(envl_view *rest, envl_view *line)
 {
@@ -69,7 +69,7 @@ next_line(envl_view *rest, envl_view *line)
 	return true;
 }
 
-/* [NAME], [profile NAME] or [profile "NAME"], with a remark behind it. */
+/* Matches [NAME], [profile NAME] or [profile "NAME"]; a comment may follow. */
 static bool
 is_section(envl_view line, envl_view *name)
 {
@@ -99,7 +99,7 @@ is_section(envl_view line, envl_view *name)
 	return true;
 }
 
-/* NAME = VALUE; the name's case does not matter. */
+/* Matches NAME = VALUE; the case of the name does not matter. */
 static bool
 is_setting(envl_view line, const char *setting, envl_view *value)
 {

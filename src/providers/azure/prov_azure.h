@@ -22,21 +22,23 @@ typedef struct prov_azure
 	prov_http  *http;
 	char		origin[320];	/* https://HOST[:PORT] */
 	char		name[PROV_AZURE_NAME_SIZE];
-	char		version[PROV_AZURE_VERSION_SIZE];	/* "": the newest */
-	const char *algorithm;		/* what seals: "RSA-OAEP-256" */
-	char		resource[256];	/* whom tokens are for */
-	char		authority[256]; /* who gives them, without "/" at its end */
+	char		version[PROV_AZURE_VERSION_SIZE];	/* "": the newest
+													 * version */
+	const char *algorithm;		/* to seal with: "RSA-OAEP-256" */
+	char		resource[256];	/* the audience of tokens */
+	char		authority[256]; /* the issuer of tokens, without a trailing
+								 * "/" */
 	prov_oauth_token token;
 } prov_azure;
 
 /*
- * Gets a new token into azure->token: with a client secret, with a federated
- * token, or of a managed identity.  On failure the token is wiped.
+ * Gets a new token into azure->token, by a client secret, a federated token or
+ * a managed identity.  On failure the token is wiped.
  */
 extern prov_category prov_azure_get_token(prov_azure *azure,
 										  prov_failure *failure);
 
-/* Of a reply: what it says of the key that it used. */
+/* A reply, and which version of the key it used. */
 typedef struct prov_azure_answer
 {
 	prov_http_reply reply;
@@ -45,9 +47,9 @@ typedef struct prov_azure_answer
 } prov_azure_answer;
 
 /*
- * Calls an operation of a version of the key, "/wrapkey", or gets it, "",
- * with a token that lasts.  After PROV_OK, and only then, prov_azure_end
- * wipes the answer.
+ * Calls an operation of a version of the key, such as "/wrapkey", or gets the
+ * key if verb is "", with a valid token.  After PROV_OK, and only then, the
+ * caller wipes the answer with prov_azure_end.
  */
 extern prov_category prov_azure_call(prov_azure *azure, const char *version,
 									 const char *verb, envl_view body,
@@ -55,7 +57,7 @@ extern prov_category prov_azure_call(prov_azure *azure, const char *version,
 									 prov_failure *failure);
 extern void prov_azure_end(prov_azure_answer *answer);
 
-/* The failure of a reply that is good and yet not understood. */
+/* The failure for a successful reply that we cannot parse. */
 extern prov_category prov_azure_rubbish(prov_failure *failure,
 										const prov_http_reply *reply);
 

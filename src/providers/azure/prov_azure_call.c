@@ -26,7 +26,7 @@ static prov_category fail_reply(prov_failure *failure, const char *verb,
 
 static const char *const wanted_headers[] = {"x-ms-request-id", NULL};
 
-/* The inner code goes before the outer one: "Forbidden" may be many things. */
+/* The inner code counts before the outer one: "Forbidden" has many causes. */
 static const prov_cloud_code error_codes[] = {
 	{"KeyDisabled", PROV_DISABLED},
 	{"KeyNotYetValid", PROV_DISABLED},
@@ -38,7 +38,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* Calls, and takes the answer apart.  After PROV_OK: prov_azure_end. */
+/* After PROV_OK the caller calls prov_azure_end. */
 prov_category
 prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 				envl_view body, prov_azure_answer *answer,
@@ -68,7 +68,10 @@ prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 	return PROV_OK;
 }
 
-/* The version in a kid, https://HOST/keys/NAME/VERSION, of our key. */
+/*
+ * Takes the version from a kid, https://HOST/keys/NAME/VERSION.  False if it
+ * names another key.
+ */
 static bool
 version_of(const prov_azure *azure, const char *kid, char *version)
 {
@@ -90,7 +93,7 @@ version_of(const prov_azure *azure, const char *kid, char *version)
 	return true;
 }
 
-/* Without a body it is GET. */
+/* Sends the request: GET if it has no body. */
 static prov_category
 ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
 	prov_http_reply *reply, prov_failure *failure)
@@ -153,7 +156,7 @@ error_code(const prov_http_reply *reply, char *code, size_t size)
 	prov_json_free(json);
 }
 
-/* What the service cannot unwrap is a bad parameter to it. */
+/* Azure reports what it cannot unwrap as a bad parameter. */
 static prov_category
 fail_reply(prov_failure *failure, const char *verb,
 		   const prov_http_reply *reply)

@@ -19,28 +19,29 @@ typedef struct prov_gcp
 	char		name[512];		/* of the key: projects/../cryptoKeys/K */
 	const char *short_name;		/* within name, its last part */
 	char		endpoint[512];	/* without "/" at its end */
-	char		quota_project[128]; /* who pays; "": the credential's */
+	char		quota_project[128]; /* whom Google bills; "": the
+									 * credential's */
 	prov_oauth_token token;
 } prov_gcp;
 
 /*
- * Gets a new token into gcp->token, by what GOOGLE_APPLICATION_CREDENTIALS or
- * the URI names (a service account's key, or a workload identity's
- * configuration), or else from the metadata server.  On failure the token is
- * wiped.
+ * Gets a new token into gcp->token.  It uses the file that the URI or
+ * GOOGLE_APPLICATION_CREDENTIALS names (a service account's key, or a workload
+ * identity's configuration), else the metadata server.  On failure the token
+ * is wiped.
  */
 extern prov_category prov_gcp_get_token(prov_gcp *gcp, prov_failure *failure);
 
 /*
- * Calls a method of the key, ":encrypt", or gets it, "", with a token that
- * lasts.  PROV_OK: the reply is a good one, and is wiped by whoever is done
- * with it.
+ * Calls a method of the key, such as ":encrypt", or gets the key if verb is
+ * "", with a valid token.  PROV_OK: the reply is a success, and the caller
+ * wipes it.
  */
 extern prov_category prov_gcp_call(prov_gcp *gcp, const char *verb,
 								   envl_view body, prov_http_reply *reply,
 								   prov_failure *failure);
 
-/* The failure of a reply that is good and yet not understood. */
+/* The failure for a successful reply that we cannot parse. */
 extern prov_category prov_gcp_rubbish(prov_failure *failure,
 									  const prov_http_reply *reply);
 

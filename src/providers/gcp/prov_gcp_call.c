@@ -19,7 +19,7 @@ static void error_status(const prov_http_reply *reply, char *status,
 static prov_category fail_reply(prov_failure *failure, const char *verb,
 								const prov_http_reply *reply);
 
-/* google.rpc.Code, as far as the HTTP status does not say as much. */
+/* google.rpc.Code, where it says more than the HTTP status. */
 static const prov_cloud_code error_codes[] = {
 	{"RESOURCE_EXHAUSTED", PROV_THROTTLED},
 	{"UNAVAILABLE", PROV_UNAVAILABLE},
@@ -36,7 +36,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* Without a body it is GET. */
+/* GET if there is no body. */
 prov_category
 prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
 			  prov_http_reply *reply, prov_failure *failure)
@@ -95,7 +95,7 @@ error_status(const prov_http_reply *reply, char *status, size_t size)
 	prov_json_free(json);
 }
 
-/* What the service cannot decrypt is an invalid argument to it. */
+/* Google reports what it cannot decrypt as an invalid argument. */
 static prov_category
 fail_reply(prov_failure *failure, const char *verb,
 		   const prov_http_reply *reply)

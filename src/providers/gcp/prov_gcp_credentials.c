@@ -2,10 +2,10 @@
  * prov_gcp_credentials.c
  *	  Tokens of Google Cloud: application default credentials.
  *
- * Of the kinds of credentials that Google's libraries know, those that a
- * server has: a service account's key, the metadata server (Compute Engine,
- * and GKE with its workload identity), and workload identity federation with
- * a token in a file.  Files are read again for each new token.
+ * Google's libraries know several kinds of credentials.  These are the kinds
+ * that a server has: a service account's key, the metadata server (Compute
+ * Engine, and GKE with its workload identity), and workload identity
+ * federation with a token in a file.  Files are read again for each new token.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -135,7 +135,10 @@ service_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
 	return category;
 }
 
-/* RFC 7523: signed by the account, for its token service, for an hour. */
+/*
+ * RFC 7523: an assertion that the account signs for its token service, valid
+ * for an hour.
+ */
 static bool
 make_assertion(const prov_json *json, const char *audience, char *token)
 {
@@ -200,7 +203,10 @@ external_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
 	return category;
 }
 
-/* The identity provider's token: a file's line, or a member of its JSON. */
+/*
+ * Reads the identity provider's token: a line of a file, or a member of its
+ * JSON.
+ */
 static prov_category
 read_subject(const prov_json *json, char *out, size_t size,
 			 prov_failure *failure)
@@ -254,7 +260,7 @@ read_subject(const prov_json *json, char *out, size_t size,
 	return category;
 }
 
-/* RFC 8693 */
+/* Exchanges the subject's token (RFC 8693). */
 static prov_category
 exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
 		 const char *scope, prov_failure *failure)
@@ -291,7 +297,10 @@ exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
 	return category;
 }
 
-/* The exchanged token is good for one thing: asking for the account's. */
+/*
+ * Asks for the service account's token, which is all that an exchanged token
+ * is good for.
+ */
 static prov_category
 impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
 {
@@ -380,7 +389,9 @@ from_metadata(prov_gcp *gcp, prov_failure *failure)
 	return category;
 }
 
-/* what follows "The Google credentials file"; nothing of it is quoted. */
+/*
+ * what completes "The Google credentials file"; it quotes nothing of the file.
+ */
 static prov_category
 fail_file(prov_failure *failure, const char *what)
 {

@@ -2,8 +2,8 @@
  * prov_json.c
  *	  Reading JSON replies (over jansson), and writing JSON requests.
  *
- * jansson refuses NULs in strings, invalid UTF-8, duplicate members and what
- * follows the text; its depth is limited.
+ * jansson refuses NULs in strings, invalid UTF-8, duplicate members and
+ * anything after the text; nesting is limited.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -58,7 +58,7 @@ prov_json_free(prov_json *json)
 	json_decref((json_t *) json);
 }
 
-/* What is at a path, or NULL. */
+/* Finds the value at a path, or NULL. */
 static const json_t *
 find(const prov_json *json, const char *path)
 {
@@ -130,7 +130,9 @@ prov_json_number(const prov_json *json, const char *path, int64_t *out)
 	return prov_json_integer(json, path, out);
 }
 
-/* An optional "-" and up to 18 digits: no more than an int64_t holds. */
+/*
+ * Parses an optional "-" and up to 18 digits, which an int64_t always holds.
+ */
 static bool
 parse_digits(const char *text, int64_t *out)
 {
@@ -180,7 +182,7 @@ prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 	text.data = (const uint8_t *) json_string_value(found);
 	text.len = json_string_length(found);
 
-	/* Decoding needs room for a padded group more than it writes. */
+	/* The decoder needs room for a padded group more than it writes. */
 	max = envl_base64_decoded_max(text.len);
 	decoded = prov_memory_alloc(max + 1);
 	if (decoded == NULL)

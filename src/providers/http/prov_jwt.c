@@ -85,7 +85,7 @@ load_key(envl_view pem)
 	return key;
 }
 
-/* libcrypto's own would ask at the terminal. */
+/* libcrypto's default would ask at the terminal. */
 static int
 no_passphrase(char *buffer, int size, int writing, void *data)
 {

@@ -14,14 +14,17 @@
 #include "providers/http/prov_json.h"
 #include "providers/serve/prov_serve.h"
 
-/* A token is replaced this long before it ends, and not used this long. */
+/*
+ * A token is replaced this long before it expires, and no longer used this
+ * long before.
+ */
 #define REFRESH_AHEAD_S 300
 #define UNUSABLE_S 10
 
-/* A service that names no end: as short as any is. */
+/* Assumed if the service names no expiry: no token lasts less. */
 #define LIFETIME_S 600
 
-/* Longer than any lasts: what is beyond is rubbish. */
+/* No token lasts longer; a longer lifetime is not believed. */
 #define LONGEST_S (2 * 86400)
 
 static prov_category keep_fresh(const prov_oauth_client *client,
@@ -31,7 +34,7 @@ static prov_category classify(const prov_http_reply *reply);
 static int64_t within(int64_t seconds, int64_t longest);
 static bool take(const prov_http_reply *reply, prov_oauth_token *token);
 
-/* RFC 6749, section 5.2, and what Google and Microsoft add to it. */
+/* RFC 6749, section 5.2, and Google's and Microsoft's additions. */
 static const prov_cloud_code error_codes[] = {
 	{"invalid_client", PROV_DENIED},
 	{"invalid_grant", PROV_DENIED},
@@ -161,7 +164,7 @@ classify(const prov_http_reply *reply)
 		prov_cloud_category(error_codes, code, reply));
 }
 
-/* The error's word, with Microsoft's number for it. */
+/* Copies the error's word and Microsoft's number for it. */
 static void
 error_code(const prov_http_reply *reply, char *code, size_t size)
 {

@@ -2,8 +2,9 @@
  * prov_pkcs11.c
  *	  Root keys in PKCS#11 tokens: hardware security modules, smart cards.
  *
- * A request that finds its session, its token or its key gone is tried once
- * more from the very beginning, C_Initialize; then the failure is believed.
+ * If a request finds its session, its token or its key gone, everything is
+ * reopened from C_Initialize on and the request tried once more.  A second
+ * failure is final.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +17,7 @@
 
 #include "providers/pkcs11/prov_pkcs11_crypt.h"
 
-/* What is asked: sealed, plaintext and check as the verb has them. */
+/* One request; sealed, plaintext and check belong to the verbs. */
 typedef struct call
 {
 	prov_category (*run)(prov_pkcs11_token *token, struct call *asked,
@@ -186,7 +187,7 @@ run_unseal(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 	if (category == PROV_OK || !says_nothing(token))
 		return category;
 
-	/* The seal is to blame if one of our own opens, and it still does not. */
+	/* Blame the seal only if the token opens a new seal of its own. */
 	error = token->error;
 	if (!works(token, &root, asked))
 	{
@@ -204,14 +205,14 @@ run_unseal(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 							   "C_Decrypt or C_UnwrapKey", error);
 }
 
-/* Whether the token failed with an error that does not tell why. */
+/* Whether the token failed with an error that names no cause. */
 static bool
 says_nothing(const prov_pkcs11_token *token)
 {
 	return prov_pkcs11_error_cure(token->error) == PROV_PKCS11_PROBE;
 }
 
-/* The key whose id the seal has, if the URI admits it. */
+/* Finds the key whose id the seal has, if the URI admits that id. */
 static prov_category
 find_sealer(prov_pkcs11_token *token, const prov_pkcs11_blob *blob,
 			prov_pkcs11_key *root, prov_failure *failure)
@@ -237,7 +238,7 @@ find_sealer(prov_pkcs11_token *token, const prov_pkcs11_blob *blob,
 	return PROV_OK;
 }
 
-/* Whether the token opens what it seals, in the way that was asked for. */
+/* Whether the token opens what it seals, by the mechanism of the request. */
 static bool
 works(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	  const call *asked)

@@ -2,12 +2,13 @@
  * prov_pkcs11_crypt.c
  *	  Sealing and unsealing with a key in a token, by each mechanism.
  *
- * AES-GCM is one call each way.  Key wrap takes keys, not bytes: what is to
- * be sealed is made a secret key of the session, wrapped and destroyed; what
- * was unwrapped is read back and destroyed.  With RSA the token only unseals.
+ * AES-GCM is one call each way.  Key wrap takes keys, not bytes: to seal, the
+ * bytes become a secret key of the session, which is wrapped and destroyed; to
+ * unseal, the unwrapped key is read and destroyed.  With RSA the token only
+ * unseals.
  *
- * A module may write as much as it was told there is room for, and says how
- * much it wrote, which is checked.
+ * A module may write as many bytes as it has room for, and reports how many it
+ * wrote; the code checks that number.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +20,7 @@
 
 #include "providers/pkcs11/prov_pkcs11_rsa.h"
 
-/* CK_GCM_PARAMS as PKCS#11 2.40 had it at first, and old modules still do. */
+/* CK_GCM_PARAMS as PKCS#11 2.40 first had it, and as old modules still do. */
 typedef struct short_gcm_params
 {
 	CK_BYTE    *iv;
@@ -31,7 +32,7 @@ typedef struct short_gcm_params
 
 #define SESSION_KEY_ATTRIBUTES 5
 
-/* A mechanism, and what it points to. */
+/* A mechanism and the data that it points to. */
 typedef struct parameters
 {
 	CK_MECHANISM mechanism;
@@ -139,11 +140,11 @@ set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf, parameters *out)
 	out->mechanism.ulParameterLen = sizeof(out->oaep);
 }
 
-/* Of what a KEK is in the token for a moment. */
+/* The attributes of a KEK while it is a key in the token. */
 static void
 set_session_key(CK_ATTRIBUTE *template)
 {
-	/* Modules take them as not const, and do not write them. */
+	/* Modules take these as non-const and do not write them. */
 	static CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	static CK_KEY_TYPE type = CKK_GENERIC_SECRET;
 	static CK_BBOOL yes = CK_TRUE;
@@ -218,7 +219,7 @@ encrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 										PROV_OK;
 }
 
-/* The token has written its IV where it was given zeroes. */
+/* Takes the IV that the token wrote over the zeroes. */
 static prov_category
 take_iv(const parameters *params, prov_pkcs11_blob *blob,
 		prov_failure *failure)
@@ -284,7 +285,7 @@ encrypt_outside(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	return PROV_OK;
 }
 
-/* What cannot be read again must not be stored. */
+/* Refuses to store what could not be read again. */
 static prov_category
 check_blob(const prov_pkcs11_blob *blob, prov_failure *failure)
 {
@@ -332,7 +333,7 @@ decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 		parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
 		prov_failure *failure)
 {
-	/* Some want room for as much as they are given. */
+	/* Some modules want room for as much as they get as input. */
 	uint8_t		opened[PROV_PKCS11_CIPHERTEXT_MAX];
 	CK_ULONG	len = sizeof(opened);
 	CK_RV		error;

@@ -1,9 +1,9 @@
 /*
  * prov_pkcs11_rsa.c
- *	  RSA-OAEP with a public key that is known by its numbers.
+ *	  RSA-OAEP with a public key given by its numbers.
  *
- * The token is not needed to seal with a public key, and not every token has
- * the public key as an object, or OAEP for it.
+ * Sealing with a public key does not need the token.  Some tokens have no
+ * object for the public key, or no OAEP for it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -41,7 +41,7 @@ prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
 	return sealed;
 }
 
-/* NULL if that does not make a key. */
+/* NULL if the numbers make no key. */
 static EVP_PKEY *
 make_key(envl_view modulus, envl_view exponent)
 {
@@ -77,7 +77,10 @@ make_key_of(const BIGNUM *n, const BIGNUM *e)
 	return key;
 }
 
-/* The same hash in OAEP and MGF1, and no label, which not every token has. */
+/*
+ * Uses one hash for both OAEP and MGF1, and no label, since some tokens
+ * support nothing else.
+ */
 static bool
 encrypt(EVP_PKEY *key, const uint8_t *plaintext, prov_pkcs11_blob *blob)
 {

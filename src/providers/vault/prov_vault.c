@@ -5,13 +5,13 @@
  *		vault://HOST[:PORT]/MOUNT/keys/NAME
  *		vault+http://HOST[:PORT]/MOUNT/keys/NAME	on this machine
  *
- * What is sealed is the engine's own ciphertext, "vault:v3:...", which names
- * the version of the key that made it.  The KEK's id and version are its
- * associated data, and its context where the key is a derived one.
+ * The sealed bytes are the engine's own ciphertext, "vault:v3:...", which
+ * names the version of the key that made it.  The KEK's id and version are the
+ * associated data, and for a derived key also its context.
  *
- * An encryption with a key that does not exist makes one, if the token's
- * policy allows "create".  A root key that nobody made on purpose is one that
- * nobody backs up, so the key is looked for before each seal.
+ * Encrypting with a key that does not exist creates it if the token's policy
+ * allows "create".  Nobody would back up a root key that was created by
+ * accident, so the key is looked up before each seal.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,13 +26,13 @@
 
 #define DEFAULT_PORT 8200
 
-/* A sealed KEK in JSON, and what goes with it. */
+/* Room for a sealed KEK in JSON and the other members. */
 #define BODY_SIZE (PROV_SEALED_MAX + 1024)
 
-/* What is asked about a key before it is used. */
+/* What we need to know about a key before using it. */
 typedef struct key_facts
 {
-	int64_t		latest;			/* version */
+	int64_t		latest;			/* newest version */
 	bool		derived;
 } key_facts;
 
@@ -136,7 +136,7 @@ fill_in(const prov_uri *uri, vault *self, prov_failure *failure)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The namespace is not a path.", NULL);
 
-	/* Whether plain http may be used is up to the HTTP client. */
+	/* The HTTP client decides whether plain http may be used. */
 	snprintf(self->base, sizeof(self->base), "%s://%s:%u/v1/",
 			 tls ? "https" : "http", uri->host,
 			 uri->port != 0 ? uri->port : DEFAULT_PORT);
@@ -185,7 +185,7 @@ is_segments(const char *text)
 	return true;
 }
 
-/* VAULT_name, or OpenBao's BAO_name; NULL if neither says anything. */
+/* VAULT_name, or OpenBao's BAO_name; NULL if neither is set. */
 static const char *
 from_environment(const char *name)
 {
@@ -248,7 +248,7 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 	size_t		len;
 	prov_category category;
 
-	/* It is looked at here, because it goes into JSON as it is. */
+	/* Check it here, since it goes into JSON as it is. */
 	memcpy(ciphertext, sealed.data, sealed.len);
 	ciphertext[sealed.len] = '\0';
 	if (strlen(ciphertext) != sealed.len ||
@@ -308,7 +308,7 @@ close_vault(void *state)
 	prov_memory_free(self);
 }
 
-/* Reads the key's facts, and refuses a key that cannot do what is needed. */
+/* Reads the key's facts, and refuses a key that cannot seal for us. */
 static prov_category
 read_key(vault *self, key_facts *facts, prov_failure *failure)
 {
@@ -345,8 +345,8 @@ read_key(vault *self, key_facts *facts, prov_failure *failure)
 }
 
 /*
- * encrypt or decrypt.  The context is ignored by keys that are not derived,
- * so it can always be there, and an unseal needs no facts about the key.
+ * Calls encrypt or decrypt.  Keys that are not derived ignore the context, so
+ * it is always sent and an unseal needs no facts about the key.
  */
 static prov_category
 post(vault *self, const char *verb, const char *key, const char *field,

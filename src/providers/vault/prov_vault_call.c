@@ -2,10 +2,9 @@
  * prov_vault_call.c
  *	  Calls to HashiCorp Vault and OpenBao, and what their errors mean.
  *
- * An error reply is a status and a list of messages for people.  Where the
- * status is 400 the messages are the only thing that tells a missing key from
- * a forged ciphertext, so they are searched for words that have not changed
- * in years; they are never shown.
+ * An error reply is a status and a list of messages for people.  With status
+ * 400 only the messages tell a missing key from a forged ciphertext.  So we
+ * search them for words that have not changed in years; we never show them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,7 +16,7 @@
 
 static prov_category classify(const prov_http_reply *reply);
 
-/* What messages with status 400 mean, the first that is found. */
+/* What messages with status 400 mean; the first match counts. */
 static const struct
 {
 	const char *words;
@@ -80,8 +79,8 @@ vault_send(vault *self, const char *method, const char *path,
 }
 
 /*
- * A standby that has not caught up (412) will have, in a moment.  A success
- * without an object is one that was cut.
+ * A standby that lags behind (412) soon catches up.  A success without an
+ * object was cut off.
  */
 static prov_category
 classify(const prov_http_reply *reply)

@@ -24,7 +24,7 @@ static prov_category parse_settings(envl_view query, prov_uri *uri,
 static bool parse_setting(envl_view part, prov_uri_setting *setting);
 static bool is_word(envl_view text);
 static bool is_host(envl_view text);
-static bool copy_text(envl_view text, char *out, size_t size);
+static bool copy_fitting(envl_view text, char *out, size_t size);
 static bool is_listed(const char *word, const char *const *list);
 static int	hex_value(uint8_t c);
 static envl_view view_of(const char *text);
@@ -45,7 +45,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 	if (memchr(rest.data, ':', rest.len) == NULL ||
 		!prov_uri_next_part(&rest, ':', &scheme) ||
 		!is_scheme(scheme) ||
-		!copy_text(scheme, uri->scheme, sizeof(uri->scheme)))
+		!copy_fitting(scheme, uri->scheme, sizeof(uri->scheme)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI does not start with a scheme.",
 						 NULL);
@@ -69,7 +69,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 		if (mark != NULL)
 			path.len = (size_t) (mark - rest.data);
 	}
-	if (!copy_text(path, uri->path, sizeof(uri->path)))
+	if (!copy_fitting(path, uri->path, sizeof(uri->path)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI is too long.", NULL);
 	if (path.len == rest.len)
@@ -147,7 +147,7 @@ parse_authority(envl_view *rest, prov_uri *uri, prov_failure *failure)
 		port.len = (size_t) (end - port.data);
 		host.len = (size_t) (colon - host.data);
 	}
-	if (!is_host(host) || !copy_text(host, uri->host, sizeof(uri->host)) ||
+	if (!is_host(host) || !copy_fitting(host, uri->host, sizeof(uri->host)) ||
 		(port.data != NULL && !parse_port(port, &uri->port)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI must have a host and perhaps a "
@@ -218,7 +218,7 @@ parse_setting(envl_view part, prov_uri_setting *setting)
 	value.data = equals + 1;
 	value.len = part.len - word.len - 1;
 	return is_word(word) && value.len > 0 &&
-		copy_text(word, setting->word, sizeof(setting->word)) &&
+		copy_fitting(word, setting->word, sizeof(setting->word)) &&
 		prov_uri_decode(value, setting->value, sizeof(setting->value));
 }
 
@@ -405,7 +405,7 @@ prov_uri_encode(const char *text, char *out, size_t size)
 
 /* False if the text and its NUL do not fit. */
 static bool
-copy_text(envl_view text, char *out, size_t size)
+copy_fitting(envl_view text, char *out, size_t size)
 {
 	if (text.len >= size)
 		return false;

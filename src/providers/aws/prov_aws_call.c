@@ -27,7 +27,7 @@ static prov_category call_once(prov_aws *aws, const char *operation,
 							   envl_view body, prov_http_reply *reply,
 							   prov_failure *failure);
 static prov_category use_credentials(prov_aws *aws, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static bool is_pending(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure,
@@ -198,7 +198,7 @@ call_once(prov_aws *aws, const char *operation, envl_view body,
 		.headers = headers,
 		.body = body,
 		.wanted = wanted_headers,
-		.classify = classify,
+		.classify = classify_reply,
 		.sigv4 = sigv4,
 		.access_key = aws->credentials.access_key,
 		.secret_key = aws->credentials.secret_key,
@@ -253,7 +253,7 @@ use_credentials(prov_aws *aws, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		code[64];
 
@@ -326,7 +326,7 @@ fail_reply(prov_failure *failure, const prov_http_reply *reply)
 		[PROV_MISCONFIGURED] = "AWS KMS refused the request.",
 	};
 	char		code[64];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_code(reply, code, sizeof(code));
 	return prov_http_fail(failure, category, reasons[category], reply, code,

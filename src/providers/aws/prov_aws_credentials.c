@@ -60,10 +60,10 @@ static prov_category use_source(prov_aws *aws, const profile_files *files,
 								prov_failure *failure);
 static bool take_keys(envl_view text, const char *profile, bool *half,
 					  prov_aws_credentials *out);
-static bool get(envl_view text, const char *profile, const char *setting,
-				char *out, size_t size);
+static bool copy_setting(envl_view text, const char *profile,
+						 const char *setting, char *out, size_t size);
 static envl_view view_of(const prov_secret *secret);
-static const char *variable(const char *name);
+static const char *get_variable(const char *name);
 static prov_category from_container(prov_aws *aws, bool *found,
 									prov_aws_credentials *out,
 									prov_failure *failure);
@@ -73,29 +73,29 @@ prov_aws_find_credentials(prov_aws *aws, prov_aws_credentials *out,
 						  prov_failure *failure)
 {
 	const char *profile = prov_uri_word(&aws->uri, "profile");
-	const char *token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *role = variable("AWS_ROLE_ARN");
+	const char *token_file = get_variable("AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *role = get_variable("AWS_ROLE_ARN");
 	bool		found;
 	prov_category category;
 
 	memset(out, 0, sizeof(*out));
 	if (profile != NULL)
 		return from_profile(aws, profile, true, &found, out, failure);
-	if (variable("AWS_ACCESS_KEY_ID") != NULL)
+	if (get_variable("AWS_ACCESS_KEY_ID") != NULL)
 		return from_environment(out, failure);
 	if (token_file != NULL && role != NULL)
 		return prov_aws_web_identity(aws, role,
-									 variable("AWS_ROLE_SESSION_NAME"),
+									 get_variable("AWS_ROLE_SESSION_NAME"),
 									 token_file, out, failure);
 
-	profile = variable("AWS_PROFILE");
+	profile = get_variable("AWS_PROFILE");
 	category = from_profile(aws, profile != NULL ? profile : "default",
 							profile != NULL, &found, out, failure);
 	if (category == PROV_OK && !found)
 		category = from_container(aws, &found, out, failure);
 	if (category != PROV_OK || found)
 		return category;
-	if (prov_aws_is_true(variable("AWS_EC2_METADATA_DISABLED")))
+	if (prov_aws_is_true(get_variable("AWS_EC2_METADATA_DISABLED")))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "There are no AWS credentials: not in the "
 						 "environment, in a profile, or of a container.",
@@ -106,9 +106,9 @@ prov_aws_find_credentials(prov_aws *aws, prov_aws_credentials *out,
 static prov_category
 from_environment(prov_aws_credentials *out, prov_failure *failure)
 {
-	const char *secret_key = variable("AWS_SECRET_ACCESS_KEY");
-	const char *session_token = variable("AWS_SESSION_TOKEN");
-	const char *access_key = variable("AWS_ACCESS_KEY_ID");
+	const char *secret_key = get_variable("AWS_SECRET_ACCESS_KEY");
+	const char *session_token = get_variable("AWS_SESSION_TOKEN");
+	const char *access_key = get_variable("AWS_ACCESS_KEY_ID");
 
 	if (secret_key == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
@@ -164,7 +164,7 @@ read_file(const prov_aws *aws, const char *word, const char *named_by,
 		  const char *name, prov_secret *out, prov_failure *failure)
 {
 	const char *path = prov_uri_setting_of(&aws->uri, word, named_by);
-	const char *home = variable("HOME");
+	const char *home = get_variable("HOME");
 	char		usual[PROV_LOCATION_SIZE];
 	int			len;
 
@@ -194,8 +194,8 @@ use_profile(prov_aws *aws, const profile_files *files, const char *profile,
 	bool		half = false;
 
 	*found = true;
-	if (get(config, profile, "role_arn", role, sizeof(role)) ||
-		get(credentials, profile, "role_arn", role, sizeof(role)))
+	if (copy_setting(config, profile, "role_arn", role, sizeof(role)) ||
+		copy_setting(credentials, profile, "role_arn", role, sizeof(role)))
 		return use_role(aws, files, profile, role, deep, out, failure);
 	if (take_keys(credentials, profile, &half, out) ||
 		(!half && take_keys(config, profile, &half, out)))
@@ -233,13 +233,14 @@ use_role(prov_aws *aws, const profile_files *files, const char *profile,
 	prov_aws_credentials source = {0};
 	prov_category category;
 
-	if (get(config, profile, "role_session_name", session, sizeof(session)))
+	if (copy_setting(config, profile, "role_session_name", session,
+					 sizeof(session)))
 		session_name = session;
-	if (get(config, profile, "external_id", external_id,
-			sizeof(external_id)))
+	if (copy_setting(config, profile, "external_id", external_id,
+					 sizeof(external_id)))
 		external = external_id;
-	if (get(config, profile, "web_identity_token_file", token_file,
-			sizeof(token_file)))
+	if (copy_setting(config, profile, "web_identity_token_file", token_file,
+					 sizeof(token_file)))
 		return prov_aws_web_identity(aws, role, session_name, token_file, out,
 									 failure);
 	category = use_source(aws, files, profile, deep, &source, failure);
@@ -261,7 +262,7 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 	bool		half = false;
 	prov_category category = PROV_OK;
 
-	if (get(config, profile, "source_profile", name, sizeof(name)))
+	if (copy_setting(config, profile, "source_profile", name, sizeof(name)))
 	{
 		/* A profile may be its own source: its keys request its role. */
 		if (strcmp(name, profile) == 0)
@@ -270,7 +271,8 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 			category = use_profile(aws, files, name, deep + 1, &found, out,
 								   failure);
 	}
-	else if (get(config, profile, "credential_source", name, sizeof(name)))
+	else if (copy_setting(config, profile, "credential_source", name,
+						  sizeof(name)))
 	{
 		if (strcmp(name, "Ec2InstanceMetadata") == 0)
 			return prov_aws_instance(aws, out, failure);
@@ -296,14 +298,14 @@ take_keys(envl_view text, const char *profile, bool *half,
 
 	if (!prov_profile_find(text, profile, "aws_access_key_id", &value))
 		return false;
-	*half = !get(text, profile, "aws_access_key_id", out->access_key,
-				 sizeof(out->access_key)) ||
-		!get(text, profile, "aws_secret_access_key", out->secret_key,
-			 sizeof(out->secret_key));
+	*half = !copy_setting(text, profile, "aws_access_key_id", out->access_key,
+						  sizeof(out->access_key)) ||
+		!copy_setting(text, profile, "aws_secret_access_key", out->secret_key,
+					  sizeof(out->secret_key));
 	if (prov_profile_find(text, profile, "aws_session_token", &value) &&
 		value.len > 0 &&
-		!get(text, profile, "aws_session_token", out->session_token,
-			 sizeof(out->session_token)))
+		!copy_setting(text, profile, "aws_session_token", out->session_token,
+					  sizeof(out->session_token)))
 		*half = true;
 	if (*half)
 		envl_wipe(out, sizeof(*out));
@@ -312,8 +314,8 @@ take_keys(envl_view text, const char *profile, bool *half,
 
 /* Copies a setting.  False also if it is empty or does not fit. */
 static bool
-get(envl_view text, const char *profile, const char *setting, char *out,
-	size_t size)
+copy_setting(envl_view text, const char *profile, const char *setting,
+			 char *out, size_t size)
 {
 	envl_view	value;
 
@@ -333,7 +335,7 @@ view_of(const prov_secret *secret)
 
 /* An environment variable; NULL if it is unset or empty. */
 static const char *
-variable(const char *name)
+get_variable(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -344,8 +346,8 @@ static prov_category
 from_container(prov_aws *aws, bool *found, prov_aws_credentials *out,
 			   prov_failure *failure)
 {
-	const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *relative = get_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = get_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	char		url[PROV_LOCATION_SIZE];
 	int			len;
 

@@ -22,18 +22,20 @@
 #define INSTANCE_ENDPOINT "http://169.254.169.254"
 #define ROLES "/latest/meta-data/iam/security-credentials/"
 
-static prov_category get(prov_aws *aws, const char *url, const char *header,
-						 prov_http_reply *reply, prov_failure *failure);
-static prov_category take(const prov_http_reply *reply,
-						  prov_aws_credentials *out, prov_failure *failure);
+static prov_category get_url(prov_aws *aws, const char *url,
+							 const char *header, prov_http_reply *reply,
+							 prov_failure *failure);
+static prov_category take_json(const prov_http_reply *reply,
+							   prov_aws_credentials *out,
+							   prov_failure *failure);
 static prov_category get_token(prov_aws *aws, const char *endpoint,
 							   char *header, size_t size,
 							   prov_failure *failure);
 static prov_category get_role(prov_aws *aws, const char *endpoint,
 							  const char *header, char *url, size_t size,
 							  prov_failure *failure);
-static prov_category authorization(char *header, size_t size,
-								   prov_failure *failure);
+static prov_category make_authorization(char *header, size_t size,
+										prov_failure *failure);
 static void first_line(char *text);
 static prov_category refusal_of(const prov_http_reply *reply);
 
@@ -45,10 +47,10 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 	prov_http_reply reply;
 	prov_category category;
 
-	category = authorization(header, sizeof(header), failure);
+	category = make_authorization(header, sizeof(header), failure);
 	if (category == PROV_OK)
-		category = get(aws, url, header[0] != '\0' ? header : NULL, &reply,
-					   failure);
+		category = get_url(aws, url, header[0] != '\0' ? header : NULL, &reply,
+						   failure);
 	envl_wipe(header, sizeof(header));
 	if (category != PROV_OK)
 		return category;
@@ -56,7 +58,7 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 		return prov_http_fail(failure, refusal_of(&reply),
 							  "The container's credentials were refused.",
 							  &reply, NULL, NULL);
-	category = take(&reply, out, failure);
+	category = take_json(&reply, out, failure);
 	envl_wipe(&reply, sizeof(reply));
 	snprintf(out->kind, sizeof(out->kind), "container");
 	return category;
@@ -64,7 +66,7 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 
 /* Reads the file each time, because EKS replaces it. */
 static prov_category
-authorization(char *header, size_t size, prov_failure *failure)
+make_authorization(char *header, size_t size, prov_failure *failure)
 {
 	const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 	const char *token = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
@@ -115,7 +117,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 	if (category == PROV_OK)
 		category = get_role(aws, base, header, url, sizeof(url), failure);
 	if (category == PROV_OK)
-		category = get(aws, url, header, &reply, failure);
+		category = get_url(aws, url, header, &reply, failure);
 	envl_wipe(header, sizeof(header));
 	if (category != PROV_OK)
 		return category;
@@ -124,7 +126,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 							  "The instance's metadata service does not have "
 							  "the role's credentials.",
 							  &reply, NULL, NULL);
-	category = take(&reply, out, failure);
+	category = take_json(&reply, out, failure);
 	envl_wipe(&reply, sizeof(reply));
 	snprintf(out->kind, sizeof(out->kind), "instance metadata");
 	return category;
@@ -191,7 +193,7 @@ get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 	prov_category category;
 
 	snprintf(url, size, "%s%s", endpoint, ROLES);
-	category = get(aws, url, header, &reply, failure);
+	category = get_url(aws, url, header, &reply, failure);
 	if (category != PROV_OK)
 		return category;
 	first_line(reply.body);
@@ -227,8 +229,8 @@ refusal_of(const prov_http_reply *reply)
 }
 
 static prov_category
-get(prov_aws *aws, const char *url, const char *header,
-	prov_http_reply *reply, prov_failure *failure)
+get_url(prov_aws *aws, const char *url, const char *header,
+		prov_http_reply *reply, prov_failure *failure)
 {
 	const char *const headers[] = {header, NULL};
 	prov_http_request request = {
@@ -242,8 +244,8 @@ get(prov_aws *aws, const char *url, const char *header,
 }
 
 static prov_category
-take(const prov_http_reply *reply, prov_aws_credentials *out,
-	 prov_failure *failure)
+take_json(const prov_http_reply *reply, prov_aws_credentials *out,
+		  prov_failure *failure)
 {
 	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
 	char		expiration[64];

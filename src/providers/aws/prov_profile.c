@@ -18,7 +18,7 @@ static bool next_line(envl_view *rest, envl_view *line);
 static bool is_section(envl_view line, envl_view *name);
 static bool is_setting(envl_view line, const char *setting,
 					   envl_view *value);
-static envl_view trim(envl_view text);
+static envl_view trim_blanks(envl_view text);
 static bool is_blank(uint8_t c);
 static bool equals_text(envl_view view, const char *text);
 
@@ -81,14 +81,14 @@ is_section(envl_view line, envl_view *name)
 		return false;
 	name->data = line.data + 1;
 	name->len = (size_t) (end - name->data);
-	*name = trim(*name);
+	*name = trim_blanks(*name);
 	if (name->len > sizeof(word) - 1 &&
 		memcmp(name->data, word, sizeof(word) - 1) == 0 &&
 		is_blank(name->data[sizeof(word) - 1]))
 	{
 		name->data += sizeof(word) - 1;
 		name->len -= sizeof(word) - 1;
-		*name = trim(*name);
+		*name = trim_blanks(*name);
 	}
 	if (name->len >= 2 && name->data[0] == '"' &&
 		name->data[name->len - 1] == '"')
@@ -112,18 +112,18 @@ is_setting(envl_view line, const char *setting, envl_view *value)
 		return false;
 	name.data = line.data;
 	name.len = (size_t) (equals - line.data);
-	name = trim(name);
+	name = trim_blanks(name);
 	if (name.len != strlen(setting) ||
 		strncasecmp((const char *) name.data, setting, name.len) != 0)
 		return false;
 	value->data = equals + 1;
 	value->len = line.len - (size_t) (value->data - line.data);
-	*value = trim(*value);
+	*value = trim_blanks(*value);
 	return true;
 }
 
 static envl_view
-trim(envl_view text)
+trim_blanks(envl_view text)
 {
 	while (text.len > 0 && is_blank(text.data[0]))
 	{

@@ -15,11 +15,11 @@
 
 static bool version_of(const prov_azure *azure, const char *kid,
 					   char *version);
-static prov_category ask(prov_azure *azure, const char *version,
-						 const char *verb, envl_view body,
-						 prov_http_reply *reply, prov_failure *failure);
+static prov_category ask_vault(prov_azure *azure, const char *version,
+							   const char *verb, envl_view body,
+							   prov_http_reply *reply, prov_failure *failure);
 static prov_category get_token(void *state, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure, const char *verb,
 								const prov_http_reply *reply);
@@ -50,7 +50,7 @@ prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 
 	answer->json = NULL;
 	answer->version[0] = '\0';
-	category = ask(azure, version, verb, body, reply, failure);
+	category = ask_vault(azure, version, verb, body, reply, failure);
 	if (category != PROV_OK)
 		return category;
 	if (reply->status != 200)
@@ -95,8 +95,8 @@ version_of(const prov_azure *azure, const char *kid, char *version)
 
 /* Sends the request: GET if it has no body. */
 static prov_category
-ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
-	prov_http_reply *reply, prov_failure *failure)
+ask_vault(prov_azure *azure, const char *version, const char *verb,
+		  envl_view body, prov_http_reply *reply, prov_failure *failure)
 {
 	static const char *const headers[] = {
 		"Content-Type: application/json",
@@ -110,7 +110,7 @@ ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
 		.headers = headers,
 		.body = body,
 		.wanted = wanted_headers,
-		.classify = classify,
+		.classify = classify_reply,
 	};
 	prov_oauth_client client = {azure->http, &azure->token, get_token, azure};
 
@@ -134,7 +134,7 @@ get_token(void *state, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		code[64];
 
@@ -172,7 +172,7 @@ fail_reply(prov_failure *failure, const char *verb,
 		[PROV_MISCONFIGURED] = "Azure Key Vault refused the request.",
 	};
 	char		code[64];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_code(reply, code, sizeof(code));
 	if (strcmp(verb, "/unwrapkey") == 0 && reply->status == 400 &&

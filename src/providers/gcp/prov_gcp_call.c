@@ -13,7 +13,7 @@
 #include "providers/http/prov_json.h"
 
 static prov_category get_token(void *state, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static void error_status(const prov_http_reply *reply, char *status,
 						 size_t size);
 static prov_category fail_reply(prov_failure *failure, const char *verb,
@@ -53,7 +53,7 @@ prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
 		.url = url,
 		.headers = headers,
 		.body = body,
-		.classify = classify,
+		.classify = classify_reply,
 	};
 	prov_oauth_client client = {gcp->http, &gcp->token, get_token, gcp};
 	prov_category category;
@@ -74,7 +74,7 @@ get_token(void *state, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		status[40];
 
@@ -111,7 +111,7 @@ fail_reply(prov_failure *failure, const char *verb,
 		[PROV_MISCONFIGURED] = "Google Cloud KMS refused the request.",
 	};
 	char		status[40];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_status(reply, status, sizeof(status));
 	if (strcmp(verb, ":decrypt") == 0 &&

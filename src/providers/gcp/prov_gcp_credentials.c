@@ -38,19 +38,20 @@
 
 static prov_category from_file(prov_gcp *gcp, const char *path,
 							   prov_failure *failure);
-static prov_category service_account(prov_gcp *gcp, const prov_json *json,
-									 prov_failure *failure);
+static prov_category from_service_account(prov_gcp *gcp, const prov_json *json,
+										  prov_failure *failure);
 static bool make_assertion(const prov_json *json, const char *audience,
 						   char *token);
-static prov_category external_account(prov_gcp *gcp, const prov_json *json,
-									  prov_failure *failure);
+static prov_category from_external_account(prov_gcp *gcp,
+										   const prov_json *json,
+										   prov_failure *failure);
 static prov_category read_subject(const prov_json *json, char *out,
 								  size_t size, prov_failure *failure);
-static prov_category exchange(prov_gcp *gcp, const prov_json *json,
-							  const char *subject, const char *scope,
-							  prov_failure *failure);
-static prov_category impersonate(prov_gcp *gcp, const char *url,
-								 prov_failure *failure);
+static prov_category exchange_token(prov_gcp *gcp, const prov_json *json,
+									const char *subject, const char *scope,
+									prov_failure *failure);
+static prov_category get_account_token(prov_gcp *gcp, const char *url,
+									   prov_failure *failure);
 static prov_category post_form(prov_gcp *gcp, const char *url, envl_view body,
 							   const char *what, prov_failure *failure);
 static prov_category from_metadata(prov_gcp *gcp, prov_failure *failure);
@@ -91,9 +92,9 @@ from_file(prov_gcp *gcp, const char *path, prov_failure *failure)
 			!prov_json_string(json, "type", type, sizeof(type)))
 			category = fail_file(failure, "is not a JSON object with a type");
 		else if (strcmp(type, "service_account") == 0)
-			category = service_account(gcp, json, failure);
+			category = from_service_account(gcp, json, failure);
 		else if (strcmp(type, "external_account") == 0)
-			category = external_account(gcp, json, failure);
+			category = from_external_account(gcp, json, failure);
 		else
 			category = fail_file(failure, "is neither a service account's "
 										  "nor an external account's");
@@ -107,7 +108,8 @@ from_file(prov_gcp *gcp, const char *path, prov_failure *failure)
 /* ---------------------------------------------------------------------- */
 
 static prov_category
-service_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
+from_service_account(prov_gcp *gcp, const prov_json *json,
+					 prov_failure *failure)
 {
 	char		assertion[PROV_JWT_SIZE];
 	char		url[URL_SIZE] = TOKEN_URI;
@@ -181,7 +183,8 @@ make_assertion(const prov_json *json, const char *audience, char *token)
 /* ---------------------------------------------------------------------- */
 
 static prov_category
-external_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
+from_external_account(prov_gcp *gcp, const prov_json *json,
+					  prov_failure *failure)
 {
 	char		subject[16384];
 	char		url[URL_SIZE] = "";
@@ -194,11 +197,12 @@ external_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
 								  "used");
 	category = read_subject(json, subject, sizeof(subject), failure);
 	if (category == PROV_OK)
-		category = exchange(gcp, json, subject,
-							url[0] != '\0' ? SCOPE_PLATFORM : SCOPE, failure);
+		category =
+			exchange_token(gcp, json, subject,
+						   url[0] != '\0' ? SCOPE_PLATFORM : SCOPE, failure);
 	envl_wipe(subject, sizeof(subject));
 	if (category == PROV_OK && url[0] != '\0')
-		category = impersonate(gcp, url, failure);
+		category = get_account_token(gcp, url, failure);
 	snprintf(gcp->token.kind, sizeof(gcp->token.kind), "workload identity");
 	return category;
 }
@@ -262,8 +266,8 @@ read_subject(const prov_json *json, char *out, size_t size,
 
 /* Exchanges the subject's token (RFC 8693). */
 static prov_category
-exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
-		 const char *scope, prov_failure *failure)
+exchange_token(prov_gcp *gcp, const prov_json *json, const char *subject,
+			   const char *scope, prov_failure *failure)
 {
 	char		url[URL_SIZE];
 	char		audience[512];
@@ -302,7 +306,7 @@ exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
  * is good for.
  */
 static prov_category
-impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
+get_account_token(prov_gcp *gcp, const char *url, prov_failure *failure)
 {
 	const char *const headers[] = {"Content-Type: application/json", NULL};
 	prov_http_request request = {

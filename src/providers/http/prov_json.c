@@ -18,8 +18,8 @@
 
 #define NAME_SIZE 64			/* of a member in a path */
 
-static const json_t *find(const prov_json *json, const char *path);
-static const json_t *step(const json_t *from, const char *name);
+static const json_t *find_value(const prov_json *json, const char *path);
+static const json_t *find_member(const json_t *from, const char *name);
 static bool parse_digits(const char *text, int64_t *out);
 static void put_raw(prov_json_writer *writer, const char *text, size_t len);
 static void put_name(prov_json_writer *writer, const char *name);
@@ -27,7 +27,7 @@ static void put_string(prov_json_writer *writer, const char *text);
 
 /* A prov_json is a json_t. */
 static const json_t *
-inner(const prov_json *json)
+json_of(const prov_json *json)
 {
 	return (const json_t *) json;
 }
@@ -60,9 +60,9 @@ prov_json_free(prov_json *json)
 
 /* Finds the value at a path, or NULL. */
 static const json_t *
-find(const prov_json *json, const char *path)
+find_value(const prov_json *json, const char *path)
 {
-	const json_t *at = inner(json);
+	const json_t *at = json_of(json);
 
 	while (at != NULL)
 	{
@@ -73,7 +73,7 @@ find(const prov_json *json, const char *path)
 			return NULL;
 		memcpy(name, path, len);
 		name[len] = '\0';
-		at = step(at, name);
+		at = find_member(at, name);
 		if (path[len] == '\0')
 			return at;
 		path += len + 1;
@@ -82,7 +82,7 @@ find(const prov_json *json, const char *path)
 }
 
 static const json_t *
-step(const json_t *from, const char *name)
+find_member(const json_t *from, const char *name)
 {
 	int64_t		index;
 
@@ -97,7 +97,7 @@ bool
 prov_json_string(const prov_json *json, const char *path, char *out,
 				 size_t size)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 	size_t		len;
 
 	out[0] = '\0';
@@ -114,7 +114,7 @@ prov_json_string(const prov_json *json, const char *path, char *out,
 bool
 prov_json_integer(const prov_json *json, const char *path, int64_t *out)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 
 	*out = json_is_integer(found) ? (int64_t) json_integer_value(found) : 0;
 	return json_is_integer(found);
@@ -159,7 +159,7 @@ parse_digits(const char *text, int64_t *out)
 bool
 prov_json_boolean(const prov_json *json, const char *path, bool *out)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 
 	*out = json_is_true(found);
 	return json_is_boolean(found);
@@ -169,7 +169,7 @@ bool
 prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 				 uint8_t *out, size_t size, size_t *len)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 	envl_view	text;
 	uint8_t    *decoded;
 	size_t		max;
@@ -200,7 +200,7 @@ prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 bool
 prov_json_has(const prov_json *json, const char *path)
 {
-	return find(json, path) != NULL;
+	return find_value(json, path) != NULL;
 }
 
 void

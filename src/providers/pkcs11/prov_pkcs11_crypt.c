@@ -50,16 +50,16 @@ static void set_gcm(const prov_pkcs11_token *token, const char *key,
 static void set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf,
 					 parameters *out);
 static void set_session_key(CK_ATTRIBUTE *template);
-static prov_category encrypt(prov_pkcs11_token *token,
-							 const prov_pkcs11_key *root,
-							 parameters *params, const uint8_t *plaintext,
-							 prov_pkcs11_blob *blob, prov_failure *failure);
+static prov_category
+encrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const uint8_t *plaintext,
+			  prov_pkcs11_blob *blob, prov_failure *failure);
 static prov_category take_iv(const parameters *params,
 							 prov_pkcs11_blob *blob, prov_failure *failure);
-static prov_category wrap(prov_pkcs11_token *token,
-						  const prov_pkcs11_key *root, parameters *params,
-						  const uint8_t *plaintext, prov_pkcs11_blob *blob,
-						  prov_failure *failure);
+static prov_category wrap_bytes(prov_pkcs11_token *token,
+								const prov_pkcs11_key *root,
+								parameters *params, const uint8_t *plaintext,
+								prov_pkcs11_blob *blob, prov_failure *failure);
 static prov_category encrypt_outside(prov_pkcs11_token *token,
 									 const prov_pkcs11_key *root,
 									 const uint8_t *plaintext,
@@ -67,14 +67,16 @@ static prov_category encrypt_outside(prov_pkcs11_token *token,
 									 prov_failure *failure);
 static prov_category check_blob(const prov_pkcs11_blob *blob,
 								prov_failure *failure);
-static prov_category decrypt(prov_pkcs11_token *token,
-							 const prov_pkcs11_key *root,
-							 parameters *params, const prov_pkcs11_blob *blob,
-							 uint8_t *plaintext, prov_failure *failure);
-static prov_category unwrap(prov_pkcs11_token *token,
-							const prov_pkcs11_key *root, parameters *params,
-							const prov_pkcs11_blob *blob, uint8_t *plaintext,
-							prov_failure *failure);
+static prov_category decrypt_bytes(prov_pkcs11_token *token,
+								   const prov_pkcs11_key *root,
+								   parameters *params,
+								   const prov_pkcs11_blob *blob,
+								   uint8_t *plaintext, prov_failure *failure);
+static prov_category unwrap_bytes(prov_pkcs11_token *token,
+								  const prov_pkcs11_key *root,
+								  parameters *params,
+								  const prov_pkcs11_blob *blob,
+								  uint8_t *plaintext, prov_failure *failure);
 static prov_category fail_len(prov_failure *failure, size_t len);
 
 /* ---------------------------------------------------------------- */
@@ -183,12 +185,13 @@ prov_pkcs11_seal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	switch (blob->mechanism)
 	{
 		case PROV_PKCS11_AES_GCM:
-			category = encrypt(token, root, &params, plaintext, blob,
-							   failure);
+			category = encrypt_bytes(token, root, &params, plaintext, blob,
+									 failure);
 			break;
 		case PROV_PKCS11_AES_KEY_WRAP:
 		case PROV_PKCS11_AES_KEY_WRAP_PAD:
-			category = wrap(token, root, &params, plaintext, blob, failure);
+			category =
+				wrap_bytes(token, root, &params, plaintext, blob, failure);
 			break;
 		default:
 			category = encrypt_outside(token, root, plaintext, blob, failure);
@@ -198,9 +201,9 @@ prov_pkcs11_seal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 }
 
 static prov_category
-encrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-		parameters *params, const uint8_t *plaintext, prov_pkcs11_blob *blob,
-		prov_failure *failure)
+encrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const uint8_t *plaintext,
+			  prov_pkcs11_blob *blob, prov_failure *failure)
 {
 	CK_ULONG	len = sizeof(blob->ciphertext);
 	CK_RV		error;
@@ -234,9 +237,9 @@ take_iv(const parameters *params, prov_pkcs11_blob *blob,
 }
 
 static prov_category
-wrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-	 parameters *params, const uint8_t *plaintext, prov_pkcs11_blob *blob,
-	 prov_failure *failure)
+wrap_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+		   parameters *params, const uint8_t *plaintext,
+		   prov_pkcs11_blob *blob, prov_failure *failure)
 {
 	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES + 1];
 	CK_OBJECT_HANDLE handle;
@@ -320,18 +323,20 @@ prov_pkcs11_unseal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	set_parameters(token, key, blob, &params);
 	if (blob->mechanism == PROV_PKCS11_AES_KEY_WRAP ||
 		blob->mechanism == PROV_PKCS11_AES_KEY_WRAP_PAD)
-		category = unwrap(token, root, &params, blob, plaintext, failure);
+		category =
+			unwrap_bytes(token, root, &params, blob, plaintext, failure);
 	else
-		category = decrypt(token, root, &params, blob, plaintext, failure);
+		category =
+			decrypt_bytes(token, root, &params, blob, plaintext, failure);
 	if (category != PROV_OK)
 		envl_wipe(plaintext, ENVL_SEALED_PLAINTEXT_LEN);
 	return category;
 }
 
 static prov_category
-decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-		parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
-		prov_failure *failure)
+decrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const prov_pkcs11_blob *blob,
+			  uint8_t *plaintext, prov_failure *failure)
 {
 	/* Some modules want room for as much as they get as input. */
 	uint8_t		opened[PROV_PKCS11_CIPHERTEXT_MAX];
@@ -364,9 +369,9 @@ decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 }
 
 static prov_category
-unwrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-	   parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
-	   prov_failure *failure)
+unwrap_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			 parameters *params, const prov_pkcs11_blob *blob,
+			 uint8_t *plaintext, prov_failure *failure)
 {
 	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES];
 	CK_OBJECT_HANDLE handle;

@@ -36,8 +36,8 @@ static prov_category count_class(prov_pkcs11_token *token,
 								 const prov_pkcs11_id *id, CK_ULONG *count,
 								 CK_OBJECT_HANDLE *handle,
 								 prov_failure *failure);
-static prov_category describe(prov_pkcs11_token *token, prov_pkcs11_key *key,
-							  prov_failure *failure);
+static prov_category describe_key(prov_pkcs11_token *token,
+								  prov_pkcs11_key *key, prov_failure *failure);
 static void name_key(prov_pkcs11_token *token, prov_pkcs11_key *key);
 static const demand *demand_of(prov_pkcs11_mechanism mechanism);
 static bool is_met(prov_pkcs11_token *token, const prov_pkcs11_key *key,
@@ -89,7 +89,7 @@ prov_pkcs11_key_find(prov_pkcs11_token *token, const prov_pkcs11_id *id,
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The pkcs11: URI fits more than one key.",
 						 "Say which by object, id and type.");
-	return describe(token, key, failure);
+	return describe_key(token, key, failure);
 }
 
 /* Ignores public keys and certificates of the same label and id. */
@@ -168,8 +168,8 @@ prov_pkcs11_key_attribute(prov_pkcs11_token *token, CK_OBJECT_HANDLE handle,
 }
 
 static prov_category
-describe(prov_pkcs11_token *token, prov_pkcs11_key *key,
-		 prov_failure *failure)
+describe_key(prov_pkcs11_token *token, prov_pkcs11_key *key,
+			 prov_failure *failure)
 {
 	CK_BBOOL	always = CK_FALSE;
 	size_t		len;

@@ -19,8 +19,8 @@
 
 static EVP_PKEY *make_key(envl_view modulus, envl_view exponent);
 static EVP_PKEY *make_key_of(const BIGNUM *n, const BIGNUM *e);
-static bool encrypt(EVP_PKEY *key, const uint8_t *plaintext,
-					prov_pkcs11_blob *blob);
+static bool encrypt_oaep(EVP_PKEY *key, const uint8_t *plaintext,
+						 prov_pkcs11_blob *blob);
 
 bool
 prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
@@ -35,7 +35,7 @@ prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
 	key = make_key(modulus, exponent);
 	if (key != NULL && EVP_PKEY_get_size(key) >= PROV_PKCS11_RSA_MIN &&
 		EVP_PKEY_get_size(key) <= PROV_PKCS11_RSA_MAX)
-		sealed = encrypt(key, plaintext, blob);
+		sealed = encrypt_oaep(key, plaintext, blob);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
 	return sealed;
@@ -82,7 +82,7 @@ make_key_of(const BIGNUM *n, const BIGNUM *e)
  * support nothing else.
  */
 static bool
-encrypt(EVP_PKEY *key, const uint8_t *plaintext, prov_pkcs11_blob *blob)
+encrypt_oaep(EVP_PKEY *key, const uint8_t *plaintext, prov_pkcs11_blob *blob)
 {
 	const EVP_MD *hash = blob->mechanism == PROV_PKCS11_RSA_OAEP_SHA1 ?
 		EVP_sha1() :

@@ -25,8 +25,8 @@ static prov_category load_module(prov_pkcs11_token *token,
 								 prov_failure *failure);
 static prov_category check_module(const char *path, char *resolved,
 								  prov_failure *failure);
-static prov_category initialize(prov_pkcs11_token *token,
-								prov_failure *failure);
+static prov_category init_module(prov_pkcs11_token *token,
+								 prov_failure *failure);
 static prov_category find_slot(prov_pkcs11_token *token,
 							   prov_failure *failure);
 static prov_category list_slots(prov_pkcs11_token *token, CK_SLOT_ID **slots,
@@ -61,7 +61,7 @@ prov_pkcs11_token_open(prov_pkcs11_token *token, prov_failure *failure)
 	if (token->functions == NULL)
 		category = load_module(token, failure);
 	if (category == PROV_OK && !token->is_initialized)
-		category = initialize(token, failure);
+		category = init_module(token, failure);
 	if (category == PROV_OK && token->session == CK_INVALID_HANDLE)
 	{
 		category = find_slot(token, failure);
@@ -162,7 +162,7 @@ check_module(const char *path, char *resolved, prov_failure *failure)
 
 /* Allows the module's own threads, with the system's locks. */
 static prov_category
-initialize(prov_pkcs11_token *token, prov_failure *failure)
+init_module(prov_pkcs11_token *token, prov_failure *failure)
 {
 	CK_C_INITIALIZE_ARGS arguments = {.flags = CKF_OS_LOCKING_OK};
 	CK_RV		error = token->functions->C_Initialize(&arguments);

@@ -46,10 +46,11 @@ typedef struct input
 	uint8_t		bytes[PROV_LINE_MAX];
 } input;
 
-static int	serve(server *self);
+static int	serve_lines(server *self);
 static bool read_line(server *self, input *in, bool *good);
 static void await_input(server *self);
-static void answer(server *self, const prov_line_request *asked, char *reply);
+static void answer_line(server *self, const prov_line_request *asked,
+						char *reply);
 static prov_category do_seal(server *self, const prov_line_request *asked,
 							 char *reply, prov_failure *failure);
 static prov_category do_unseal(server *self, const prov_line_request *asked,
@@ -60,7 +61,8 @@ static prov_category open_service(server *self, prov_failure *failure);
 static void close_service(server *self);
 static bool write_all(const char *bytes, size_t len);
 static int	check_by_hand(server *self);
-static int	usage(const char *program, const prov_service *const *services);
+static int	print_usage(const char *program,
+						const prov_service *const *services);
 static void guard_memory(void);
 
 int
@@ -75,7 +77,7 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 	if (argc == 2 && argv[1][0] != '-')
 	{
 		self.text = argv[1];
-		code = serve(&self);
+		code = serve_lines(&self);
 	}
 	else if (argc == 3 && strcmp(argv[1], "--check") == 0)
 	{
@@ -83,7 +85,7 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 		code = check_by_hand(&self);
 	}
 	else
-		code = usage(argv[0], services);
+		code = print_usage(argv[0], services);
 	close_service(&self);
 	return code;
 }
@@ -111,7 +113,7 @@ guard_memory(void)
  * answered.
  */
 static int
-serve(server *self)
+serve_lines(server *self)
 {
 	input		in = {0};
 	char		reply[PROV_LINE_MAX];
@@ -126,7 +128,7 @@ serve(server *self)
 		if (!good)
 			break;
 		if (known)
-			answer(self, &asked, reply);
+			answer_line(self, &asked, reply);
 		else
 		{
 			prov_line_begin("error", asked.id, reply);
@@ -200,7 +202,7 @@ await_input(server *self)
 
 /* Executes the request and writes the reply, without its newline. */
 static void
-answer(server *self, const prov_line_request *asked, char *reply)
+answer_line(server *self, const prov_line_request *asked, char *reply)
 {
 	prov_failure failure = {0};
 	prov_category category;
@@ -363,7 +365,7 @@ check_by_hand(server *self)
 }
 
 static int
-usage(const char *program, const prov_service *const *services)
+print_usage(const char *program, const prov_service *const *services)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash != NULL ? slash + 1 : program;

@@ -44,40 +44,41 @@ static prov_category take_path(const char *path, vault *self,
 							   prov_failure *failure);
 static bool is_segments(const char *text);
 static const char *from_environment(const char *name);
-static prov_category seal(void *state, const char *key,
-						  const uint8_t *plaintext, prov_sealed *sealed,
-						  prov_failure *failure);
-static prov_category unseal(void *state, const char *key, envl_view sealed,
-							uint8_t *plaintext, prov_failure *failure);
-static prov_category check(void *state, prov_check *found,
-						   prov_failure *failure);
-static int64_t idle(void *state);
+static prov_category vault_seal(void *state, const char *key,
+								const uint8_t *plaintext, prov_sealed *sealed,
+								prov_failure *failure);
+static prov_category vault_unseal(void *state, const char *key,
+								  envl_view sealed, uint8_t *plaintext,
+								  prov_failure *failure);
+static prov_category vault_check(void *state, prov_check *found,
+								 prov_failure *failure);
+static int64_t vault_idle(void *state);
 static void close_vault(void *state);
 static prov_category read_key(vault *self, key_facts *facts,
 							  prov_failure *failure);
-static prov_category post(vault *self, const char *verb, const char *key,
-						  const char *field, envl_view value, bool encoded,
-						  prov_json **json, prov_failure *failure);
+static prov_category call_key(vault *self, const char *verb, const char *key,
+							  const char *field, envl_view value, bool encoded,
+							  prov_json **json, prov_failure *failure);
 static bool parse_version(const char *ciphertext, unsigned long *version);
 static void name_version(const vault *self, unsigned long version, char *out);
 
 const prov_service prov_vault = {
 	.scheme = "vault",
 	.open = open_vault,
-	.seal = seal,
-	.unseal = unseal,
-	.check = check,
-	.idle = idle,
+	.seal = vault_seal,
+	.unseal = vault_unseal,
+	.check = vault_check,
+	.idle = vault_idle,
 	.close = close_vault,
 };
 
 const prov_service prov_vault_http = {
 	.scheme = "vault+http",
 	.open = open_vault,
-	.seal = seal,
-	.unseal = unseal,
-	.check = check,
-	.idle = idle,
+	.seal = vault_seal,
+	.unseal = vault_unseal,
+	.check = vault_check,
+	.idle = vault_idle,
 	.close = close_vault,
 };
 
@@ -203,8 +204,8 @@ from_environment(const char *name)
 }
 
 static prov_category
-seal(void *state, const char *key, const uint8_t *plaintext,
-	 prov_sealed *sealed, prov_failure *failure)
+vault_seal(void *state, const char *key, const uint8_t *plaintext,
+		   prov_sealed *sealed, prov_failure *failure)
 {
 	vault	   *self = state;
 	key_facts	facts;
@@ -216,9 +217,9 @@ seal(void *state, const char *key, const uint8_t *plaintext,
 	prov_http_begin(self->http);
 	category = read_key(self, &facts, failure);
 	if (category == PROV_OK)
-		category = post(self, "encrypt", key, "plaintext",
-						(envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN},
-						false, &json, failure);
+		category = call_key(self, "encrypt", key, "plaintext",
+							(envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN},
+							false, &json, failure);
 	if (category != PROV_OK)
 		return category;
 	if (prov_json_string(json, "data.ciphertext", ciphertext,
@@ -238,8 +239,8 @@ seal(void *state, const char *key, const uint8_t *plaintext,
 }
 
 static prov_category
-unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
-	   prov_failure *failure)
+vault_unseal(void *state, const char *key, envl_view sealed,
+			 uint8_t *plaintext, prov_failure *failure)
 {
 	vault	   *self = state;
 	char		ciphertext[PROV_SEALED_MAX + 1];
@@ -257,8 +258,8 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 						 "The sealed key is not a transit ciphertext.", NULL);
 
 	prov_http_begin(self->http);
-	category = post(self, "decrypt", key, "ciphertext", sealed, true, &json,
-					failure);
+	category = call_key(self, "decrypt", key, "ciphertext", sealed, true,
+						&json, failure);
 	if (category != PROV_OK)
 		return category;
 	if (!prov_json_base64(json, "data.plaintext", ENVL_BASE64_STANDARD,
@@ -274,7 +275,7 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 }
 
 static prov_category
-check(void *state, prov_check *found, prov_failure *failure)
+vault_check(void *state, prov_check *found, prov_failure *failure)
 {
 	vault	   *self = state;
 	key_facts	facts;
@@ -294,7 +295,7 @@ check(void *state, prov_check *found, prov_failure *failure)
 }
 
 static int64_t
-idle(void *state)
+vault_idle(void *state)
 {
 	return vault_token_idle(state);
 }
@@ -349,8 +350,9 @@ read_key(vault *self, key_facts *facts, prov_failure *failure)
  * it is always sent and an unseal needs no facts about the key.
  */
 static prov_category
-post(vault *self, const char *verb, const char *key, const char *field,
-	 envl_view value, bool encoded, prov_json **json, prov_failure *failure)
+call_key(vault *self, const char *verb, const char *key, const char *field,
+		 envl_view value, bool encoded, prov_json **json,
+		 prov_failure *failure)
 {
 	char		path[sizeof(self->mount) + sizeof(self->name) + 16];
 	char		buffer[BODY_SIZE];

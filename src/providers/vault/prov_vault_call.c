@@ -14,7 +14,7 @@
 
 #include "providers/vault/prov_vault.h"
 
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 
 /* What messages with status 400 mean; the first match counts. */
 static const struct
@@ -72,7 +72,7 @@ vault_send(vault *self, const char *method, const char *path,
 	headers[count] = NULL;
 	request.headers = headers;
 	request.body = body;
-	request.classify = classify;
+	request.classify = classify_reply;
 	category = prov_http_call(self->http, &request, reply, failure);
 	envl_wipe(token_header, sizeof(token_header));
 	return category;
@@ -83,7 +83,7 @@ vault_send(vault *self, const char *method, const char *path,
  * object was cut off.
  */
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	if (reply->status == 412 ||
 		(reply->status == 200 && reply->body[0] != '{'))

@@ -39,8 +39,8 @@ static const struct
 	{"agent", VAULT_AGENT, "the agent's"},
 };
 
-static bool take(const prov_uri *uri, const char *word, char *out,
-				 size_t size);
+static bool take_setting(const prov_uri *uri, const char *word, char *out,
+						 size_t size);
 static prov_category check_login(const prov_uri *uri, vault_login *login,
 								 prov_failure *failure);
 static prov_category make_login(const vault_login *login, char *buffer,
@@ -78,16 +78,18 @@ vault_login_open(const prov_uri *uri, vault_login *login,
 						 "The setting \"auth\" must be token, approle, jwt, "
 						 "kubernetes, cert or agent.",
 						 NULL);
-	if (!take(uri, "auth-path", login->mount, sizeof(login->mount)) ||
-		!take(uri, "role", login->role, sizeof(login->role)) ||
-		!take(uri, "role-id", login->role_id, sizeof(login->role_id)) ||
-		!take(uri, "role-id-file", login->role_id_file,
-			  sizeof(login->role_id_file)) ||
-		!take(uri, "secret-id-file", login->secret_id_file,
-			  sizeof(login->secret_id_file)) ||
-		!take(uri, "jwt-file", login->jwt_file, sizeof(login->jwt_file)) ||
-		!take(uri, "token-file", login->token_file,
-			  sizeof(login->token_file)))
+	if (!take_setting(uri, "auth-path", login->mount, sizeof(login->mount)) ||
+		!take_setting(uri, "role", login->role, sizeof(login->role)) ||
+		!take_setting(uri, "role-id", login->role_id,
+					  sizeof(login->role_id)) ||
+		!take_setting(uri, "role-id-file", login->role_id_file,
+					  sizeof(login->role_id_file)) ||
+		!take_setting(uri, "secret-id-file", login->secret_id_file,
+					  sizeof(login->secret_id_file)) ||
+		!take_setting(uri, "jwt-file", login->jwt_file,
+					  sizeof(login->jwt_file)) ||
+		!take_setting(uri, "token-file", login->token_file,
+					  sizeof(login->token_file)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "A setting of the login is too long.", NULL);
 	if (login->mount[0] == '\0')
@@ -98,7 +100,7 @@ vault_login_open(const prov_uri *uri, vault_login *login,
 }
 
 static bool
-take(const prov_uri *uri, const char *word, char *out, size_t size)
+take_setting(const prov_uri *uri, const char *word, char *out, size_t size)
 {
 	const char *value = prov_uri_word(uri, word);
 

@@ -32,7 +32,7 @@ static prov_category refresh_given(vault *self, prov_failure *failure);
 static prov_category read_given(const vault_login *login, prov_secret *secret,
 								prov_failure *failure);
 static void look_up(vault *self);
-static bool renew(vault *self);
+static bool renew_token(vault *self);
 
 prov_category
 vault_token_ensure(vault *self, prov_failure *failure)
@@ -53,7 +53,7 @@ vault_token_ensure(vault *self, prov_failure *failure)
 			 (token->end_ms != 0 && now >= token->end_ms))
 		return vault_log_in(self, failure);
 	if (token->renew_ms != 0 && now >= token->renew_ms)
-		(void) renew(self);
+		(void) renew_token(self);
 	return PROV_OK;
 }
 
@@ -135,7 +135,7 @@ look_up(vault *self)
  * False if the server refused or did not answer; the token is used as it is.
  */
 static bool
-renew(vault *self)
+renew_token(vault *self)
 {
 	prov_http_reply reply;
 	prov_failure ignored;
@@ -217,7 +217,7 @@ vault_token_idle(vault *self)
 	if (prov_clock_ms() >= token->renew_ms)
 	{
 		prov_http_begin_for(self->http, IDLE_CALL_MS);
-		(void) renew(self);
+		(void) renew_token(self);
 	}
 	if (token->renew_ms == 0)
 		return -1;

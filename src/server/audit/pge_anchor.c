@@ -1,6 +1,6 @@
 /*
  * pge_anchor.c
- *	  The head of the audit's chain, outside of the tables.
+ *	  The head of the audit's chain, outside the tables.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,22 +25,22 @@
 #include "base/pge_line.h"
 #include "pge_guc.h"
 
-/* Databases whose heads are kept; the files have those of all. */
+/* Databases whose heads are in shared memory; each database has a file. */
 #define ANCHORS 128
 
-/* After a file could not be written. */
+/* Wait this long after a file could not be written. */
 #define RETRY_MS 5000
 
 #define NEVER PG_INT64_MAX
 
 #define SQLSTATE_ANCHOR MAKE_SQLSTATE('P', 'E', 'A', '0', '3')
 
-/* All under pge_shared's lock. */
+/* Everything here is under pge_shared's lock. */
 typedef struct Slot
 {
-	PgeAnchor	anchor;			/* of database InvalidOid: free */
+	PgeAnchor	anchor;			/* database InvalidOid: the slot is free */
 	bool		unwritten;
-	int64		retry_ms;		/* not to be tried before */
+	int64		retry_ms;		/* do not try before */
 } Slot;
 
 static Slot *slots;
@@ -83,8 +83,8 @@ pge_anchor_recall(PgeAnchor *anchor)
 }
 
 /*
- * The database's slot, a free one, or one whose file is written.  Caller holds
- * the lock.
+ * The database's slot, else a free one, else one whose file is written. Caller
+ * holds the lock.
  */
 static Slot *
 slot_for(Oid database)
@@ -187,7 +187,9 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 							 anchor->version);
 }
 
-/* The file of a database, with another ending while it is written. */
+/*
+ * The path of a database's file; ending is another while it is being written.
+ */
 static void
 file_name(Oid database, const char *ending, char *out)
 {
@@ -199,7 +201,7 @@ file_name(Oid database, const char *ending, char *out)
 static bool
 write_all(int file, const char *text, size_t len)
 {
-	/* A file this short is written at once, or there is no room. */
+	/* Such a short text is written in one call, or there is no space. */
 	errno = 0;
 	if (write(file, text, len) == (ssize_t) len)
 		return pg_fsync(file) == 0;
@@ -208,7 +210,7 @@ write_all(int file, const char *text, size_t len)
 	return false;
 }
 
-/* Writes a database's file, so that it is there whole or not at all. */
+/* Writes a database's file atomically: under another name, then renamed. */
 static bool
 write_file(const PgeAnchor *anchor)
 {
@@ -238,7 +240,7 @@ write_file(const PgeAnchor *anchor)
 	return written && durable_rename(temporary, path, LOG) == 0;
 }
 
-/* Reads what write_file wrote, and nothing else. */
+/* Parses exactly what write_file writes. */
 static bool
 parse(const char *text, PgeAnchor *anchor)
 {
@@ -262,7 +264,7 @@ parse(const char *text, PgeAnchor *anchor)
 		return false;
 	anchor->version = (uint16) version;
 
-	/* One spelling only: and this system's, this database's. */
+	/* Accepts one spelling only, for this system and this database. */
 	len = pge_anchor_lines(anchor, again);
 	return strncmp(text, again, len) == 0 &&
 		anchor->database == MyDatabaseId;
@@ -276,7 +278,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	int			file;
 	ssize_t		len;
 
-	/* What was put in its place may be a pipe that nobody writes to. */
+	/* The file may have been replaced by a pipe without a writer. */
 	file_name(MyDatabaseId, "anchor", path);
 	file = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0)
@@ -307,7 +309,7 @@ pge_anchor_require(PgeAnchor *anchor)
 /* The keeper's part                                                */
 /* ---------------------------------------------------------------- */
 
-/* The head in the log is one more place that a table cannot change. */
+/* Logs the head, since no table can change the log. */
 static void
 log_anchor(const PgeAnchor *anchor)
 {
@@ -321,7 +323,9 @@ log_anchor(const PgeAnchor *anchor)
 							 anchor->key_id, anchor->version)));
 }
 
-/* Writes the file of a slot, without the lock.  Caller holds the lock. */
+/*
+ * Writes a slot's file; releases the lock meanwhile.  Caller holds the lock.
+ */
 static void
 write_slot(Slot *slot, int64 now)
 {

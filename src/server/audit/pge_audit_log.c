@@ -31,7 +31,7 @@
 /* Entries                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Reads a column that holds a MAC, if it is the column that we made. */
+/* Reads a MAC from a column.  False if it is not one of ours. */
 static bool
 read_mac(int row, int column, uint8 *out)
 {
@@ -70,8 +70,8 @@ pge_entry_seq(const PgeEntry *entry)
 }
 
 /*
- * The chain key of a version of an audit key.  Nothing raises between its
- * making and the caller's wiping it.
+ * Derives the chain key of a version of an audit key.  The caller wipes it,
+ * and must not raise before that.
  */
 static bool
 chain_key(uint64 key_id, int number, envl_key *out, PgeProblem *problem)
@@ -136,7 +136,7 @@ pge_entry_is_sound(const PgeEntry *entry)
 /* The head                                                         */
 /* ---------------------------------------------------------------- */
 
-/* The signature that an anchor ought to have. */
+/* Computes the signature of an anchor. */
 static bool
 sign(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
 {
@@ -177,8 +177,9 @@ pge_audit_anchor(PgeAnchor *anchor, bool *trusted)
 }
 
 /*
- * Goes on from an anchor to the last entry that was committed after it, before
- * the server stopped: the last one with its MAC.
+ * Moves the head from an anchor to the last entry with a right MAC: entries
+ * may have been committed after the anchor was written, before the server
+ * stopped.
  */
 static void
 catch_up(PgeAnchor *head)
@@ -205,7 +206,10 @@ catch_up(PgeAnchor *head)
 	}
 }
 
-/* The number of the next entry: whatever was put into the table meanwhile. */
+/*
+ * The number of the next entry.  It is above all numbers in the table, even
+ * those that someone inserted.
+ */
 static uint64
 next_seq(const PgeAnchor *head)
 {
@@ -226,7 +230,7 @@ name_of(Oid role)
 	return name != NULL ? name : psprintf("%u", role);
 }
 
-/* Fills in what is known of an act and of who did it. */
+/* Fills in an entry from the act and the role. */
 static void
 describe(const PgeAct *act, const char *role, PgeEntry *entry)
 {
@@ -289,7 +293,7 @@ insert(const PgeEntry *entry)
 				  lengthof(types), types, values, nulls);
 }
 
-/* Chains an entry to the head, which it becomes. */
+/* Chains an entry to the head, and makes it the new head. */
 static void
 chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 {
@@ -311,7 +315,7 @@ chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 		pge_raise(&problem);
 }
 
-/* The version that chains; NULL: there is no audit key. */
+/* The version that chains; NULL if there is no audit key. */
 static PgeKeyVersion *
 chaining_version(void)
 {
@@ -340,7 +344,7 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	PgeWriter	writer;
 	bool		trusted;
 
-	/* What a standby does can be logged there, and nowhere else. */
+	/* A standby cannot insert; it only logs the act. */
 	if (RecoveryInProgress() || XactReadOnly)
 		return false;
 	pge_catalog_begin();
@@ -356,14 +360,14 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	{
 		(void) pge_audit_anchor(head, &trusted);
 		if (!trusted && pge_key_by_id(head->key_id) != NULL)
-			memset(head, 0, sizeof(*head)); /* forged */
+			memset(head, 0, sizeof(*head)); /* the anchor is forged */
 		catch_up(head);
 	}
 	chain(&entry, head, version);
 	insert(&entry);
 	pge_write_end(&writer);
 
-	/* The anchor must not be ahead of what is on disk. */
+	/* The anchor must not be ahead of the disk. */
 	ForceSyncCommit();
 	return true;
 }

@@ -1,7 +1,7 @@
 /*
  * pge_audit_seen.c
- *	  The entries of the audit's log that a verification has met, to find
- *	  where one that is at another place was.
+ *	  The log entries that a verification has read, to find where a moved one
+ *	  was.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,8 +15,8 @@
 #define FIRST_SIZE 1024
 
 /*
- * Entries with one MAC that are tried.  Genuine ones differ; whoever fills the
- * log with copies shall not have each of them tried after each.
+ * Entries with the same MAC to try.  Genuine MACs differ; the limit stops
+ * someone who fills the log with copies from making the search quadratic.
  */
 #define TRIES 16
 
@@ -79,7 +79,7 @@ pge_seen_sort(PgeSeen *seen)
 	qsort(seen->entries, seen->count, sizeof(Seen), compare);
 }
 
-/* The first entry whose MAC is not less than this one. */
+/* The index of the first entry whose MAC is not less than mac. */
 static uint64
 lower_bound(const PgeSeen *seen, const uint8 *mac)
 {
@@ -98,7 +98,7 @@ lower_bound(const PgeSeen *seen, const uint8 *mac)
 	return low;
 }
 
-/* Whether the entry has its MAC with this number. */
+/* Whether the entry's MAC is right with this number. */
 static bool
 fits(PgeEntry *entry, uint64 seq)
 {

@@ -1,7 +1,7 @@
 /*
  * pge_audit_verify.c
  *	  pgenvelope.verify_audit and pgenvelope.accept_restore: whether the
- *	  audit's log is whole, and where it is not.
+ *	  audit's log is complete and unaltered.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -31,17 +31,17 @@ PG_FUNCTION_INFO_V1(pgenvelope_accept_restore);
 
 #define ACCEPT "accept_restore"
 
-/* Rows read at a time. */
+/* Rows per batch. */
 #define BATCH 500
 
-/* An entry is seen this long before it is the head, at most. */
+/* An entry may be visible at most this long before its head is published. */
 #define PUBLISH_MS 500
 
 /* A walk over the log. */
 typedef struct Walk
 {
 	FunctionCallInfo fcinfo;	/* takes the findings */
-	MemoryContext context;		/* outlives a batch */
+	MemoryContext context;		/* outlives the batches */
 	PgeAnchor	anchor;			/* seq 0: none */
 	bool		trusted;		/* see pge_audit_anchor */
 	bool		anchor_met;
@@ -50,10 +50,11 @@ typedef struct Walk
 	PgeSeen    *seen;
 	List	   *accepted;		/* of Range */
 	List	   *missing;		/* of Range */
-	List	   *moved;			/* of PgeEntry that have another's MAC */
+	List	   *moved;			/* of PgeEntry with wrong MACs, perhaps
+								 * moved */
 } Walk;
 
-/* Entries that are missing. */
+/* A range of missing entries. */
 typedef struct Range
 {
 	uint64		first;
@@ -97,7 +98,7 @@ add(Walk *walk, List *list, void *element)
 /* One entry                                                        */
 /* ---------------------------------------------------------------- */
 
-/* An entry that accepts a gap says which. */
+/* Notes which gap an entry accepts, if it accepts one. */
 static void
 note_acceptance(Walk *walk, int row, const PgeEntry *entry)
 {
@@ -127,7 +128,7 @@ copy_entry(Walk *walk, const PgeEntry *entry)
 	return copy;
 }
 
-/* Whether the entry follows the one before it. */
+/* Checks that the entry follows the previous one. */
 static void
 check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
@@ -142,7 +143,7 @@ check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 			 "It does not follow the entry before it, which is another than was there.");
 }
 
-/* Whether the entry is the one that was anchored, if it has its number. */
+/* Checks the entry that has the anchor's number against the anchor. */
 static void
 check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
@@ -154,7 +155,7 @@ check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 			 "It is not the entry that was anchored.");
 }
 
-/* Whether the entry has its MAC. */
+/* Checks the entry's MAC. */
 static bool
 check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
 {
@@ -183,7 +184,7 @@ check_entry(Walk *walk, int row)
 	uint64		seq = pge_entry_seq(&entry);
 	bool		sound = false;
 
-	/* Who has dropped the table's constraints can put such rows there. */
+	/* Such a row needs a table whose constraints someone has dropped. */
 	if (seq == 0 || seq > PG_INT64_MAX)
 	{
 		tell(walk, seq, "altered", false,
@@ -199,7 +200,10 @@ check_entry(Walk *walk, int row)
 	check_anchored(walk, seq, &entry);
 	pge_seen_add(walk->seen, &entry);
 
-	/* Of entries of one number, the next one follows the genuine. */
+	/*
+	 * Among entries with the same number, the next one follows the genuine
+	 * one.
+	 */
 	if (seq != walk->last_seq || sound)
 		memcpy(walk->last_mac, entry.mac, ENVL_AUDIT_MAC_LEN);
 	walk->last_seq = seq;
@@ -219,7 +223,7 @@ check_batch(Walk *walk)
 	}
 }
 
-/* Reads the whole log by the snapshot that is active. */
+/* Reads the whole log under the active snapshot. */
 static void
 check_all(Walk *walk)
 {
@@ -299,9 +303,9 @@ tell_missing(Walk *walk)
 }
 
 /*
- * The head that this server knows of, once it is as far as the log; seq 0: it
- * knows of none, as after a start.  Waits for transactions that have committed
- * and are about to tell of it.
+ * The head that this server knows, once it has caught up with the log; 0 if it
+ * knows none, as after a start.  Waits for transactions that have committed
+ * and are about to publish.
  */
 static uint64
 known_head(const Walk *walk)
@@ -318,7 +322,7 @@ known_head(const Walk *walk)
 	return 0;
 }
 
-/* Entries that are genuine by their MACs, and were not made here. */
+/* Reports genuine entries that this server has not made. */
 static void
 tell_ahead(Walk *walk)
 {
@@ -357,7 +361,9 @@ tell_anchor(Walk *walk)
 /* What SQL calls                                                   */
 /* ---------------------------------------------------------------- */
 
-/* Who reads the log may verify it, and who holds "audit" on its key. */
+/*
+ * The log's readers may verify it, and so may roles with "audit" on its key.
+ */
 static void
 require_auditor(void)
 {
@@ -385,7 +391,9 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 	require_auditor();
 	pge_init_materialized(fcinfo);
 
-	/* First the anchor: what is anchored was visible before. */
+	/*
+	 * The anchor first: then everything that is anchored is in the snapshot.
+	 */
 	if (!pge_audit_anchor(&walk.anchor, &walk.trusted))
 		walk.anchor.seq = 0;
 	writer = pge_write_begin();
@@ -403,7 +411,7 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The number of the last entry that the table has. */
+/* The number of the last entry in the table. */
 static uint64
 last_in_table(void)
 {

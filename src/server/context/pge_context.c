@@ -1,11 +1,12 @@
 /*
  * pge_context.c
- *	  Encryption contexts from SQL: jsonb to canonical bytes, remembered.
+ *	  Encryption contexts from SQL: jsonb to canonical bytes, with a small
+ *	  cache.
  *
- * A scan that decrypts a column mostly meets a few contexts over and over, or
- * one per row.  A handful of the last ones are kept by the bytes of their
- * jsonb, so that the first kind of scan makes their canonical form, and checks
- * what the key requires of it, once.
+ * A scan that decrypts a column usually meets the same few contexts over and
+ * over, or a new one per row.  The last few are kept by the bytes of their
+ * jsonb.  So a scan of the first kind makes the canonical form, and checks it
+ * against the key's requirements, only once.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,36 +23,45 @@
 #include "context/pge_context.h"
 #include "context/pge_subject.h"
 
-/* Contexts remembered, and the longest jsonb that is. */
+/* How many contexts are kept, and the longest jsonb of one. */
 #define REMEMBERED 8
 #define REMEMBERED_MAX 512
 
-/* Members that are worked on without allocating memory. */
+/* Up to this many members need no allocation. */
 #define MEMBERS_FEW 16
 
 /* Digits of the largest integer. */
 #define INTEGER_DIGITS 16
 
-/* Bytes of a member's name in a message, which has room for 255. */
+/*
+ * The longest part of a member's name in a message, which has room for 255
+ * bytes.
+ */
 #define SHOWN_NAME_MAX 100
 
 typedef struct Remembered
 {
-	PgeContext	context;		/* first: this is what is handed out */
-	size_t		jsonb_len;		/* 0: nothing remembered */
-	uint64		subject_epoch;	/* as of which this is what the audit shows */
+	PgeContext	context;		/* first, because callers get a pointer to
+								 * it */
+	size_t		jsonb_len;		/* 0: the slot is empty */
+	uint64		subject_epoch;	/* pge_subject_epoch that subject is valid
+								 * for */
 	size_t		subject_len;
-	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
-	envl_spelled spelled[MEMBERS_FEW];	/* its members, if they are few */
+	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned like a
+														 * Jsonb */
+	envl_spelled spelled[MEMBERS_FEW];	/* the members, if there are only a
+										 * few */
 	uint8		canonical[ENVL_CONTEXT_MAX];
 	char		base64[ENVL_CONTEXT_BASE64_MAX];
 	char		subject[PGE_SUBJECT_MAX];
 } Remembered;
 
-static Remembered *remembered;	/* REMEMBERED of them, and one for those that
-								 * are not */
-static PgeProblem unreadable;	/* why the last of those is none */
-static pg_crc32c hashes[REMEMBERED];	/* of their jsonb, to pass over most */
+static Remembered *remembered;	/* REMEMBERED slots, and one for contexts that
+								 * are not kept */
+static PgeProblem unreadable;	/* why the context in the last slot is not
+								 * readable */
+static pg_crc32c hashes[REMEMBERED];	/* of the slots' jsonb, to compare few
+										 * of them */
 static int	next_victim;
 static int	last_found;
 
@@ -76,8 +86,8 @@ refuse(PgeProblem *problem, const char *hint, const char *message)
 /* ---------------------------------------------------------------- */
 
 /*
- * The integer that a numeric is, whatever its scale: 1.0 is one.  Read from
- * its text without trailing zeros, which is a single call of PostgreSQL's and
+ * The integer value of a numeric of any scale: 1.0 is one.  Reads its text
+ * without trailing zeros, since that takes a single call of PostgreSQL's that
  * raises no error.
  */
 static bool
@@ -110,25 +120,25 @@ refuse_nested(PgeProblem *problem)
 }
 
 /*
- * The parts of a jsonb object: the names of its members, then their values.
- * Read in place and in order: PostgreSQL's iterator costs as much as all that
- * is done with what it finds.
+ * Reads the parts of a jsonb object: first the names of its members, then
+ * their values.  It reads in place and in order, because PostgreSQL's iterator
+ * costs as much as everything that we do with the parts.
  */
 typedef struct PartReader
 {
-	const JEntry *entry;		/* of the next part */
-	const char *data;			/* what offsets are relative to */
-	uint32		offset;			/* of the next part */
+	const JEntry *entry;		/* the next part's */
+	const char *data;			/* the offsets' base */
+	uint32		offset;			/* the next part's */
 } PartReader;
 
-/* Reads a part: its bytes, as they lie there.  Returns what it is. */
+/* Reads a part: returns its entry, and a view of its bytes in place. */
 static JEntry
 next_part(PartReader *reader, envl_view *bytes)
 {
 	JEntry		entry = *reader->entry++;
 	uint32		end = JBE_OFFLENFLD(entry);
 
-	/* An entry says where its part ends, or how long it is. */
+	/* An entry holds either the end of its part or its length. */
 	if (!JBE_HAS_OFF(entry))
 		end += reader->offset;
 	*bytes = (envl_view) {(const uint8 *) reader->data + reader->offset,
@@ -183,7 +193,7 @@ read_value(PartReader *reader, bool null_allowed, envl_member *member,
 bool
 pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 {
-	/* A scalar is stored as an array of one. */
+	/* A scalar is stored as an array with one element. */
 	PartReader	reader = {value->root.children,
 						  (const char *) &value->root.children[1], 0};
 
@@ -192,7 +202,7 @@ pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 	return read_value(&reader, false, member, problem);
 }
 
-/* Collects the members of a jsonb object; at most ENVL_MEMBERS_MAX. */
+/* Collects the members of a jsonb object, at most ENVL_MEMBERS_MAX. */
 static bool
 members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 				   envl_member *members, size_t *count, PgeProblem *problem)
@@ -244,7 +254,7 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 /* Reading                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Makes the canonical form and its base64url. */
+/* Makes the canonical form and its base64url from members. */
 static bool
 encode(Remembered *slot, envl_member *members, size_t count,
 	   PgeProblem *problem)
@@ -281,7 +291,7 @@ encode(Remembered *slot, envl_member *members, size_t count,
 	return true;
 }
 
-/* The same of a jsonb object. */
+/* Makes the canonical form and its base64url from a jsonb object. */
 static bool
 encode_object(Remembered *slot, const JsonbContainer *object,
 			  PgeProblem *problem)
@@ -309,8 +319,8 @@ matches(const Remembered *slot, const uint8 *jsonb, size_t len)
 }
 
 /*
- * The context with these jsonb bytes that is remembered, or NULL; *hash is
- * what to remember new ones by, unless it is the last found again.
+ * Finds the kept context with these jsonb bytes, or NULL.  *hash is set unless
+ * the context found last is found again; a new context is stored under it.
  */
 static Remembered *
 recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
@@ -332,7 +342,7 @@ recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 	return NULL;
 }
 
-/* A context that is none, as unreadable says. */
+/* An unreadable context; the reason is in unreadable. */
 static PgeContext *
 refused(void)
 {
@@ -343,7 +353,9 @@ refused(void)
 	return context;
 }
 
-/* What the audit shows of a context is known before it is judged. */
+/*
+ * Tells the audit what to show of the context before anything can refuse it.
+ */
 static PgeContext *
 handed_out(Remembered *slot)
 {
@@ -351,7 +363,7 @@ handed_out(Remembered *slot)
 	return &slot->context;
 }
 
-/* One that is not remembered. */
+/* Reads a context that is too long to keep. */
 static PgeContext *
 read_long(const struct varlena *datum)
 {
@@ -385,7 +397,7 @@ pge_context_read(const struct varlena *datum)
 	if (unlikely(len > REMEMBERED_MAX))
 		return read_long(datum);
 
-	/* Copied, it is aligned: a short datum need not be. */
+	/* The copy is aligned; a short datum need not be. */
 	slot = &remembered[next_victim];
 	slot->jsonb_len = 0;
 	memcpy(slot->jsonb, jsonb, len);
@@ -408,7 +420,7 @@ pge_context_read_members(envl_member *members, size_t count)
 													   refused();
 }
 
-/* Many members are read from the canonical bytes again. */
+/* Reads the members from the canonical bytes again if there are many. */
 static PgeMembers
 read_many(const PgeContext *context)
 {
@@ -456,7 +468,7 @@ pge_canonical_from_text(const char *text, uint8 *canonical,
 /* Binding                                                          */
 /* ---------------------------------------------------------------- */
 
-/* A member's name as a message of this database shows it. */
+/* A member's name as a message in this database can show it. */
 static envl_view
 shown_name(envl_view member)
 {
@@ -468,7 +480,7 @@ shown_name(envl_view member)
 	return text;
 }
 
-/* Whether a context satisfies the key. */
+/* Checks the context against what the key requires. */
 static bool
 check_policy(const PgeKey *key, const PgeMembers *context,
 			 PgeProblem *problem)

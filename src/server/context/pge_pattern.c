@@ -2,8 +2,8 @@
  * pge_pattern.c
  *	  Patterns: the encryption contexts that a grant is limited to.
  *
- * What is not understood is refused when it is granted; a row that has it all
- * the same, of a later version say, grants nothing.
+ * An unknown form is refused when it is granted.  If a row has one anyway, for
+ * example from a later version, it grants nothing.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -44,7 +44,7 @@ string_view(const JsonbValue *string)
 		(const uint8 *) string->val.string.val, string->val.string.len};
 }
 
-/* A member, of that name and value, as a canonical context spells it. */
+/* Spells a member's name and value as in a canonical context. */
 static bool
 spell(const envl_member *given, envl_spelled *spelled, PgeProblem *problem)
 {

@@ -3,14 +3,14 @@
  *	  pgenvelope.destroy_key: erasing every seal of a version that this
  *	  database has.
  *
- * Nothing brings the version back, so its name is typed twice, and it has been
- * retired for a while without being missed, or somebody says "shred".  Data
- * are gone for good only when the copies are that this cannot reach; it says
- * which.
+ * Nothing brings the version back.  So the caller types its name twice, and
+ * the version must have been retired for a while without being missed, or the
+ * caller says "shred".  The data are gone only when all copies elsewhere are;
+ * the function lists what may still hold one.
  *
  * The unsealed KEK must go too.  It is evicted when the transaction commits,
- * and again when the others have been told: in between a session may have
- * had it unsealed again from the row as it knew it.
+ * and again after the other sessions have received the invalidation.  Between
+ * the two, a session may have unsealed it again from the old row.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -38,7 +38,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
 /* Evicting                                                         */
 /* ---------------------------------------------------------------- */
 
-/* Keys of which this transaction destroys versions; in TopMemoryContext. */
+/* Keys with versions that this transaction destroys; in TopMemoryContext. */
 static uint64 *destroyed;
 static int	destroyed_count;
 static int	destroyed_room;
@@ -87,7 +87,7 @@ transaction_ends(XactEvent event, void *arg)
 		destroyed_count = 0;
 }
 
-/* By then the others have been told that the rows have changed. */
+/* By now the other sessions have received the invalidation. */
 static void
 resources_released(ResourceReleasePhase phase, bool is_commit,
 				   bool is_top_level, void *arg)
@@ -110,7 +110,10 @@ pge_destroy_init(void)
 /* What may still hold a copy                                       */
 /* ---------------------------------------------------------------- */
 
-/* $1 is the key, $2 the version, null for all; before they are erased. */
+/*
+ * Run before the seals are erased.  $1 is the key, $2 the version, null for
+ * all.
+ */
 #define PROVIDERS \
 	"SELECT DISTINCT 'provider', format('root key %s of provider \"%s\"" \
 	" unseals any copy', coalesce(root_key, '(not named)'), provider)" \
@@ -199,7 +202,7 @@ check_confirmation(const PgeChange *change, const int32 *version,
 	pge_raise(&problem);
 }
 
-/* When it has been retired for long enough; NULL if it has. */
+/* When the version has been retired for long enough; NULL if it has. */
 static char *
 too_early(const PgeChange *change, int version)
 {
@@ -244,7 +247,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 				 errhint("pgenvelope.start_rewrap proves that it is not.")));
 }
 
-/* What is lost by destroying a version that was not proved to be unneeded. */
+/* Warns of what is lost with a version that is not proved to be unneeded. */
 static void
 warn_of_loss(const PgeChange *change, int version)
 {
@@ -297,7 +300,7 @@ destroy_one(const PgeChange *change, int version, bool shred)
 				   shred ? "was destroyed, shredded," : "was destroyed");
 }
 
-/* A tenant's key: every version, whatever its state. */
+/* Destroys a tenant's key: all versions, in any state. */
 static void
 destroy_all(const PgeChange *change, bool shred)
 {

@@ -1,16 +1,16 @@
 /*
  * pge_inplace_guard.c
- *	  Whether a table's values may be overwritten where they are.
+ *	  Whether a table's values may be overwritten in place.
  *
- * What is stored elsewhere and was made of a value's bytes would not follow:
- * index entries, generated columns; nor would a constraint or the bounds of a
- * partition be asked again.  An ordinary hash index on the column is no
+ * What is stored elsewhere and derived from a value's bytes would not follow:
+ * index entries, generated columns.  Nor would a constraint or a partition's
+ * bounds be checked again.  An ordinary hash index on the column is no
  * obstacle: the type's equality and hash ignore the wrap.
  *
- * Everything is looked up in the catalog caches, without locks on indexes: one
- * that is being moved to another tablespace must not hold up a batch.  An
- * index that is built concurrently does not escape: its row is there before
- * its build waits for the end of everybody who holds our lock on the table.
+ * All lookups use the catalog caches and take no locks on indexes: an index
+ * that is moving to another tablespace must not stop a batch.  A concurrent
+ * index build cannot go unnoticed: its catalog row exists before it waits for
+ * all holders of our lock on the table.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -37,7 +37,7 @@
 #include "base/pge_compat.h"
 #include "rewrite/pge_inplace.h"
 
-/* A table and its columns, and what was found to stand against it. */
+/* A table, its columns, and the obstacle found. */
 typedef struct Guard
 {
 	Relation	relation;
@@ -81,7 +81,7 @@ column_read(const Guard *guard, Node *expression)
 	return column;
 }
 
-/* The same for an expression as the catalog has it; one may be missing. */
+/* As column_read, for an expression in the catalog, which may be absent. */
 static AttrNumber
 column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
 {
@@ -93,7 +93,7 @@ column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
 	return column_read(guard, stringToNode(TextDatumGetCString(source)));
 }
 
-/* Whether the n-th column of an index is one that does not see a rewrap. */
+/* Whether the n-th column of an index does not notice a rewrap. */
 static bool
 is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 {
@@ -108,7 +108,10 @@ is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 	return classes->values[n] == GetDefaultOpClass(type, HASH_AM_OID);
 }
 
-/* Whether an index has a column as one of its own, and would see a rewrap. */
+/*
+ * Whether the column itself is a column of an index that would notice a
+ * rewrap.
+ */
 static bool
 is_indexed(const Guard *guard, HeapTuple index, Oid access_method,
 		   AttrNumber column)
@@ -148,7 +151,7 @@ index_allows(const Guard *guard, Oid index_id)
 	AttrNumber	column;
 	char	   *name;
 
-	/* Dropped just now. */
+	/* The index has just been dropped. */
 	if (!HeapTupleIsValid(index))
 		return true;
 	column = column_read_by_attribute(guard, index, Anum_pg_index_indexprs);
@@ -185,7 +188,7 @@ indexes_allow(const Guard *guard)
 	return allowed;
 }
 
-/* Stored generated columns and CHECK constraints. */
+/* Checks stored generated columns and CHECK constraints. */
 static bool
 constraints_allow(const Guard *guard)
 {
@@ -219,7 +222,7 @@ constraints_allow(const Guard *guard)
 	return true;
 }
 
-/* A domain's constraints read the value. */
+/* Checks domains, whose constraints read the value. */
 static bool
 domains_allow(const Guard *guard)
 {
@@ -238,8 +241,8 @@ domains_allow(const Guard *guard)
 }
 
 /*
- * What decides which partition a row is in: a hash of the column does not
- * change, anything else may.
+ * Checks what decides a row's partition.  A hash of the column does not
+ * change; anything else may.
  */
 static bool
 partitioning_allows(const Guard *guard)

@@ -2,9 +2,9 @@
  * pge_update.c
  *	  Rewrapping a range of blocks of a table by UPDATE, in C.
  *
- * Rows are read under the latest snapshot; of each envelope only the first
- * bytes, wherever the rest is stored.  Those with a value to be moved are
- * gathered, go through the cryptography together, and are then written.
+ * Rows are read under the latest snapshot, and of each envelope only the first
+ * bytes, wherever the rest is stored.  Rows with values to move are gathered,
+ * go through the cryptography together, and are then written.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,14 +25,14 @@
 #include "rewrite/pge_update.h"
 
 /*
- * Rows are written when so many values, or bytes of rows, are gathered: a
- * subtransaction's worth that does not push its pages out of the processor's
+ * Write rows when this many values, or this many bytes of rows, are gathered:
+ * as much as a subtransaction can write before its pages leave the processor's
  * cache.
  */
 #define GATHERED_ITEMS 512
 #define GATHERED_BYTES (8 * 1024 * 1024)
 
-/* A batch that is to write more bytes than these ends early. */
+/* End a batch early that writes more bytes than this. */
 #define BATCH_BYTES (8 * 1024 * 1024)
 
 /* ---------------------------------------------------------------- */
@@ -64,8 +64,8 @@ fetch_prefix(void *argument)
 }
 
 /*
- * Reads the first bytes of a value.  Fetching what is stored out of line may
- * find it damaged, which is that value's failure and not the batch's.
+ * Reads the first bytes of a value.  Fetching an out-of-line value may find it
+ * damaged, which is a failure of that value and not of the batch.
  */
 static PgeAttempt
 read_prefix(PgeUpdate *update, Datum value, Prefix *prefix)
@@ -80,7 +80,9 @@ read_prefix(PgeUpdate *update, Datum value, Prefix *prefix)
 	return pge_attempt(fetch_prefix, prefix, &update->batch->problem);
 }
 
-/* A column's values cannot be opened without being told how. */
+/*
+ * Refuses a column whose context is not defined: its values cannot be opened.
+ */
 static void
 refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 {
@@ -95,7 +97,7 @@ refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 				NameStr(column->attname), RelationGetRelationName(relation));
 }
 
-/* Gathers a value, if it is to be moved; returns its bytes out of line. */
+/* Gathers a value if it must be moved.  Returns its bytes out of line. */
 static uint64
 gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 {
@@ -131,7 +133,7 @@ gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 		0;
 }
 
-/* Gathers the row in the slot; returns how many values are to be moved. */
+/* Gathers the row in the slot.  Returns how many values must be moved. */
 static int
 gather(PgeUpdate *update)
 {
@@ -155,7 +157,7 @@ gather(PgeUpdate *update)
 	return row->item_count;
 }
 
-/* Whether the next row might not find room. */
+/* Whether the next row might not fit. */
 static bool
 is_full(const PgeUpdate *update)
 {
@@ -163,7 +165,7 @@ is_full(const PgeUpdate *update)
 		update->bytes >= GATHERED_BYTES;
 }
 
-/* Moves what is gathered.  False: batch->end says why it cannot be now. */
+/* Moves the gathered values.  False: batch->end says why not now. */
 static bool
 flush(PgeUpdate *update)
 {
@@ -186,7 +188,7 @@ flush(PgeUpdate *update)
 /* The batch                                                        */
 /* ---------------------------------------------------------------- */
 
-/* Generated columns are computed, not moved. */
+/* Drops generated columns, which are computed and not moved. */
 static void
 leave_out_generated(PgeTable *table)
 {
@@ -219,7 +221,10 @@ read_contexts(void *argument)
 	update->contexts = pge_reencrypt_contexts(update->table.relation);
 }
 
-/* Whether rows of the table can be updated at all; fills in batch->problem. */
+/*
+ * Whether rows of the table can be updated at all; else fills in
+ * batch->problem.
+ */
 static bool
 prepare(PgeUpdate *update)
 {
@@ -302,7 +307,7 @@ end(PgeUpdate *update)
 	CommandCounterIncrement();
 }
 
-/* Whether so much is written, or soon will be, that the batch should end. */
+/* Whether so much is written or gathered that the batch should end. */
 static bool
 is_enough(const PgeUpdate *update)
 {
@@ -314,7 +319,7 @@ is_enough(const PgeUpdate *update)
 		batch->bytes + update->bytes >= BATCH_BYTES;
 }
 
-/* Reads blocks from batch->next_block on; returns the first one not read. */
+/* Reads blocks from batch->next_block on.  Returns the first one not read. */
 static BlockNumber
 walk(PgeUpdate *update, BlockNumber stop)
 {

@@ -37,7 +37,7 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 /* Encrypting                                                       */
 /* ---------------------------------------------------------------- */
 
-/* env_encrypt, for either type. */
+/* env_encrypt and env_encrypt_bytea. */
 static Datum
 encrypt(FunctionCallInfo fcinfo, uint8 flags)
 {
@@ -93,9 +93,9 @@ encrypt_bytea(PG_FUNCTION_ARGS)
 /* ---------------------------------------------------------------- */
 
 /*
- * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
- * result goes to disk: a plaintext there is what this extension exists to
- * prevent.
+ * Refuses to decrypt in ANALYZE of an expression, REFRESH MATERIALIZED VIEW
+ * and CREATE INDEX.  They write the result to disk, where this extension must
+ * not let plaintexts go.
  */
 static void
 refuse_maintenance(void)
@@ -112,7 +112,7 @@ refuse_maintenance(void)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* Nothing to open: no key was used. */
+/* There was nothing to open and no key was used. */
 static Datum
 no_value(FunctionCallInfo fcinfo)
 {
@@ -133,7 +133,7 @@ open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened, PgeProblem *problem)
 							problem);
 }
 
-/* The plaintext as text in the database's encoding, or an error. */
+/* Returns the plaintext as text in the database's encoding, or raises. */
 static Datum
 show_text(PgeOpened *opened)
 {
@@ -183,8 +183,8 @@ decrypt_text(PG_FUNCTION_ARGS)
 
 /*
  * NULL for a value that does not open in this context or whose key may not be
- * used for it; any other failure is an error, as it concerns the caller or the
- * server and not the value.
+ * used for it.  Any other failure concerns the caller or the server rather
+ * than the value, so it is an error.
  */
 static Datum
 try_decrypt(PG_FUNCTION_ARGS)
@@ -244,7 +244,9 @@ verify(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
 	}
 
-	/* Who may not decrypt is not told how a value would fare. */
+	/*
+	 * A role that may not decrypt must not learn whether a value would open.
+	 */
 	if (problem.outcome == PGE_NOT_ENTITLED ||
 		problem.outcome == PGE_OVER_BUDGET)
 		pge_raise(&problem);
@@ -252,7 +254,7 @@ verify(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
 }
 
-/* Seals what was opened in another context, a jsonb datum. */
+/* Seals an opened value in another context, a jsonb datum. */
 static struct varlena *
 seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 {
@@ -270,8 +272,8 @@ seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 }
 
 /*
- * Opens a value in one context and seals it anew in another, both of which
- * are jsonb datums, with the active version of the same key.
+ * Opens a value in one context and seals it again in another, both of them
+ * jsonb datums, with the active version of the same key.
  */
 static Datum
 seal_anew(PgeOperation operation, const struct varlena *value,

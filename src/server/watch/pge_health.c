@@ -2,8 +2,8 @@
  * pge_health.c
  *	  pgenvelope.health: what works, and what does not.
  *
- * A row for each component (docs/reference.md has the table).  Providers are
- * asked, all at once; the rest is looked up.
+ * There is a row for each component (docs/reference.md has the table).  The
+ * function asks all providers at once and looks up the rest.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,8 +28,8 @@
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 
 /*
- * A key should be refreshed before its time is up.  So long afterwards it is
- * said that it was not.
+ * A key should be refreshed before its time is up.  It is reported as late
+ * after this much more time.
  */
 #define LATE_REFRESH_MS 5000
 
@@ -49,7 +49,7 @@ enum
 	HEALTH_COLUMNS
 };
 
-/* A row that is being put together; all is NULL at first. */
+/* A row that is being filled in; all columns are NULL at first. */
 typedef struct Row
 {
 	Datum		values[HEALTH_COLUMNS];
@@ -140,12 +140,13 @@ report_launcher(FunctionCallInfo fcinfo)
 		pge_health_report(fcinfo, "launcher", NULL, OK, NULL);
 }
 
-/* What is in the cache. */
+/* The state of the cache. */
 typedef struct CacheState
 {
-	int			used;			/* slots, of all databases */
-	int			late;			/* KEKs of ours that were not refreshed */
-	int64		first_end_ms;	/* when the first of these ends */
+	int			used;			/* slots, for all databases */
+	int			late;			/* this database's KEKs that were not
+								 * refreshed */
+	int64		first_end_ms;	/* when the first of them expires */
 } CacheState;
 
 static CacheState
@@ -281,7 +282,7 @@ report_providers(FunctionCallInfo fcinfo)
 		report_provider(fcinfo, &checks[i]);
 }
 
-/* Never an error because of what it is to tell of. */
+/* A failure that it should report must not be an error of its own. */
 Datum
 pgenvelope_health(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,10 @@
 /*
  * pge_lint.c
- *	  The part of pgenvelope.lint that SQL cannot see: files, memory,
+ *	  The part of pgenvelope.lint that SQL cannot check: files, memory,
  *	  providers.
  *
- * Files are named by the setting that names them, never by their path: not
- * everybody who may call pgenvelope.lint may see those settings.
+ * A file is named by its setting and never by its path: not every role that
+ * may call pgenvelope.lint may see those settings.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_lint_server);
 
 #define LINT_COLUMNS 5
 
-/* A finding; check is its heading in docs/lint.md. */
+/* Adds a finding; check is its heading in docs/lint.md. */
 static void
 report(FunctionCallInfo fcinfo, const char *severity, const char *check,
 	   const char *object, const char *message, const char *remedy)
@@ -43,7 +43,7 @@ report(FunctionCallInfo fcinfo, const char *severity, const char *check,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A file with a secret in it: who else may read it. */
+/* Checks who else may read a file with a secret. */
 static void
 check_file(FunctionCallInfo fcinfo, const char *object, const char *path)
 {
@@ -121,7 +121,10 @@ is_in_data_directory(const char *path)
 		(resolved[len] == '/' || resolved[len] == '\0');
 }
 
-/* The anchor of the audit has to outlive what happens to the data. */
+/*
+ * Checks that the anchor is outside the data directory, so that it survives
+ * what happens to the data.
+ */
 static void
 check_anchor(FunctionCallInfo fcinfo)
 {
@@ -149,8 +152,8 @@ check_memory(FunctionCallInfo fcinfo)
 }
 
 /*
- * What only superusers set protects what is bound to it.  In C, since the
- * catalog is not in every version.
+ * Checks the grants on settings that only superusers may set.  In C, because
+ * some versions of PostgreSQL lack that catalog.
  */
 static void
 check_parameters(FunctionCallInfo fcinfo)

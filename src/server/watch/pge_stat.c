@@ -40,7 +40,7 @@ counter(pg_atomic_uint64 *value)
 	return Int64GetDatum((int64) pg_atomic_read_u64(value));
 }
 
-/* The launcher and its workers; returns how many columns. */
+/* Fills in the launcher's and workers' columns; returns their number. */
 static int
 rewrap_columns(Datum *values, bool *nulls)
 {
@@ -67,7 +67,10 @@ rewrap_columns(Datum *values, bool *nulls)
 	return n;
 }
 
-/* Alerts by kind, and lost ones; returns how many columns. */
+/*
+ * Fills in raised alerts by kind and lost alerts; returns the number of
+ * columns.
+ */
 static int
 alert_columns(Datum *values)
 {

@@ -154,7 +154,7 @@ begin_line(StringInfo line, const PgeAct *act)
 
 /* Adds the act's entry in the chain. */
 static void
-append_entry(StringInfo line, const PgeAnchor *head)
+append_head(StringInfo line, const PgeAnchor *head)
 {
 	appendStringInfo(line, ",\"seq\":" UINT64_FORMAT ",\"mac\":\"",
 					 head->seq);
@@ -165,7 +165,7 @@ append_entry(StringInfo line, const PgeAnchor *head)
 
 /* Keeps a line, and its entry's anchor, until the transaction ends. */
 static void
-remember(const StringInfo line, const PgeAnchor *head)
+keep_line(const StringInfo line, const PgeAnchor *head)
 {
 	MemoryContext old_context;
 	Pending    *entry;
@@ -203,7 +203,7 @@ last_entry(void)
 
 /* Logs and chains an act that has succeeded. */
 static void
-finish(const PgeAct *act, bool chained)
+finish_act(const PgeAct *act, bool chained)
 {
 	PgeAnchor	head = {0};
 	StringInfoData line;
@@ -215,8 +215,8 @@ finish(const PgeAct *act, bool chained)
 		chained = pge_audit_append(act, role_name, last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
-		append_entry(&line, &head);
-	remember(&line, &head);
+		append_head(&line, &head);
+	keep_line(&line, &head);
 	under_way = NULL;
 }
 
@@ -226,7 +226,7 @@ pge_audit_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, version, details};
 
-	finish(&done, true);
+	finish_act(&done, true);
 }
 
 void
@@ -235,7 +235,7 @@ pge_log_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, 0, details};
 
-	finish(&done, false);
+	finish_act(&done, false);
 }
 
 /* ---------------------------------------------------------------- */

@@ -152,14 +152,14 @@ pge_anchor_moved(void)
 /* ---------------------------------------------------------------- */
 
 static void
-hex(const uint8 *bytes, char *out)
+write_hex(const uint8 *bytes, char *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 		sprintf(out + 2 * i, "%02x", bytes[i]);
 }
 
 static bool
-unhex(const char *text, uint8 *out)
+read_hex(const char *text, uint8 *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 	{
@@ -174,7 +174,7 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	return (size_t) snprintf(out, PGE_ANCHOR_TEXT_SIZE,
 							 "pgenvelope audit anchor 1\n"
 							 "system " UINT64_FORMAT "\n"
@@ -222,7 +222,7 @@ write_file(const PgeAnchor *anchor)
 	bool		written;
 
 	len += snprintf(text + len, sizeof(text) - len, "signature ");
-	hex(anchor->signature, text + len);
+	write_hex(anchor->signature, text + len);
 	len += 2 * ENVL_AUDIT_MAC_LEN;
 	text[len++] = '\n';
 	file_name(anchor->database, "anchor", path);
@@ -242,7 +242,7 @@ write_file(const PgeAnchor *anchor)
 
 /* Parses exactly what write_file writes. */
 static bool
-parse(const char *text, PgeAnchor *anchor)
+parse_anchor(const char *text, PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 	char		signature[2 * ENVL_AUDIT_MAC_LEN + 1];
@@ -260,7 +260,7 @@ parse(const char *text, PgeAnchor *anchor)
 			   &version, signature) != 7 ||
 		strlen(mac) != 2 * ENVL_AUDIT_MAC_LEN ||
 		strlen(signature) != 2 * ENVL_AUDIT_MAC_LEN ||
-		!unhex(mac, anchor->mac) || !unhex(signature, anchor->signature))
+		!read_hex(mac, anchor->mac) || !read_hex(signature, anchor->signature))
 		return false;
 	anchor->version = (uint16) version;
 
@@ -288,7 +288,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	if (len < 0)
 		return PGE_ANCHOR_DAMAGED;
 	text[len] = '\0';
-	return parse(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
+	return parse_anchor(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
 }
 
 PgeAnchorFile
@@ -315,7 +315,7 @@ log_anchor(const PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	ereport(LOG,
 			(errcode(SQLSTATE_ANCHOR),
 			 errmsg_internal("pgenvelope audit: {\"event\":\"anchor\",\"database_oid\":%u,\"seq\":" UINT64_FORMAT ",\"mac\":\"%s\",\"key_id\":\"%012" PRIx64 "\",\"version\":%u}",

@@ -36,7 +36,7 @@ is_audited(const PgeUseEntry *entry)
 }
 
 static void
-append_entry(StringInfo line, const PgeUseEntry *entry)
+append_use(StringInfo line, const PgeUseEntry *entry)
 {
 	appendStringInfoChar(line, '{');
 	pge_line_text(line, "operation", pge_operation_name(entry->operation));
@@ -84,7 +84,7 @@ log_uses(const PgeUses *uses)
 		}
 		else
 			appendStringInfoChar(&line, ',');
-		append_entry(&line, &uses->entries[i]);
+		append_use(&line, &uses->entries[i]);
 	}
 	if (count == 0)
 		return;

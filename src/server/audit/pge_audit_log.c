@@ -74,7 +74,7 @@ pge_entry_seq(const PgeEntry *entry)
  * and must not raise before that.
  */
 static bool
-chain_key(uint64 key_id, int number, envl_key *out, PgeProblem *problem)
+derive_chain_key(uint64 key_id, int number, envl_key *out, PgeProblem *problem)
 {
 	PgeKey	   *key = pge_key_by_id(key_id);
 	PgeKeyVersion *version;
@@ -113,8 +113,8 @@ pge_entry_mac(const PgeEntry *entry, uint8 *mac, PgeProblem *problem)
 						 problem))
 			return false;
 	}
-	if (!chain_key(key_id != NULL ? strtou64(key_id, NULL, 10) : 0,
-				   version != NULL ? atoi(version) : 0, &key, problem))
+	if (!derive_chain_key(key_id != NULL ? strtou64(key_id, NULL, 10) : 0,
+						  version != NULL ? atoi(version) : 0, &key, problem))
 		return false;
 	status = envl_audit_entry(&key, entry->previous, views, PGE_ENTRY_FIELDS,
 							  mac);
@@ -138,7 +138,7 @@ pge_entry_is_sound(const PgeEntry *entry)
 
 /* Computes the signature of an anchor. */
 static bool
-sign(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
+sign_anchor(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
 {
 	char		lines[PGE_ANCHOR_TEXT_SIZE];
 	envl_view	view = {(const uint8 *) lines,
@@ -146,7 +146,7 @@ sign(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
 	envl_key	key;
 	envl_status status;
 
-	if (!chain_key(anchor->key_id, anchor->version, &key, problem))
+	if (!derive_chain_key(anchor->key_id, anchor->version, &key, problem))
 		return false;
 	status = envl_audit_anchor(&key, view, signature);
 	envl_wipe(&key, sizeof(key));
@@ -165,7 +165,7 @@ pge_audit_anchor(PgeAnchor *anchor, bool *trusted)
 		return true;
 	found = pge_anchor_require(anchor);
 	if (found == PGE_ANCHOR_READ)
-		*trusted = sign(anchor, signature, &problem) &&
+		*trusted = sign_anchor(anchor, signature, &problem) &&
 			envl_secret_equal(signature, anchor->signature,
 							  ENVL_AUDIT_MAC_LEN);
 	else
@@ -232,7 +232,7 @@ name_of(Oid role)
 
 /* Fills in an entry from the act and the role. */
 static void
-describe(const PgeAct *act, const char *role, PgeEntry *entry)
+fill_entry(const PgeAct *act, const char *role, PgeEntry *entry)
 {
 	Datum		detail = DirectFunctionCall1(jsonb_in,
 											 CStringGetDatum(
@@ -267,7 +267,7 @@ describe(const PgeAct *act, const char *role, PgeEntry *entry)
 }
 
 static void
-insert(const PgeEntry *entry)
+insert_entry(const PgeEntry *entry)
 {
 	Oid			types[PGE_ENTRY_FIELDS + 2];
 	Datum		values[PGE_ENTRY_FIELDS + 2] = {0};
@@ -295,7 +295,7 @@ insert(const PgeEntry *entry)
 
 /* Chains an entry to the head, and makes it the new head. */
 static void
-chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
+chain_entry(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 {
 	PgeProblem	problem;
 
@@ -311,7 +311,7 @@ chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 	if (!pge_entry_mac(entry, entry->mac, &problem))
 		pge_raise(&problem);
 	memcpy(head->mac, entry->mac, ENVL_AUDIT_MAC_LEN);
-	if (!sign(head, head->signature, &problem))
+	if (!sign_anchor(head, head->signature, &problem))
 		pge_raise(&problem);
 }
 
@@ -351,7 +351,7 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	version = chaining_version();
 	if (version == NULL)
 		return false;
-	describe(act, role, &entry);
+	fill_entry(act, role, &entry);
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
 	writer = pge_write_begin();
 	if (last != NULL)
@@ -363,8 +363,8 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 			memset(head, 0, sizeof(*head)); /* the anchor is forged */
 		catch_up(head);
 	}
-	chain(&entry, head, version);
-	insert(&entry);
+	chain_entry(&entry, head, version);
+	insert_entry(&entry);
 	pge_write_end(&writer);
 
 	/* The anchor must not be ahead of the disk. */

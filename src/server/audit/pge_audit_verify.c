@@ -62,8 +62,8 @@ typedef struct Range
 } Range;
 
 static void
-tell(Walk *walk, uint64 seq, const char *finding, bool good,
-	 const char *detail)
+add_finding(Walk *walk, uint64 seq, const char *finding, bool good,
+			const char *detail)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) walk->fcinfo->resultinfo;
 	Datum		values[] = {Int64GetDatum((int64) seq),
@@ -85,7 +85,7 @@ new_range(Walk *walk, uint64 first, uint64 last)
 }
 
 static List *
-add(Walk *walk, List *list, void *element)
+append_kept(Walk *walk, List *list, void *element)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
 
@@ -107,9 +107,9 @@ note_acceptance(Walk *walk, int row, const PgeEntry *entry)
 
 	if (strcmp(entry->fields[PGE_ENTRY_ACT], ACCEPT) == 0 && first != NULL &&
 		last != NULL)
-		walk->accepted = add(walk, walk->accepted,
-							 new_range(walk, strtou64(first, NULL, 10),
-									   strtou64(last, NULL, 10)));
+		walk->accepted = append_kept(walk, walk->accepted,
+									 new_range(walk, strtou64(first, NULL, 10),
+											   strtou64(last, NULL, 10)));
 }
 
 static PgeEntry *
@@ -133,14 +133,14 @@ static void
 check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
 	if (seq <= walk->last_seq)
-		tell(walk, seq, "repeated", false,
-			 "There is more than one entry of this number.");
+		add_finding(walk, seq, "repeated", false,
+					"There is more than one entry of this number.");
 	else if (seq != walk->last_seq + 1)
-		walk->missing = add(walk, walk->missing,
-							new_range(walk, walk->last_seq + 1, seq - 1));
+		walk->missing = append_kept(
+			walk, walk->missing, new_range(walk, walk->last_seq + 1, seq - 1));
 	else if (memcmp(entry->previous, walk->last_mac, ENVL_AUDIT_MAC_LEN) != 0)
-		tell(walk, seq, "broken", false,
-			 "It does not follow the entry before it, which is another than was there.");
+		add_finding(walk, seq, "broken", false,
+					"It does not follow the entry before it, which is another than was there.");
 }
 
 /* Checks the entry that has the anchor's number against the anchor. */
@@ -151,8 +151,8 @@ check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 		return;
 	walk->anchor_met = true;
 	if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
-		tell(walk, seq, "replaced", false,
-			 "It is not the entry that was anchored.");
+		add_finding(walk, seq, "replaced", false,
+					"It is not the entry that was anchored.");
 }
 
 /* Checks the entry's MAC. */
@@ -164,14 +164,15 @@ check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
 	bool		sound = false;
 
 	if (!pge_entry_mac(entry, mac, &problem))
-		tell(walk, seq, "unverifiable", false, problem.message);
+		add_finding(walk, seq, "unverifiable", false, problem.message);
 	else
 	{
 		sound = envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN);
 		if (sound)
 			note_acceptance(walk, row, entry);
 		else
-			walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
+			walk->moved =
+				append_kept(walk, walk->moved, copy_entry(walk, entry));
 	}
 	return sound;
 }
@@ -187,16 +188,16 @@ check_entry(Walk *walk, int row)
 	/* Such a row needs a table whose constraints someone has dropped. */
 	if (seq == 0 || seq > PG_INT64_MAX)
 	{
-		tell(walk, seq, "altered", false,
-			 "It is no entry: its number is not one.");
+		add_finding(walk, seq, "altered", false,
+					"It is no entry: its number is not one.");
 		return;
 	}
 	check_place(walk, seq, &entry);
 	if (whole)
 		sound = check_mac(walk, seq, row, &entry);
 	else
-		tell(walk, seq, "altered", false,
-			 "It is no entry: its MACs are not of 32 bytes.");
+		add_finding(walk, seq, "altered", false,
+					"It is no entry: its MACs are not of 32 bytes.");
 	check_anchored(walk, seq, &entry);
 	pge_seen_add(walk->seen, &entry);
 
@@ -249,7 +250,7 @@ check_all(Walk *walk)
 }
 
 static void
-tell_altered(Walk *walk)
+report_altered(Walk *walk)
 {
 	ListCell   *cell;
 
@@ -261,11 +262,11 @@ tell_altered(Walk *walk)
 
 		CHECK_FOR_INTERRUPTS();
 		if (place != 0 && place != pge_entry_seq(entry))
-			tell(walk, pge_entry_seq(entry), "reordered", false,
-				 psprintf("It was entry " UINT64_FORMAT ".", place));
+			add_finding(walk, pge_entry_seq(entry), "reordered", false,
+						psprintf("It was entry " UINT64_FORMAT ".", place));
 		else
-			tell(walk, pge_entry_seq(entry), "altered", false,
-				 "It was edited, or forged: it does not have its MAC.");
+			add_finding(walk, pge_entry_seq(entry), "altered", false,
+						"It was edited, or forged: it does not have its MAC.");
 	}
 }
 
@@ -285,7 +286,7 @@ is_accepted(const Walk *walk, const Range *range)
 }
 
 static void
-tell_missing(Walk *walk)
+report_missing(Walk *walk)
 {
 	ListCell   *cell;
 
@@ -294,11 +295,13 @@ tell_missing(Walk *walk)
 		const Range *range = lfirst(cell);
 		bool		accepted = is_accepted(walk, range);
 
-		tell(walk, range->first, accepted ? "accepted" : "missing", accepted,
-			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
-					  range->first, range->last,
-					  accepted ? " were lost by a restore, which was accepted." :
-								 " are missing."));
+		add_finding(
+			walk, range->first, accepted ? "accepted" : "missing", accepted,
+			psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
+					 range->first, range->last,
+					 accepted ?
+						 " were lost by a restore, which was accepted." :
+						 " are missing."));
 	}
 }
 
@@ -324,7 +327,7 @@ known_head(const Walk *walk)
 
 /* Reports genuine entries that this server has not made. */
 static void
-tell_ahead(Walk *walk)
+report_ahead(Walk *walk)
 {
 	uint64		head;
 
@@ -332,29 +335,29 @@ tell_ahead(Walk *walk)
 		return;
 	head = known_head(walk);
 	if (head != 0 && head < walk->last_seq)
-		tell(walk, head + 1, "ahead", false,
-			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
-					  " were not made by this server in this database.",
-					  head + 1, walk->last_seq));
+		add_finding(walk, head + 1, "ahead", false,
+					psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
+							 " were not made by this server in this database.",
+							 head + 1, walk->last_seq));
 }
 
 static void
-tell_anchor(Walk *walk)
+report_anchor(Walk *walk)
 {
 	if (!walk->trusted)
-		tell(walk, walk->anchor.seq, "anchor", false,
-			 "The anchor's file is damaged or forged, or of an audit key that this database does not have.");
+		add_finding(walk, walk->anchor.seq, "anchor", false,
+					"The anchor's file is damaged or forged, or of an audit key that this database does not have.");
 	if (walk->anchor.seq == 0)
-		tell(walk, 0, "no_anchor", true,
-			 "This server has no anchor yet: the next act makes one.");
+		add_finding(walk, 0, "no_anchor", true,
+					"This server has no anchor yet: the next act makes one.");
 	else if (walk->last_seq < walk->anchor.seq)
-		tell(walk, walk->anchor.seq, "behind", false,
-			 psprintf("The log ends with entry " UINT64_FORMAT
-					  ", and entry " UINT64_FORMAT " was anchored.",
-					  walk->last_seq, walk->anchor.seq));
+		add_finding(walk, walk->anchor.seq, "behind", false,
+					psprintf("The log ends with entry " UINT64_FORMAT
+							 ", and entry " UINT64_FORMAT " was anchored.",
+							 walk->last_seq, walk->anchor.seq));
 	else if (!walk->anchor_met && walk->trusted)
-		tell(walk, walk->anchor.seq, "missing", false,
-			 "The entry that was anchored is missing.");
+		add_finding(walk, walk->anchor.seq, "missing", false,
+					"The entry that was anchored is missing.");
 }
 
 /* ---------------------------------------------------------------- */
@@ -400,13 +403,13 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_all(&walk);
 	PopActiveSnapshot();
-	tell_altered(&walk);
-	tell_missing(&walk);
-	tell_anchor(&walk);
-	tell_ahead(&walk);
-	tell(&walk, walk.last_seq, "checked", true,
-		 psprintf("%llu entries were checked.",
-				  (unsigned long long) pge_seen_count(walk.seen)));
+	report_altered(&walk);
+	report_missing(&walk);
+	report_anchor(&walk);
+	report_ahead(&walk);
+	add_finding(&walk, walk.last_seq, "checked", true,
+				psprintf("%llu entries were checked.",
+						 (unsigned long long) pge_seen_count(walk.seen)));
 	pge_write_end(&writer);
 	return (Datum) 0;
 }

@@ -110,7 +110,7 @@ pge_statistics_attach(void)
  * them exists: the table is never full.  Caller holds the lock.
  */
 static Element *
-find(const Kind *kind)
+find_element(const Kind *kind)
 {
 	uint32		i = hash_bytes((const unsigned char *) kind, sizeof(Kind));
 
@@ -132,7 +132,7 @@ add_to_known(const Kind *kind, uint64 count)
 	bool		is_known;
 
 	LWLockAcquire(statistics->lock, LW_SHARED);
-	element = find(kind);
+	element = find_element(kind);
 	is_known = element->kind.operation != 0;
 	if (is_known)
 		pg_atomic_fetch_add_u64(&element->count, count);
@@ -148,7 +148,7 @@ add_to_new(const Kind *kind, uint64 count)
 	bool		has_room;
 
 	LWLockAcquire(statistics->lock, LW_EXCLUSIVE);
-	element = find(kind);
+	element = find_element(kind);
 	has_room = element->kind.operation != 0 ||
 		statistics->used < ELEMENTS_USED;
 	if (has_room)

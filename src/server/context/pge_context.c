@@ -66,7 +66,7 @@ static int	next_victim;
 static int	last_found;
 
 static Remembered *
-contexts(void)
+get_slots(void)
 {
 	if (unlikely(remembered == NULL))
 		remembered = MemoryContextAllocZero(TopMemoryContext,
@@ -76,7 +76,7 @@ contexts(void)
 }
 
 static bool
-refuse(PgeProblem *problem, const char *hint, const char *message)
+refuse_context(PgeProblem *problem, const char *hint, const char *message)
 {
 	return pge_problem(problem, PGE_CONTEXT, hint, "%s", message);
 }
@@ -99,8 +99,8 @@ integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 	int64		value = 0;
 
 	if (digits[len] != '\0')
-		return refuse(problem, "Give it as a string.",
-					  "encryption context holds a number that is not an integer");
+		return refuse_context(problem, "Give it as a string.",
+							  "encryption context holds a number that is not an integer");
 	if (len > INTEGER_DIGITS)
 		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
 	for (size_t i = 0; i < len; i++)
@@ -115,8 +115,8 @@ integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 static bool
 refuse_nested(PgeProblem *problem)
 {
-	return refuse(problem, "Its members are strings, integers and booleans.",
-				  "encryption context holds an object or an array");
+	return refuse_context(problem, "Its members are strings, integers and booleans.",
+						  "encryption context holds an object or an array");
 }
 
 /*
@@ -186,8 +186,8 @@ read_value(PartReader *reader, bool null_allowed, envl_member *member,
 		return refuse_nested(problem);
 	member->type = ENVL_MEMBER_ANY;
 	return null_allowed ||
-		refuse(problem, "Leave the member out, or give it a value.",
-			   "encryption context holds a null");
+		refuse_context(problem, "Leave the member out, or give it a value.",
+					   "encryption context holds a null");
 }
 
 bool
@@ -213,8 +213,8 @@ members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 
 	*count = 0;
 	if (!JsonContainerIsObject(object))
-		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
-					  "encryption context is not a JSON object");
+		return refuse_context(problem, "Give, for example, {\"tenant\": \"acme\"}.",
+							  "encryption context is not a JSON object");
 	if (n > ENVL_MEMBERS_MAX)
 		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
 	for (uint32 i = 0; i < n; i++)
@@ -256,8 +256,8 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 
 /* Makes the canonical form and its base64url from members. */
 static bool
-encode(Remembered *slot, envl_member *members, size_t count,
-	   PgeProblem *problem)
+encode_members(Remembered *slot, envl_member *members, size_t count,
+			   PgeProblem *problem)
 {
 	PgeContext *context = &slot->context;
 	envl_view	canonical = {slot->canonical, 0};
@@ -304,14 +304,14 @@ encode_object(Remembered *slot, const JsonbContainer *object,
 	if (JsonContainerSize(object) > lengthof(few))
 		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
 	encoded = members_from_jsonb(object, false, members, &count, problem) &&
-		encode(slot, members, count, problem);
+		encode_members(slot, members, count, problem);
 	if (members != few)
 		pfree(members);
 	return encoded;
 }
 
 static bool
-matches(const Remembered *slot, const uint8 *jsonb, size_t len)
+holds_jsonb(const Remembered *slot, const uint8 *jsonb, size_t len)
 {
 	return slot->jsonb_len == len &&
 		slot->subject_epoch == pge_subject_epoch &&
@@ -323,17 +323,17 @@ matches(const Remembered *slot, const uint8 *jsonb, size_t len)
  * the context found last is found again; a new context is stored under it.
  */
 static Remembered *
-recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
+find_slot(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 {
-	Remembered *all = contexts();
+	Remembered *all = get_slots();
 
-	if (likely(matches(&all[last_found], jsonb, len)))
+	if (likely(holds_jsonb(&all[last_found], jsonb, len)))
 		return &all[last_found];
 	INIT_CRC32C(*hash);
 	COMP_CRC32C(*hash, jsonb, len);
 	for (int i = 0; i < REMEMBERED; i++)
 	{
-		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
+		if (hashes[i] == *hash && holds_jsonb(&all[i], jsonb, len))
 		{
 			last_found = i;
 			return &all[i];
@@ -344,9 +344,9 @@ recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 
 /* An unreadable context; the reason is in unreadable. */
 static PgeContext *
-refused(void)
+get_unreadable(void)
 {
-	PgeContext *context = &contexts()[REMEMBERED].context;
+	PgeContext *context = &get_slots()[REMEMBERED].context;
 
 	memset(context, 0, sizeof(*context));
 	context->problem = &unreadable;
@@ -357,7 +357,7 @@ refused(void)
  * Tells the audit what to show of the context before anything can refuse it.
  */
 static PgeContext *
-handed_out(Remembered *slot)
+hand_out(Remembered *slot)
 {
 	pge_use_subject(slot->subject, slot->subject_len);
 	return &slot->context;
@@ -367,12 +367,12 @@ handed_out(Remembered *slot)
 static PgeContext *
 read_long(const struct varlena *datum)
 {
-	Remembered *slot = &contexts()[REMEMBERED];
+	Remembered *slot = &get_slots()[REMEMBERED];
 	Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
 
 	return encode_object(slot, &object->root, &unreadable) ?
-		handed_out(slot) :
-		refused();
+		hand_out(slot) :
+		get_unreadable();
 }
 
 PgeContext *
@@ -385,15 +385,15 @@ pge_context_read(const struct varlena *datum)
 
 	if (datum == NULL)
 	{
-		refuse(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
-			   "encryption context must not be null");
-		return refused();
+		refuse_context(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
+					   "encryption context must not be null");
+		return get_unreadable();
 	}
 	jsonb = (const uint8 *) VARDATA_ANY(datum);
 	len = VARSIZE_ANY_EXHDR(datum);
-	slot = recall(jsonb, len, &hash);
+	slot = find_slot(jsonb, len, &hash);
 	if (likely(slot != NULL))
-		return handed_out(slot);
+		return hand_out(slot);
 	if (unlikely(len > REMEMBERED_MAX))
 		return read_long(datum);
 
@@ -403,21 +403,22 @@ pge_context_read(const struct varlena *datum)
 	memcpy(slot->jsonb, jsonb, len);
 	if (!encode_object(slot, (const JsonbContainer *) slot->jsonb,
 					   &unreadable))
-		return refused();
+		return get_unreadable();
 	slot->jsonb_len = len;
 	hashes[next_victim] = hash;
 	last_found = next_victim;
 	next_victim = (next_victim + 1) % REMEMBERED;
-	return handed_out(slot);
+	return hand_out(slot);
 }
 
 PgeContext *
 pge_context_read_members(envl_member *members, size_t count)
 {
-	Remembered *slot = &contexts()[REMEMBERED];
+	Remembered *slot = &get_slots()[REMEMBERED];
 
-	return encode(slot, members, count, &unreadable) ? handed_out(slot) :
-													   refused();
+	return encode_members(slot, members, count, &unreadable) ?
+		hand_out(slot) :
+		get_unreadable();
 }
 
 /* Reads the members from the canonical bytes again if there are many. */
@@ -470,7 +471,7 @@ pge_canonical_from_text(const char *text, uint8 *canonical,
 
 /* A member's name as a message in this database can show it. */
 static envl_view
-shown_name(envl_view member)
+show_name(envl_view member)
 {
 	envl_view	text = {NULL, 0};
 	PgeProblem	ignored;
@@ -493,7 +494,7 @@ check_policy(const PgeKey *key, const PgeMembers *context,
 	if (likely(status == ENVL_OK))
 		return true;
 	pge_problem_core(problem, status);
-	member = shown_name(member);
+	member = show_name(member);
 	switch (status)
 	{
 		case ENVL_CONTEXT_EMPTY:

@@ -73,7 +73,7 @@ pge_replay_attach(void)
 
 /* Removes expired entries, at most once a second. */
 static void
-sweep(int64 now)
+remove_expired(int64 now)
 {
 	HASH_SEQ_STATUS scan;
 	UsedToken  *entry;
@@ -98,7 +98,7 @@ pge_replay_note(const uint8 *digest, int64 expires, int64 now)
 
 	LWLockAcquire(replay->lock, LW_EXCLUSIVE);
 	if (hash_get_num_entries(used_tokens) >= pge_session_used_tokens)
-		sweep(now);
+		remove_expired(now);
 	if (hash_search(used_tokens, digest, HASH_FIND, NULL) != NULL)
 		result = PGE_TOKEN_USED;
 	else if (hash_get_num_entries(used_tokens) < pge_session_used_tokens)

@@ -93,7 +93,7 @@ pge_assign_audit(int newval, void *extra)
 
 /* Appends a member; of a long value only its length. */
 static char *
-put(char *out, const envl_spelled *member)
+put_member(char *out, const envl_spelled *member)
 {
 	*out++ = '"';
 	memcpy(out, member->name.data, member->name.len);
@@ -121,7 +121,7 @@ pge_subject_write(const envl_spelled *members, size_t count, char *out)
 				continue;
 			if (end > out)
 				*end++ = ',';
-			end = put(end, &members[j]);
+			end = put_member(end, &members[j]);
 		}
 	}
 	return (size_t) (end - out);

@@ -62,7 +62,7 @@ evict_at_commit(uint64 key_id)
 }
 
 static void
-evict(void)
+evict_destroyed(void)
 {
 	pge_destructions_bump();
 	for (int i = 0; i < destroyed_count; i++)
@@ -70,7 +70,7 @@ evict(void)
 }
 
 static void
-transaction_ends(XactEvent event, void *arg)
+at_transaction_end(XactEvent event, void *arg)
 {
 	if (destroyed_count == 0)
 		return;
@@ -80,7 +80,7 @@ transaction_ends(XactEvent event, void *arg)
 				 errmsg("cannot PREPARE a transaction that has destroyed a version of a key")));
 	if (event == XACT_EVENT_COMMIT)
 	{
-		evict();
+		evict_destroyed();
 		committed = true;
 	}
 	else if (event == XACT_EVENT_ABORT)
@@ -89,12 +89,12 @@ transaction_ends(XactEvent event, void *arg)
 
 /* By now the other sessions have received the invalidation. */
 static void
-resources_released(ResourceReleasePhase phase, bool is_commit,
-				   bool is_top_level, void *arg)
+at_resource_release(ResourceReleasePhase phase, bool is_commit,
+					bool is_top_level, void *arg)
 {
 	if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
-	evict();
+	evict_destroyed();
 	committed = false;
 	destroyed_count = 0;
 }
@@ -102,8 +102,8 @@ resources_released(ResourceReleasePhase phase, bool is_commit,
 void
 pge_destroy_init(void)
 {
-	RegisterXactCallback(transaction_ends, NULL);
-	RegisterResourceReleaseCallback(resources_released, NULL);
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 }
 
 /* ---------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static const char *const holders[] = {
 };
 
 static void
-report(FunctionCallInfo fcinfo, uint64 count)
+report_copies(FunctionCallInfo fcinfo, uint64 count)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -263,7 +263,7 @@ warn_of_loss(const PgeChange *change, int version)
 }
 
 static void
-erase(const PgeChange *change, int version)
+erase_seals(const PgeChange *change, int version)
 {
 	Oid			types[] = {INT8OID, INT4OID};
 	Datum		values[] = {Int64GetDatum((int64) change->key_id),
@@ -295,7 +295,7 @@ destroy_one(const PgeChange *change, int version, bool shred)
 		warn_of_loss(change, version);
 	else
 		require_not_needed(change, version, state);
-	erase(change, version);
+	erase_seals(change, version);
 	pge_log_change(change, version,
 				   shred ? "was destroyed, shredded," : "was destroyed");
 }
@@ -359,14 +359,14 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum((int64) change.key_id);
 	values[1] = Int32GetDatum(version);
 	nulls = all ? " n" : "  ";
-	report(fcinfo, pge_write_run(PROVIDERS, 2, types, values, nulls));
+	report_copies(fcinfo, pge_write_run(PROVIDERS, 2, types, values, nulls));
 	if (all)
 		destroy_all(&change, shred);
 	else
 		destroy_one(&change, version, shred);
 	evict_at_commit(change.key_id);
 	for (int i = 0; i < (int) lengthof(holders); i++)
-		report(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
+		report_copies(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
 	pge_change_end(&change);
 	pge_audit_act("destroy_key", change.key_id, change.name, version,
 				  pge_act_details("all", all ? "true" : NULL, "shred",

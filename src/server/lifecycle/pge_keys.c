@@ -188,7 +188,7 @@ create_key(const NewKey *key)
 }
 
 static text *
-name_argument(FunctionCallInfo fcinfo, int n)
+optional_name(FunctionCallInfo fcinfo, int n)
 {
 	PgeProblem	problem;
 
@@ -212,7 +212,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	NewKey		key = {.function = "create_key", .purpose = "data"};
 
 	pge_require_writable("pgenvelope.create_key()");
-	key.name = name_argument(fcinfo, 0);
+	key.name = optional_name(fcinfo, 0);
 	key.provider = text_argument(fcinfo, 1);
 	key.required = choose_required_context(fcinfo, 2);
 	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
@@ -230,7 +230,7 @@ pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 
 	pge_require_writable("pgenvelope.create_audit_key()");
 	key.provider = text_argument(fcinfo, 0);
-	key.name = name_argument(fcinfo, 1);
+	key.name = optional_name(fcinfo, 1);
 	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	LockRelationOid(pge_table("key"), RowExclusiveLock);
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);

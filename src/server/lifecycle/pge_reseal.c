@@ -223,7 +223,7 @@ names_root_keys(const char *provider, const char *root_key)
  * that no new one is needed.
  */
 static bool
-is_sealed_so(Run *run, const PgeSealedKek *sealed, const char *provider)
+is_sealed_by(Run *run, const PgeSealedKek *sealed, const char *provider)
 {
 	CurrentRoot *root;
 
@@ -249,7 +249,7 @@ is_same_root(Run *run, const PgeSealedKek *sealed, const char *provider,
 			 const PgeNewKek *made)
 {
 	remember_root(run, provider, made->sealed.root_key);
-	return is_sealed_so(run, sealed, provider) &&
+	return is_sealed_by(run, sealed, provider) &&
 		names_root_keys(provider, sealed->root_key);
 }
 
@@ -265,7 +265,7 @@ escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	bool		found = pge_escrow_find(version, &stored);
 
 	if (pge_escrow_provider[0] == '\0' || run->from_escrow ||
-		(found && is_sealed_so(run, &stored.sealed, pge_escrow_provider)))
+		(found && is_sealed_by(run, &stored.sealed, pge_escrow_provider)))
 		return true;
 	if (!pge_escrow_seal(&version->sealed, &escrow, problem))
 		return false;
@@ -347,7 +347,7 @@ reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	/* A KEK whose seal does not open may still be in the cache. */
 	if (kept != NULL)
 		opens = erase_kept_seal(version, kept, &run->erased, problem);
-	if (is_sealed_so(run, &version->sealed, provider))
+	if (is_sealed_by(run, &version->sealed, provider))
 		return opens;
 	if (!find_source(run, version, &escrowed, &source, problem) ||
 		!pge_cache_reseal(source, provider, &made, problem))
@@ -451,7 +451,7 @@ file_requests(FunctionCallInfo fcinfo, List *keys)
 
 /* Reports what was done and what was not; raises if nothing was. */
 static void
-report(const Run *run)
+report_run(const Run *run)
 {
 	if (run->erased > 0)
 		ereport(NOTICE,
@@ -532,7 +532,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		reseal_key(&run, *key_id);
 	}
 	pge_write_end(&writer);
-	report(&run);
+	report_run(&run);
 	pge_audit_act("reseal_keys", 0, key_name, 0,
 				  pge_act_details("provider", run.provider, "from_escrow",
 								  run.from_escrow ? "true" : NULL, "sealed",

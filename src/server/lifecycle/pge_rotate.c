@@ -145,8 +145,8 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 }
 
 static void
-tell(const char *act, const PgeChange *change, int version,
-	 int canary_percent)
+audit_change(const char *act, const PgeChange *change, int version,
+			 int canary_percent)
 {
 	pge_audit_act(act, change->key_id, change->name, version,
 				  canary_percent == PGE_NO_CANARY ?
@@ -167,7 +167,7 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	version = pge_rotate(&change, canary_percent,
 						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
 	pge_change_end(&change);
-	tell("rotate_key", &change, version, canary_percent);
+	audit_change("rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
 }
 
@@ -238,7 +238,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 		now_active = change.active;
 	}
 	pge_change_end(&change);
-	tell("activate_key", &change, version, canary_percent);
+	audit_change("activate_key", &change, version, canary_percent);
 	if (now_active == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(now_active);
@@ -313,6 +313,6 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	move_values(&change, version, true);
 	pge_change_end(&change);
-	tell("rollback_key", &change, version, PGE_NO_CANARY);
+	audit_change("rollback_key", &change, version, PGE_NO_CANARY);
 	PG_RETURN_INT32(version);
 }

@@ -140,7 +140,7 @@ is_walkable(Relation relation)
  * Reads the table's present state.  False: batch->end says why not to go on.
  */
 static bool
-look(PgeBatch *batch, PgeTable *table)
+inspect_table(PgeBatch *batch, PgeTable *table)
 {
 	Relation	relation = table->relation;
 	Oid			relfilenode = pge_relfilenode(relation);
@@ -209,7 +209,7 @@ pge_table_open(PgeBatch *batch, LOCKMODE mode, PgeTable *table)
 		batch->end = PGE_BATCH_GONE;
 		return false;
 	}
-	if (!look(batch, table))
+	if (!inspect_table(batch, table))
 	{
 		relation_close(table->relation, NoLock);
 		return false;
@@ -256,7 +256,7 @@ hint_for(int sqlstate)
  * from a function of the owner's, contain anything.
  */
 static PgeAttempt
-judge(const ErrorData *error, PgeProblem *problem)
+classify_error(const ErrorData *error, PgeProblem *problem)
 {
 	pge_problem(problem, pge_outcome_of(error->sqlerrcode),
 				hint_for(error->sqlerrcode),
@@ -302,7 +302,7 @@ pge_attempt(void (*work)(void *), void *argument, PgeProblem *problem)
 		return PGE_ATTEMPT_DONE;
 	if (is_of_session(error))
 		ReThrowError(error);
-	result = judge(error, problem);
+	result = classify_error(error, problem);
 	FreeErrorData(error);
 	return result;
 }

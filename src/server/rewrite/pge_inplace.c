@@ -180,7 +180,7 @@ open_page(Walk *walk, BlockNumber block)
 
 /* Whether enough rows wait for UPDATE. */
 static bool
-are_rows_enough(const Walk *walk)
+has_enough_rows(const Walk *walk)
 {
 	return walk->row_count >= ROWS_MAX || walk->row_bytes >= ROW_BYTES_MAX;
 }
@@ -221,7 +221,7 @@ read_group(Walk *walk)
 	walk->value_count = 0;
 	while (walk->batch->next_block < walk->end &&
 		   walk->page_count < GROUP_PAGES &&
-		   walk->value_count < GROUP_VALUES && !are_rows_enough(walk))
+		   walk->value_count < GROUP_VALUES && !has_enough_rows(walk))
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_page(walk, walk->batch->next_block++);
@@ -432,12 +432,12 @@ begin_walk(Walk *walk)
 
 /* Whether the batch should end. */
 static bool
-is_enough(const Walk *walk)
+must_end(const Walk *walk)
 {
 	const PgeBatch *batch = walk->batch;
 	instr_time	now;
 
-	if (batch->next_block >= walk->end || are_rows_enough(walk) ||
+	if (batch->next_block >= walk->end || has_enough_rows(walk) ||
 		(batch->value_count > 0 &&
 		 batch->rewrapped >= (uint64) batch->value_count))
 		return true;
@@ -468,7 +468,7 @@ walk_range(Walk *walk)
 			return;
 		}
 		write_group(walk);
-	} while (!is_enough(walk));
+	} while (!must_end(walk));
 	batch->end = batch->next_block < batch->total_blocks ? PGE_BATCH_MORE :
 														   PGE_BATCH_DONE;
 }

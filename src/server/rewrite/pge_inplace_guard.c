@@ -49,8 +49,8 @@ typedef struct Guard
 #define HINT "Use the method \"update\" for this table."
 
 static bool
-refuse(const Guard *guard, const char *what, const char *name,
-	   AttrNumber column)
+refuse_column(const Guard *guard, const char *what, const char *name,
+			  AttrNumber column)
 {
 	TupleDesc	descriptor = RelationGetDescr(guard->relation);
 
@@ -168,7 +168,7 @@ index_allows(const Guard *guard, Oid index_id)
 	if (column == 0)
 		return true;
 	name = get_rel_name(index_id);
-	return refuse(guard, "index", name != NULL ? name : "?", column);
+	return refuse_column(guard, "index", name != NULL ? name : "?", column);
 }
 
 static bool
@@ -208,8 +208,8 @@ constraints_allow(const Guard *guard)
 			continue;
 		column = column_read(guard, stringToNode(value->adbin));
 		if (column != 0)
-			return refuse(guard, "generated column",
-						  NameStr(attribute->attname), column);
+			return refuse_column(guard, "generated column",
+								 NameStr(attribute->attname), column);
 	}
 	for (int i = 0; i < constraints->num_check; i++)
 	{
@@ -217,7 +217,7 @@ constraints_allow(const Guard *guard)
 		AttrNumber	column = column_read(guard, stringToNode(check->ccbin));
 
 		if (column != 0)
-			return refuse(guard, "constraint", check->ccname, column);
+			return refuse_column(guard, "constraint", check->ccname, column);
 	}
 	return true;
 }
@@ -233,9 +233,9 @@ domains_allow(const Guard *guard)
 
 		if (getBaseType(attribute->atttypid) != attribute->atttypid &&
 			DomainHasConstraints(attribute->atttypid))
-			return refuse(guard, "domain",
-						  format_type_be(attribute->atttypid),
-						  guard->columns[i]);
+			return refuse_column(guard, "domain",
+								 format_type_be(attribute->atttypid),
+								 guard->columns[i]);
 	}
 	return true;
 }
@@ -271,10 +271,10 @@ partitioning_allows(const Guard *guard)
 		}
 	}
 	return column == 0 ||
-		refuse(guard, "partition key",
-			   get_rel_name(get_partition_parent(
-				   RelationGetRelid(guard->relation), true)),
-			   column);
+		refuse_column(guard, "partition key",
+					  get_rel_name(get_partition_parent(
+						  RelationGetRelid(guard->relation), true)),
+					  column);
 }
 
 bool

@@ -121,7 +121,7 @@ get_keks(const RewrapGroup *group, const envl_kek **source,
 
 /* Sets the outcome and the new prefix of an item that was moved. */
 static void
-finish(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
+finish_item(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
 {
 	item->outcome = PGE_OK;
 	memcpy(item->new_prefix, item->old_prefix, PGE_WRAP_PREFIX);
@@ -163,7 +163,7 @@ move_group(const RewrapGroup *group, PgeProblem *problem)
 		if (!opened[i])
 			item->outcome = PGE_AUTHENTICATION;
 		else if (envl_secret_equal(&deks[i], &again[i], sizeof(envl_key)))
-			finish(item, (uint16) group->target->version, wrapped[i]);
+			finish_item(item, (uint16) group->target->version, wrapped[i]);
 	}
 	envl_wipe(deks, sizeof(envl_key) * count);
 	envl_wipe(again, sizeof(envl_key) * count);
@@ -221,8 +221,8 @@ pge_rewrap_target(const PgeRewrap *rewrap, PgeProblem *problem)
  * next search starts.
  */
 static int
-collect(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
-		int from)
+collect_items(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
+			  int from)
 {
 	int			next = -1;
 	uint16		version = 0;
@@ -273,7 +273,7 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 		PgeOutcome	outcome;
 
 		CHECK_FOR_INTERRUPTS();
-		next = collect(&group, items, count, done, next);
+		next = collect_items(&group, items, count, done, next);
 		if (group.count == 0)
 			break;
 		outcome = find_source(&group, rewrap,
@@ -299,7 +299,7 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
  * current user is entitled.
  */
 static PgeRewrap
-requested(const struct varlena *header)
+request_rewrap(const struct varlena *header)
 {
 	PgeRewrap	rewrap;
 	envl_envelope envelope;
@@ -345,7 +345,7 @@ pgenvelope_rewrap(PG_FUNCTION_ARGS)
 	pge_require_preload();
 	pge_use_begin(PGE_USE_REWRAP);
 	pge_catalog_begin();
-	rewrap = requested(header);
+	rewrap = request_rewrap(header);
 	if (!pge_rewrap_wanted(&rewrap, (const uint8 *) VARDATA_ANY(header),
 						   VARSIZE_ANY_EXHDR(header)))
 	{

@@ -135,7 +135,7 @@ gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 
 /* Gathers the row in the slot.  Returns how many values must be moved. */
 static int
-gather(PgeUpdate *update)
+gather_row(PgeUpdate *update)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(update->context);
 	PgeUpdateRow *row = &update->rows[update->row_count];
@@ -167,7 +167,7 @@ is_full(const PgeUpdate *update)
 
 /* Moves the gathered values.  False: batch->end says why not now. */
 static bool
-flush(PgeUpdate *update)
+flush_rows(PgeUpdate *update)
 {
 	PgeBatch   *batch = update->batch;
 
@@ -214,7 +214,7 @@ check_replica_identity(void *argument)
 }
 
 static void
-read_contexts(void *argument)
+read_row_contexts(void *argument)
 {
 	PgeUpdate  *update = argument;
 
@@ -226,7 +226,7 @@ read_contexts(void *argument)
  * batch->problem.
  */
 static bool
-prepare(PgeUpdate *update)
+prepare_table(PgeUpdate *update)
 {
 	PgeBatch   *batch = update->batch;
 	const char *name = RelationGetRelationName(update->table.relation);
@@ -239,7 +239,7 @@ prepare(PgeUpdate *update)
 						   "table \"%s\" publishes updates and has no replica identity",
 						   name);
 	if (batch->reencrypt &&
-		pge_attempt(read_contexts, update, &batch->problem) !=
+		pge_attempt(read_row_contexts, update, &batch->problem) !=
 			PGE_ATTEMPT_DONE)
 		return pge_problem(&batch->problem, PGE_CONTEXT,
 						   "Say anew, with pgenvelope.set_rewrap_context, which columns they are made of.",
@@ -249,7 +249,7 @@ prepare(PgeUpdate *update)
 }
 
 static void
-allocate(PgeUpdate *update)
+allocate_room(PgeUpdate *update)
 {
 	TupleDesc	descriptor = RelationGetDescr(update->table.relation);
 	int			room = GATHERED_ITEMS + update->table.column_count;
@@ -272,20 +272,20 @@ allocate(PgeUpdate *update)
 }
 
 static bool
-begin(PgeUpdate *update, PgeBatch *batch)
+begin_update(PgeUpdate *update, PgeBatch *batch)
 {
 	memset(update, 0, sizeof(PgeUpdate));
 	update->batch = batch;
 	update->caller = CurrentMemoryContext;
 	if (!pge_table_open(batch, RowExclusiveLock, &update->table))
 		return false;
-	if (!prepare(update))
+	if (!prepare_table(update))
 	{
 		batch->end = PGE_BATCH_REFUSED;
 		pge_table_close(&update->table);
 		return false;
 	}
-	allocate(update);
+	allocate_room(update);
 	update->slot = table_slot_create(update->table.relation, NULL);
 	update->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(update->snapshot);
@@ -293,7 +293,7 @@ begin(PgeUpdate *update, PgeBatch *batch)
 }
 
 static void
-end(PgeUpdate *update)
+end_update(PgeUpdate *update)
 {
 	PopActiveSnapshot();
 	UnregisterSnapshot(update->snapshot);
@@ -321,7 +321,7 @@ is_enough(const PgeUpdate *update)
 
 /* Reads blocks from batch->next_block on.  Returns the first one not read. */
 static BlockNumber
-walk(PgeUpdate *update, BlockNumber stop)
+walk_blocks(PgeUpdate *update, BlockNumber stop)
 {
 	PgeBatch   *batch = update->batch;
 	BlockNumber block = batch->next_block;
@@ -347,9 +347,9 @@ walk(PgeUpdate *update, BlockNumber stop)
 		}
 		block = at;
 		batch->rows_seen++;
-		batch->found += gather(update);
+		batch->found += gather_row(update);
 		if (is_full(update))
-			(void) flush(update);
+			(void) flush_rows(update);
 	}
 	ExecClearTuple(update->slot);
 	table_endscan(scan);
@@ -362,21 +362,21 @@ pge_update_batch(PgeBatch *batch)
 	PgeUpdate	update;
 	BlockNumber stop;
 
-	if (!begin(&update, batch))
+	if (!begin_update(&update, batch))
 		return;
 	stop = batch->total_blocks;
 	if (batch->next_block < stop)
 	{
 		if (batch->block_count < stop - batch->next_block)
 			stop = batch->next_block + Max(batch->block_count, 1);
-		stop = walk(&update, stop);
-		if (batch->end == PGE_BATCH_MORE && flush(&update))
+		stop = walk_blocks(&update, stop);
+		if (batch->end == PGE_BATCH_MORE && flush_rows(&update))
 			batch->next_block = stop;
 	}
 	if (batch->end == PGE_BATCH_MORE &&
 		batch->next_block >= batch->total_blocks)
 		batch->end = PGE_BATCH_DONE;
-	end(&update);
+	end_update(&update);
 }
 
 void
@@ -385,7 +385,7 @@ pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 	PgeBatchEnd batch_end = batch->end;
 	PgeUpdate	update;
 
-	if (!begin(&update, batch))
+	if (!begin_update(&update, batch))
 		return;
 	for (int i = 0; i < count && batch->end == PGE_BATCH_MORE; i++)
 	{
@@ -394,12 +394,12 @@ pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 			!table_tuple_fetch_row_version(update.table.relation, &tids[i],
 										   update.snapshot, update.slot))
 			continue;
-		(void) gather(&update);
+		(void) gather_row(&update);
 		ExecClearTuple(update.slot);
 		if (is_full(&update))
-			(void) flush(&update);
+			(void) flush_rows(&update);
 	}
-	if (batch->end == PGE_BATCH_MORE && flush(&update))
+	if (batch->end == PGE_BATCH_MORE && flush_rows(&update))
 		batch->end = batch_end;
-	end(&update);
+	end_update(&update);
 }

@@ -136,7 +136,7 @@ write_rows(void *argument)
 
 /* Notes that a row's values failed, or were busy. */
 static void
-note(PgeUpdate *update, PgeUpdateRow *row, PgeAttempt result)
+note_result(PgeUpdate *update, PgeUpdateRow *row, PgeAttempt result)
 {
 	PgeBatch   *batch = update->batch;
 
@@ -172,7 +172,7 @@ pge_update_write(PgeUpdate *update)
 			batch->busy += update->busy;
 			batch->bytes += update->written;
 			while (update->first < update->end)
-				note(update, &update->rows[update->first++], result);
+				note_result(update, &update->rows[update->first++], result);
 		}
 		else if (update->at > update->first && update->at < update->end)
 		{
@@ -180,7 +180,7 @@ pge_update_write(PgeUpdate *update)
 			continue;
 		}
 		else
-			note(update, &update->rows[update->first++], result);
+			note_result(update, &update->rows[update->first++], result);
 		update->end = update->row_count;
 	}
 }

@@ -132,8 +132,8 @@ pge_seal(PgeKeyVersion *version, uint8 flags, envl_view plaintext,
  * every context.
  */
 static bool
-may(PgeKey *key, PgePrivilege privilege, PgeContext *context,
-	PgeProblem *problem)
+check_right(PgeKey *key, PgePrivilege privilege, PgeContext *context,
+			PgeProblem *problem)
 {
 	if (context == NULL)
 		return pge_require_privilege(key, privilege, problem);
@@ -159,7 +159,7 @@ pge_version_of(const envl_envelope *envelope, PgePrivilege privilege,
 	}
 	pge_use_key(key);
 	if (privilege != PGE_NO_PRIVILEGE &&
-		!may(key, privilege, context, problem))
+		!check_right(key, privilege, context, problem))
 		return NULL;
 	if (!seals_values(key, problem))
 		return NULL;

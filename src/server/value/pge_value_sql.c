@@ -39,7 +39,7 @@ varlena_argument(FunctionCallInfo fcinfo, int n)
 
 /* env_encrypt and env_encrypt_bytea. */
 static Datum
-encrypt(FunctionCallInfo fcinfo, uint8 flags)
+encrypt_value(FunctionCallInfo fcinfo, uint8 flags)
 {
 	const struct varlena *given = varlena_argument(fcinfo, 0);
 	const text *name = varlena_argument(fcinfo, 2);
@@ -79,13 +79,13 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 static Datum
 encrypt_text(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, ENVL_FLAG_TEXT);
+	return encrypt_value(fcinfo, ENVL_FLAG_TEXT);
 }
 
 static Datum
 encrypt_bytea(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, 0);
+	return encrypt_value(fcinfo, 0);
 }
 
 /* ---------------------------------------------------------------- */
@@ -114,7 +114,7 @@ refuse_maintenance(void)
 
 /* There was nothing to open and no key was used. */
 static Datum
-no_value(FunctionCallInfo fcinfo)
+return_null(FunctionCallInfo fcinfo)
 {
 	pge_use_none();
 	PG_RETURN_NULL();
@@ -175,7 +175,7 @@ decrypt_text(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	return show_text(&opened);
@@ -196,7 +196,7 @@ try_decrypt(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (open_arguments(fcinfo, &opened, &problem))
 		return show_text(&opened);
 	if (problem.outcome != PGE_KEY_NOT_ALLOWED &&
@@ -216,7 +216,7 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
@@ -224,7 +224,7 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 }
 
 static Datum
-verify(PG_FUNCTION_ARGS)
+verify_value(PG_FUNCTION_ARGS)
 {
 	const struct varlena *value = varlena_argument(fcinfo, 0);
 	const struct varlena *context = varlena_argument(fcinfo, 1);
@@ -235,7 +235,7 @@ verify(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_VERIFY);
 	refuse_maintenance();
 	if (value == NULL)
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	pge_catalog_begin();
 	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
 	{
@@ -307,7 +307,7 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 }
 
 static Datum
-reencrypt(PG_FUNCTION_ARGS)
+reencrypt_value(PG_FUNCTION_ARGS)
 {
 	const struct varlena *context = varlena_argument(fcinfo, 1);
 
@@ -318,7 +318,7 @@ reencrypt(PG_FUNCTION_ARGS)
 }
 
 static Datum
-rebind(PG_FUNCTION_ARGS)
+rebind_value(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -363,17 +363,17 @@ pgenvelope_try_decrypt(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_verify(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(verify, fcinfo);
+	return pge_call_hidden(verify_value, fcinfo);
 }
 
 Datum
 pgenvelope_reencrypt(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(reencrypt, fcinfo);
+	return pge_call_hidden(reencrypt_value, fcinfo);
 }
 
 Datum
 pgenvelope_rebind(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(rebind, fcinfo);
+	return pge_call_hidden(rebind_value, fcinfo);
 }

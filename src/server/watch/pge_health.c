@@ -57,7 +57,7 @@ typedef struct Row
 } Row;
 
 static void
-set(Row *row, int column, Datum value)
+set_column(Row *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
@@ -67,7 +67,7 @@ static void
 set_text(Row *row, int column, const char *text)
 {
 	if (text != NULL && text[0] != '\0')
-		set(row, column, CStringGetTextDatum(text));
+		set_column(row, column, CStringGetTextDatum(text));
 }
 
 static void
@@ -249,19 +249,20 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 			  check->reason);
 	set_text(&row, HEALTH_ROOT_KEY, check->root_key);
 	if (is_ok)
-		set(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
+		set_column(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
 	else
 		set_text(&row, HEALTH_CATEGORY, prov_category_name(check->category));
 	if (check->expires != 0)
-		set(&row, HEALTH_CREDENTIAL_EXPIRES,
-			TimestampTzGetDatum(
-				time_t_to_timestamptz((pg_time_t) check->expires)));
+		set_column(&row, HEALTH_CREDENTIAL_EXPIRES,
+				   TimestampTzGetDatum(
+					   time_t_to_timestamptz((pg_time_t) check->expires)));
 	if (pge_provider_stat_find(check->provider, &stat) && stat.failed_at != 0)
 	{
 		set_text(&row, HEALTH_LAST_ERROR,
 				 psprintf("%s: %s", prov_category_name(stat.category),
 						  stat.reason));
-		set(&row, HEALTH_LAST_ERROR_AT, TimestampTzGetDatum(stat.failed_at));
+		set_column(&row, HEALTH_LAST_ERROR_AT,
+				   TimestampTzGetDatum(stat.failed_at));
 	}
 	put_row(fcinfo, &row);
 }

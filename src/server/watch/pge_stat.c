@@ -35,7 +35,7 @@ count_ready(pid_t *keeper_pid)
 }
 
 static Datum
-counter(pg_atomic_uint64 *value)
+read_counter(pg_atomic_uint64 *value)
 {
 	return Int64GetDatum((int64) pg_atomic_read_u64(value));
 }
@@ -54,16 +54,16 @@ rewrap_columns(Datum *values, bool *nulls)
 	LWLockRelease(pge_rewrap_shared->lock);
 	values[n] = Int32GetDatum(launcher_pid);
 	nulls[n++] = launcher_pid == 0;
-	values[n++] = counter(&counters->worker_starts);
-	values[n++] = counter(&counters->batches);
-	values[n++] = counter(&counters->rows_seen);
-	values[n++] = counter(&counters->rewrapped);
-	values[n++] = counter(&counters->in_place);
-	values[n++] = counter(&counters->failed);
-	values[n++] = counter(&counters->busy);
-	values[n++] = counter(&counters->bytes);
+	values[n++] = read_counter(&counters->worker_starts);
+	values[n++] = read_counter(&counters->batches);
+	values[n++] = read_counter(&counters->rows_seen);
+	values[n++] = read_counter(&counters->rewrapped);
+	values[n++] = read_counter(&counters->in_place);
+	values[n++] = read_counter(&counters->failed);
+	values[n++] = read_counter(&counters->busy);
+	values[n++] = read_counter(&counters->bytes);
 	values[n++] = Int64GetDatum((int64) (paced_us / 1000));
-	values[n++] = counter(&counters->lag_waits);
+	values[n++] = read_counter(&counters->lag_waits);
 	return n;
 }
 
@@ -106,18 +106,18 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	values[2] = Int32GetDatum(count_ready(&keeper_pid));
 	values[n] = Int32GetDatum(keeper_pid);
 	nulls[n++] = keeper_pid == 0;
-	values[n++] = counter(&counters->keeper_starts);
+	values[n++] = read_counter(&counters->keeper_starts);
 	n++;
 	values[n++] = Int32GetDatum(pge_shared->slot_count);
 	values[n++] = BoolGetDatum(pge_shared->memory_locked);
-	values[n++] = counter(&counters->hits);
-	values[n++] = counter(&counters->misses);
-	values[n++] = counter(&counters->evictions);
-	values[n++] = counter(&counters->seals);
-	values[n++] = counter(&counters->unseals);
-	values[n++] = counter(&counters->refreshes);
+	values[n++] = read_counter(&counters->hits);
+	values[n++] = read_counter(&counters->misses);
+	values[n++] = read_counter(&counters->evictions);
+	values[n++] = read_counter(&counters->seals);
+	values[n++] = read_counter(&counters->unseals);
+	values[n++] = read_counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
-		values[n++] = counter(&counters->failures[category]);
+		values[n++] = read_counter(&counters->failures[category]);
 	n += rewrap_columns(values + n, nulls + n);
 	n += alert_columns(values + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);

@@ -45,7 +45,7 @@ put_label(envl_view label, uint64_t key_id, uint16_t version, uint8_t *out)
 
 /* SHA-256 of head followed by tail. */
 static envl_status
-sha256(envl_view head, envl_view tail, uint8_t *out)
+hash_parts(envl_view head, envl_view tail, uint8_t *out)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool		hashed;
@@ -98,8 +98,8 @@ envl_key_binding(uint64_t key_id, uint16_t version, uint8_t *out)
 	uint8_t		digest[SHA256_LEN];
 	envl_status status;
 
-	status = sha256(put_label(label, key_id, version, message), nothing,
-					digest);
+	status = hash_parts(put_label(label, key_id, version, message), nothing,
+						digest);
 	memcpy(out, digest, ENVL_BINDING_LEN);
 	return status;
 }
@@ -138,7 +138,8 @@ envl_kek_digest(uint64_t key_id, uint16_t version, envl_view sealed,
 	const envl_view nothing = {NULL, 0};
 	uint8_t		message[LABELLED_MAX];
 
-	return sha256(put_label(nothing, key_id, version, message), sealed, out);
+	return hash_parts(put_label(nothing, key_id, version, message), sealed,
+					  out);
 }
 
 void

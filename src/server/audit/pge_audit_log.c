@@ -31,7 +31,7 @@
 /* Entries                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Reads a MAC from a column.  False if it is not one of ours. */
+/* Reads a MAC from a column.  False if it is none. */
 static bool
 read_mac(int row, int column, uint8 *out)
 {

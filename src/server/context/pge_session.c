@@ -1,7 +1,7 @@
 /*
  * pge_session.c
- *	  env_bind_session and env_unbind_session: whom a pooled connection acts
- *	  for.
+ *	  env_bind_session and env_unbind_session: which user a pooled connection
+ *	  acts for.
  *
  * The application's role cannot set pgenvelope.session_context.  A token
  * carries its value, signed with a key from the file that the setting
@@ -52,7 +52,7 @@
 PG_FUNCTION_INFO_V1(pgenvelope_bind_session);
 PG_FUNCTION_INFO_V1(pgenvelope_unbind_session);
 
-/* How far another machine's clock may be ahead of ours, in seconds. */
+/* The most seconds that another machine's clock may be ahead. */
 #define LEEWAY 10
 
 #define CONTEXT_SETTING "pgenvelope.session_context"

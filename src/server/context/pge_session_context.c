@@ -1,7 +1,7 @@
 /*
  * pge_session_context.c
- *	  The setting pgenvelope.session_context: facts about the user whom a
- *	  session acts for.
+ *	  The setting pgenvelope.session_context: facts about the user for which a
+ *	  session acts.
  *
  * A setting may be checked where nothing can be converted or looked up (no
  * transaction, no database).  So the check covers only the form of the object.

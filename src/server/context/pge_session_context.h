@@ -1,7 +1,7 @@
 /*
  * pge_session_context.h
- *	  The setting pgenvelope.session_context: facts about the user whom a
- *	  session acts for.
+ *	  The setting pgenvelope.session_context: facts about the user for which a
+ *	  session acts.
  *
  * A JSON object of strings, integers and booleans, which grants may refer to
  * ({"session": "tenant"}).  Its value decides which rows can be decrypted.  So

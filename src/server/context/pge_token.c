@@ -120,7 +120,7 @@ read_public_key(const PgeJson *object, envl_jwk *key)
 					  key);
 }
 
-/* Reads a JWK; kid->len is 0 if its type is not one of ours. */
+/* Reads a JWK; kid->len is 0 if we do not use its type. */
 static const char *
 read_key(const PgeJson *object, envl_view *kid, envl_jwk *key)
 {

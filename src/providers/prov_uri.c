@@ -196,7 +196,7 @@ parse_settings(envl_view query, prov_uri *uri, prov_failure *failure)
 							 uri->settings_len + 1);
 		if (prov_uri_word(uri, setting.word) != NULL)
 			return prov_fail(failure, PROV_MISCONFIGURED,
-							 "A setting is twice in the provider's URI.",
+							 "The provider's URI has a setting twice.",
 							 "It is \"%s\".", setting.word);
 		uri->settings[uri->settings_len++] = setting;
 	}

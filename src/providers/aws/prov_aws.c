@@ -291,8 +291,8 @@ aws_check(void *state, prov_check *check, prov_failure *failure)
 	else if (strcmp(key_state, "Enabled") != 0 &&
 			 strcmp(key_state, "Updating") != 0)
 		category = prov_fail(failure, PROV_DISABLED,
-							 "The root key is disabled, waits for its "
-							 "material or is about to be deleted.",
+							 "The root key is disabled, has no key material "
+							 "yet or is about to be deleted.",
 							 NULL);
 	else if ((prov_json_string(json, "KeyMetadata.KeySpec", key_spec,
 							   sizeof(key_spec)) ||

@@ -97,8 +97,8 @@ prov_aws_find_credentials(prov_aws *aws, prov_aws_credentials *out,
 		return category;
 	if (prov_aws_is_true(get_variable("AWS_EC2_METADATA_DISABLED")))
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "There are no AWS credentials: not in the "
-						 "environment, in a profile, or of a container.",
+						 "There are no AWS credentials in the environment, "
+						 "in a profile or from a container.",
 						 NULL);
 	return prov_aws_instance(aws, out, failure);
 }

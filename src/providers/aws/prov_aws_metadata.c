@@ -270,7 +270,7 @@ take_json(const prov_http_reply *reply, prov_aws_credentials *out,
 	{
 		envl_wipe(out, sizeof(*out));
 		return prov_http_fail(failure, PROV_UNAVAILABLE,
-							  "What the metadata service gave are not "
+							  "The metadata service's reply holds no "
 							  "credentials.",
 							  reply, NULL, NULL);
 	}

@@ -179,8 +179,8 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 	if (!known && resource == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The URI's host is not in a domain of Azure's key "
-						 "services; if it is meant, say by \"resource\" whom "
-						 "tokens are for.",
+						 "services; if it is right, set \"resource\" to the "
+						 "audience of tokens.",
 						 NULL);
 	azure->algorithm = clouds[found].algorithm;
 	if (algorithm != NULL)
@@ -295,8 +295,8 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	if (strcmp(azure->algorithm, AES_WRAP) == 0 &&
 		strcmp(algorithm, AES_WRAP) != 0)
 		return prov_fail(failure, PROV_INTEGRITY,
-						 "The key was sealed by RSA, as anyone may who has a "
-						 "public key; the root key is an AES key.",
+						 "The key was sealed with RSA, which anyone with the "
+						 "public key can do; the root key is an AES key.",
 						 NULL);
 	prov_http_begin(azure->http);
 	prov_json_begin(&writer, request, sizeof(request));
@@ -315,8 +315,8 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 		category = prov_azure_rubbish(failure, &answer.reply);
 	else if (strcasecmp(answer.version, version) != 0)
 		category = prov_fail(failure, PROV_INTEGRITY,
-							 "Another version of the key than was asked opened "
-							 "the sealed key.",
+							 "Another version of the key than the requested "
+							 "one opened the sealed key.",
 							 NULL);
 	else if (!prov_json_base64(answer.json, "value", ENVL_BASE64_URL,
 							   plaintext, ENVL_SEALED_PLAINTEXT_LEN, &len) ||
@@ -407,7 +407,7 @@ check_key(const prov_azure *azure, const prov_json *json, prov_check *check,
 						 is_rsa ? "RSA" : "not RSA", azure->algorithm);
 	if (prov_json_number(json, "attributes.exp", &when) && when <= now)
 		snprintf(check->warning, sizeof(check->warning),
-				 "The root key has expired: it opens, and may not seal.");
+				 "The root key has expired: it can open, but not seal.");
 	return PROV_OK;
 }
 

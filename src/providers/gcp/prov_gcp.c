@@ -409,7 +409,7 @@ static prov_category
 fail_damaged(prov_failure *failure)
 {
 	return prov_fail(failure, PROV_UNAVAILABLE,
-					 "What Google Cloud KMS got or sent was damaged on its "
-					 "way: a checksum is missing or wrong.",
+					 "A request to Google Cloud KMS or its reply was damaged "
+					 "on the way: a checksum is missing or wrong.",
 					 NULL);
 }

@@ -95,7 +95,8 @@ prov_http_open(const prov_uri *uri, const prov_http_defaults *defaults,
 	}
 	prov_memory_free(*http);
 	*http = NULL;
-	return prov_fail(failure, PROV_UNAVAILABLE, "There is no memory.", NULL);
+	return prov_fail(failure, PROV_UNAVAILABLE,
+					 "There is not enough memory.", NULL);
 }
 
 static bool

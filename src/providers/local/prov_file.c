@@ -147,8 +147,8 @@ read_line(int fd, const char *path, prov_file_line *line,
 		memchr(line->bytes, '\r', line->len) != NULL ||
 		memchr(line->bytes, '\0', line->len) != NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The root key's file must hold one line of text, of "
-						 "at most 1024 bytes, ending in a newline or nothing.",
+						 "The root key's file must hold one line of text of "
+						 "at most 1024 bytes, with or without a newline.",
 						 "The file is \"%s\".", path);
 	return PROV_OK;
 }

@@ -206,7 +206,8 @@ prov_helper_receive(prov_helper *helper, bool *done, prov_reply *reply,
 
 		helper->line_len += (size_t) got;
 		if (helper->request == 0)
-			return fail_broken(helper, failure, "It wrote without request.");
+			return fail_broken(helper, failure,
+							   "It wrote without a request.");
 		newline = memchr(start, '\n', (size_t) got);
 		if (newline != NULL)
 		{
@@ -270,7 +271,7 @@ take_error(prov_helper *helper, envl_reader *reader, prov_failure *failure)
 
 	if (!next_field(reader, &word) || !prov_category_parse(word, &category))
 		return fail_broken(helper, failure,
-						   "Its error has no category that is known.");
+						   "Its error has no known category.");
 	if (!envl_read_view(reader, envl_reader_left(reader), &text) ||
 		text.len == 0)
 		return prov_fail(failure, category, error_reasons[category], NULL);

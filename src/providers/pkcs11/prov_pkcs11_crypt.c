@@ -230,7 +230,7 @@ take_iv(const parameters *params, prov_pkcs11_blob *blob,
 	if (memcmp(params->iv, blob->iv, sizeof(blob->iv)) == 0)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The token does not choose the initialisation "
-						 "vector: take gcm-iv out of the pkcs11: URI.",
+						 "vector: remove gcm-iv from the pkcs11: URI.",
 						 NULL);
 	memcpy(blob->iv, params->iv, sizeof(blob->iv));
 	return PROV_OK;
@@ -302,8 +302,8 @@ check_blob(const prov_pkcs11_blob *blob, prov_failure *failure)
 			return PROV_OK;
 	}
 	return prov_fail(failure, PROV_MISCONFIGURED,
-					 "What the token sealed has a length that it cannot "
-					 "have.",
+					 "The token returned a sealed key of an impossible "
+					 "length.",
 					 "It is %zu bytes, by %s.", blob->ciphertext_len,
 					 prov_pkcs11_mechanism_name(blob->mechanism));
 }
@@ -349,8 +349,8 @@ decrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	if (error != CKR_OK && blob->mechanism == PROV_PKCS11_RSA_OAEP_SHA256 &&
 		prov_pkcs11_error_category(error) == PROV_MISCONFIGURED)
 		return prov_pkcs11_fail_as(failure, PROV_MISCONFIGURED,
-								   "The token does not do RSA-OAEP with "
-								   "SHA-256; it may with SHA-1, by "
+								   "The token does not support RSA-OAEP with "
+								   "SHA-256; it may support SHA-1, with "
 								   "mechanism=rsa-oaep-sha1.",
 								   "C_DecryptInit", error);
 	if (error != CKR_OK)

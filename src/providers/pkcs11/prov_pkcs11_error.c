@@ -120,13 +120,13 @@ static const meaning meanings[] = {
 
 static const char *const reasons[PROV_CATEGORIES] = {
 	[PROV_OK] = "",
-	[PROV_UNAVAILABLE] = "The token could not do it.",
-	[PROV_THROTTLED] = "The token has too much to do.",
+	[PROV_UNAVAILABLE] = "The token could not execute the request.",
+	[PROV_THROTTLED] = "The token is overloaded.",
 	[PROV_DENIED] = "The token refused.",
 	[PROV_NOT_FOUND] = "The root key is not in the token.",
 	[PROV_DISABLED] = "The root key must not be used any more.",
 	[PROV_INTEGRITY] = "The token could not open the sealed key.",
-	[PROV_MISCONFIGURED] = "The token cannot do it with this key.",
+	[PROV_MISCONFIGURED] = "The token cannot do this with this key.",
 };
 
 static const meaning *

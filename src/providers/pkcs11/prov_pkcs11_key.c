@@ -190,8 +190,8 @@ describe_key(prov_pkcs11_token *token, prov_pkcs11_key *key,
 								  &always, sizeof(always), &len) &&
 		len == sizeof(always) && always)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The root key wants its PIN for each use.",
-						 "Make one without CKA_ALWAYS_AUTHENTICATE.");
+						 "The root key requires its PIN for each use.",
+						 "Create a key without CKA_ALWAYS_AUTHENTICATE.");
 	name_key(token, key);
 	token->error = CKR_OK;
 	return PROV_OK;

@@ -58,8 +58,8 @@ prov_pkcs11_pin_read(const prov_pkcs11_uri *uri, prov_secret *pin,
 			break;
 		default:
 			category = prov_fail(failure, PROV_MISCONFIGURED,
-								 "The token wants a PIN, and the pkcs11: URI "
-								 "has no pin-source.",
+								 "The token requires a PIN, but the pkcs11: "
+								 "URI has no pin-source.",
 								 NULL);
 			break;
 	}
@@ -95,7 +95,7 @@ run_command(const char *path, prov_secret *pin, prov_failure *failure)
 		trouble = await_end(process.pid, deadline_ms);
 	prov_process_stop(&process);
 	if (trouble == NULL && !is_line(pin))
-		trouble = "It printed something else than one line.";
+		trouble = "It printed something other than one line.";
 	if (trouble != NULL)
 		return prov_fail(failure, PROV_UNAVAILABLE,
 						 "The PIN command did not give a PIN.", "%s", trouble);

@@ -337,7 +337,8 @@ refuse_login(const prov_pkcs11_token *token, CK_FLAGS flags,
 {
 	if ((flags & CKF_USER_PIN_LOCKED) != 0)
 		return prov_fail(failure, PROV_DENIED,
-						 "The token's PIN is locked after wrong ones.", NULL);
+						 "The token's PIN is locked after wrong attempts.",
+						 NULL);
 	if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
 		return prov_fail(failure, PROV_DENIED,
 						 "One more wrong PIN would lock the token, so none is "
@@ -346,7 +347,8 @@ refuse_login(const prov_pkcs11_token *token, CK_FLAGS flags,
 	if ((flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0 &&
 		token->uri.pin_source == PROV_PKCS11_NO_PIN)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The token wants its PIN typed on a pad of its own.",
+						 "The token requires its PIN to be typed on its own "
+						 "pad.",
 						 NULL);
 	return PROV_OK;
 }

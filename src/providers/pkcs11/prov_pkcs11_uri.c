@@ -94,8 +94,8 @@ parse_attributes(const char *path, prov_pkcs11_uri *out,
 	}
 	if (out->object[0] == '\0' && !out->has_id)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The pkcs11: URI says neither \"object\" nor "
-						 "\"id\" of the root key.",
+						 "The pkcs11: URI has neither \"object\" nor \"id\" "
+						 "of the root key.",
 						 NULL);
 	return PROV_OK;
 }
@@ -128,8 +128,8 @@ take_text(const text_attribute *attribute, envl_view value,
 	if (text[0] != '\0')
 		return "The pkcs11: URI gives an attribute twice.";
 	if (!prov_uri_decode(value, text, attribute->size) || text[0] == '\0')
-		return "An attribute of the pkcs11: URI is empty, too long or not "
-			   "encoded as it should be.";
+		return "An attribute of the pkcs11: URI is empty, too long or badly "
+			   "encoded.";
 	return NULL;
 }
 
@@ -141,8 +141,8 @@ take_id(envl_view value, prov_pkcs11_uri *out)
 	if (!prov_uri_decode_bytes(value, out->id.bytes, sizeof(out->id.bytes),
 							   &out->id.len) ||
 		out->id.len == 0)
-		return "The id of the pkcs11: URI is empty, too long or not encoded "
-			   "as it should be.";
+		return "The id of the pkcs11: URI is empty, too long or badly "
+			   "encoded.";
 	out->has_id = true;
 	return NULL;
 }

@@ -89,8 +89,8 @@ open_vault(const prov_uri *uri, void **state, prov_failure *failure)
 	prov_category category;
 
 	if (self == NULL)
-		return prov_fail(failure, PROV_UNAVAILABLE, "There is no memory.",
-						 NULL);
+		return prov_fail(failure, PROV_UNAVAILABLE,
+						 "There is not enough memory.", NULL);
 	category = fill_in(uri, self, failure);
 	if (category == PROV_OK)
 		*state = self;

@@ -145,8 +145,8 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 	if ((category == PROV_DENIED || category == PROV_NOT_FOUND) &&
 		!vault_answered(reply))
 		return prov_http_fail(failure, PROV_UNAVAILABLE,
-							  "Somebody else than the server answered: perhaps "
-							  "a proxy.",
+							  "Something other than the server answered, "
+							  "perhaps a proxy.",
 							  reply, NULL, NULL);
 	switch (reply->status)
 	{
@@ -180,7 +180,7 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 	}
 	if (reply->status >= 300 && reply->status < 400)
 		reason = "The service redirects to another host, which is not "
-				 "followed: name that one in the URI.";
+				 "followed: name that host in the URI.";
 	return prov_http_fail(failure, category, reason, reply, NULL, NULL);
 }
 

@@ -189,7 +189,7 @@ check_entry(Walk *walk, int row)
 	if (seq == 0 || seq > PG_INT64_MAX)
 	{
 		add_finding(walk, seq, "altered", false,
-					"It is no entry: its number is not one.");
+					"It is no entry: its number is not valid.");
 		return;
 	}
 	check_place(walk, seq, &entry);
@@ -378,7 +378,7 @@ require_auditor(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to verify the audit's log"),
-			 errhint("Members of pg_monitor may, and who holds \"audit\" on the audit key.")));
+			 errhint("Members of pg_monitor may, and so may roles with \"audit\" on the audit key.")));
 }
 
 Datum
@@ -446,7 +446,7 @@ pgenvelope_accept_restore(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the audit's log is not behind its anchor"),
-				 errhint("pgenvelope.verify_audit tells what is missing.")));
+				 errhint("pgenvelope.verify_audit shows what is missing.")));
 	pge_audit_act(ACCEPT, 0, NULL, 0,
 				  pge_act_details("reason",
 								  text_to_cstring(PG_GETARG_TEXT_PP(0)),

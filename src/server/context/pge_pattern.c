@@ -177,7 +177,7 @@ pge_pattern_read(Jsonb *pattern, PgeProblem *problem)
 
 	if (!JB_ROOT_IS_OBJECT(pattern) || JB_ROOT_COUNT(pattern) == 0)
 	{
-		refuse_pattern(problem, "the context of a grant is a JSON object that names a member at least");
+		refuse_pattern(problem, "the context of a grant is a JSON object with at least one member");
 		return NULL;
 	}
 	count = (int) JB_ROOT_COUNT(pattern);

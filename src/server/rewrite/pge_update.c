@@ -92,7 +92,7 @@ refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 
 	update->batch->end = PGE_BATCH_REFUSED;
 	pge_problem(&update->batch->problem, PGE_CONTEXT,
-				"Say with pgenvelope.set_rewrap_context which columns it is made of.",
+				"Define with pgenvelope.set_rewrap_context which columns it is made of.",
 				"encryption context of column \"%s\" of table \"%s\" is not known",
 				NameStr(column->attname), RelationGetRelationName(relation));
 }
@@ -242,7 +242,7 @@ prepare_table(PgeUpdate *update)
 		pge_attempt(read_row_contexts, update, &batch->problem) !=
 			PGE_ATTEMPT_DONE)
 		return pge_problem(&batch->problem, PGE_CONTEXT,
-						   "Say anew, with pgenvelope.set_rewrap_context, which columns they are made of.",
+						   "Define again, with pgenvelope.set_rewrap_context, which columns they are made of.",
 						   "encryption contexts of table \"%s\" cannot be made",
 						   name);
 	return true;

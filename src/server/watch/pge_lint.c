@@ -77,7 +77,7 @@ check_provider(FunctionCallInfo fcinfo, const prov_root *root)
 					"Move to another provider: pgenvelope.reseal_keys().");
 	else if (strncmp(root->location, "vault+http:", 11) == 0)
 		add_finding(fcinfo, "warning", "development_provider", object,
-					"It is spoken to without TLS.", "Use vault://.");
+					"The connection to it does not use TLS.", "Use vault://.");
 	else if (root->kind == PROV_FILE)
 		add_finding(fcinfo, "info", "root_key_on_disk", object,
 					"Its root key is a file of this machine: whoever has both the disk and a copy of the data has the plaintexts.",

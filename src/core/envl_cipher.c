@@ -1,6 +1,6 @@
 /*
  * envl_cipher.c
- *	  Finding the functions of a cipher that libcrypto has fetched.
+ *	  Finding the functions behind a cipher that EVP has fetched.
  *
  * The provider lists its ciphers, each with a table of functions.  EVP copies
  * the functions of the one that it fetches, and this file does the same: they
@@ -161,8 +161,9 @@ is_listed_as(const char *name, const OSSL_ALGORITHM *listed)
 }
 
 /*
- * The cipher in the provider's list, or NULL.  Where there are two of the
- * name, which differ in their properties, the fetched one is not known.
+ * Finds the cipher in the provider's list.  NULL if it is missing, or if two
+ * have the name: they differ in properties, and we cannot tell which was
+ * fetched.
  */
 static const OSSL_ALGORITHM *
 find_listed(const OSSL_ALGORITHM *list, const char *name)
@@ -267,7 +268,7 @@ envl_cipher_fetch(envl_cipher *cipher, const char *name)
 void
 envl_cipher_release(envl_cipher *cipher)
 {
-	EVP_CIPHER_free(cipher->fetched);	/* takes NULL */
+	EVP_CIPHER_free(cipher->fetched);	/* harmless if NULL */
 	memset(cipher, 0, sizeof(*cipher));
 }
 

@@ -3,7 +3,7 @@
 #
 #   lint.sh            all checks
 #   lint.sh NAME...    some: format gcc clang cppcheck layering symbols
-#                      documentation tidy shell python
+#                      documentation words tidy shell python
 #
 # Lists of files and flags are split into words on purpose, no name of ours
 # has white space; the checks are called by a name that is put together.
@@ -162,6 +162,10 @@ check_documentation() {
     test/lint/documentation.py
 }
 
+check_words() {
+    test/lint/words.py
+}
+
 check_tidy() {
     local found=0 file lines
     local sources
@@ -200,7 +204,7 @@ with open(sys.argv[1], encoding="utf-8") as file:
 }
 
 [ $# -gt 0 ] || set -- format gcc clang cppcheck layering symbols \
-    documentation tidy shell python
+    documentation words tidy shell python
 echo "1..$#"
 number=0
 failed=0

@@ -1,12 +1,12 @@
 /*
  * prov_aws.h
- *	  What the files of the AWS provider share: its settings, credentials.
+ *	  What the files of the AWS provider share: settings and credentials.
  *
- *		awskms:arn:aws:kms:REGION:ACCOUNT:key/ID[?WORD=VALUE...]
+ * awskms:arn:aws:kms:REGION:ACCOUNT:key/ID[?WORD=VALUE...]
  *
- * Credentials are found in the order of AWS's own tools, with the variables
- * and files that they use (docs/providers.md).  Those that end are kept and
- * replaced before they do; all others are read again for each use.
+ * Credentials are found in the order of AWS's own tools, by the same variables
+ * and files (docs/providers.md).  Credentials that expire are kept and
+ * replaced in time; others are read again for each use.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,14 +19,14 @@
 #define PROV_AWS_KEY_SIZE 256
 #define PROV_AWS_TOKEN_SIZE 8192
 
-/* What a request is signed with.  Whoever holds one wipes it. */
+/* What a request is signed with.  The owner wipes it. */
 typedef struct prov_aws_credentials
 {
 	char		access_key[PROV_AWS_KEY_SIZE];
 	char		secret_key[PROV_AWS_KEY_SIZE];
-	char		session_token[PROV_AWS_TOKEN_SIZE]; /* "" if it has none */
-	int64_t		expires;		/* seconds since 1970; 0: does not */
-	char		kind[96];		/* where from: "environment" */
+	char		session_token[PROV_AWS_TOKEN_SIZE]; /* "" without one */
+	int64_t		expires;		/* seconds since 1970; 0: never */
+	char		kind[96];		/* the source: "environment" */
 } prov_aws_credentials;
 
 typedef struct prov_aws
@@ -38,7 +38,8 @@ typedef struct prov_aws
 	char		partition[16];
 	char		region[32];
 	char		endpoint[512];	/* of the key service, ends with "/" */
-	prov_aws_credentials credentials;	/* kept ones; access_key "" if none */
+	prov_aws_credentials credentials;	/* the kept ones; access_key "" if
+										 * none */
 } prov_aws;
 
 #endif							/* PROV_AWS_H */

@@ -22,10 +22,12 @@ typedef struct prov_azure
 	prov_http  *http;
 	char		origin[320];	/* https://HOST[:PORT] */
 	char		name[PROV_AZURE_NAME_SIZE];
-	char		version[PROV_AZURE_VERSION_SIZE];	/* "": the newest */
-	const char *algorithm;		/* what seals: "RSA-OAEP-256" */
-	char		resource[256];	/* whom tokens are for */
-	char		authority[256]; /* who gives them, without "/" at its end */
+	char		version[PROV_AZURE_VERSION_SIZE];	/* "": the newest
+													 * version */
+	const char *algorithm;		/* to seal with: "RSA-OAEP-256" */
+	char		resource[256];	/* the audience of tokens */
+	char		authority[256]; /* the issuer of tokens, without a trailing
+								 * "/" */
 	prov_oauth_token token;
 } prov_azure;
 

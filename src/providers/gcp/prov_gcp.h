@@ -19,7 +19,7 @@ typedef struct prov_gcp
 	char		name[512];		/* of the key: projects/../cryptoKeys/K */
 	const char *short_name;		/* within name, its last part */
 	char		endpoint[512];	/* without "/" at its end */
-	char		quota_project[128]; /* who pays; "": the credential's */
+	char		quota_project[128]; /* billed; "": the credential's */
 	prov_oauth_token token;
 } prov_gcp;
 

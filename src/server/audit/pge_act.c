@@ -1,9 +1,10 @@
 /*
  * pge_act.c
- *	  Admin acts: what was done to keys and rights, by whom.
+ *	  Admin acts: what a role did to keys and rights.
  *
- * A line is made when the act is done, in two versions, and written when the
- * fate of its transaction is known: by then no memory should be asked for.
+ * A line is made during the act, in two versions.  One of them is written when
+ * the transaction commits or aborts, a moment at which no memory should be
+ * allocated.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,18 +27,18 @@
 
 #define SQLSTATE_ACT MAKE_SQLSTATE('P', 'E', 'A', '0', '2')
 
-/* A line that waits for its transaction to end. */
+/* A line that waits for the end of its transaction. */
 typedef struct Pending
 {
 	slist_node	node;
-	int			level;			/* of nested transactions */
-	PgeAnchor	head;			/* its entry of the chain; seq 0: none */
+	int			level;			/* nesting level of the transaction */
+	PgeAnchor	head;			/* its entry in the chain; seq 0: none */
 	char	   *committed;
 	char	   *rolled_back;
 } Pending;
 
-static MemoryContext act_context;	/* of the lines that wait */
-static slist_head pending = SLIST_STATIC_INIT(pending); /* the last first */
+static MemoryContext act_context;	/* of the waiting lines */
+static slist_head pending = SLIST_STATIC_INIT(pending); /* newest first */
 
 /* ---------------------------------------------------------------- */
 /* Acts that are refused                                            */
@@ -70,7 +71,7 @@ log_refusal(void)
 
 /* ---------------------------------------------------------------- */
 /* Acts that are done                                               */
-/* ---------------------------------------------------------------- */
+/* Successful acts */
 
 char *
 pge_act_details_list(const char *name, ...)
@@ -94,7 +95,7 @@ pge_act_details_list(const char *name, ...)
 	return object.data;
 }
 
-/* The line of an act, but for how it ended. */
+/* Begins the line of an act, up to its result. */
 static void
 begin_line(StringInfo line, const PgeAct *act)
 {
@@ -113,9 +114,9 @@ begin_line(StringInfo line, const PgeAct *act)
 				  GetCurrentStatementStartTimestamp());
 }
 
-/* The entry that the act is in the chain. */
+/* Adds the act's entry in the chain. */
 static void
-append_entry(StringInfo line, const PgeAnchor *head)
+append_head(StringInfo line, const PgeAnchor *head)
 {
 	appendStringInfo(line, ",\"seq\":" UINT64_FORMAT ",\"mac\":\"",
 					 head->seq);
@@ -124,9 +125,9 @@ append_entry(StringInfo line, const PgeAnchor *head)
 	appendStringInfoChar(line, '"');
 }
 
-/* Has a line written, and its entry anchored, when the transaction ends. */
+/* Keeps a line, and its entry's anchor, until the transaction ends. */
 static void
-remember(const StringInfo line, const PgeAnchor *head)
+keep_line(const StringInfo line, const PgeAnchor *head)
 {
 	MemoryContext old_context;
 	Pending    *entry;
@@ -146,7 +147,7 @@ remember(const StringInfo line, const PgeAnchor *head)
 	slist_push_head(&pending, &entry->node);
 }
 
-/* The last entry of this transaction's, or NULL. */
+/* This transaction's last chained entry, or NULL. */
 static const PgeAnchor *
 last_entry(void)
 {
@@ -162,9 +163,9 @@ last_entry(void)
 	return NULL;
 }
 
-/* An act has been done. */
+/* Logs and chains an act that has succeeded. */
 static void
-finish(const PgeAct *act, bool chained)
+finish_act(const PgeAct *act, bool chained)
 {
 	PgeAnchor	head = {0};
 	StringInfoData line;
@@ -187,7 +188,7 @@ pge_audit_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, version, details};
 
-	finish(&done, true);
+	finish_act(&done, true);
 }
 
 void
@@ -196,14 +197,14 @@ pge_log_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, 0, details};
 
-	finish(&done, false);
+	finish_act(&done, false);
 }
 
 /* ---------------------------------------------------------------- */
 /* The end of a transaction                                         */
 /* ---------------------------------------------------------------- */
 
-/* Writes the lines of this and inner levels, the oldest first. */
+/* Writes the lines of this level and inner ones, oldest first. */
 static void
 write_lines(int level, bool committed)
 {
@@ -231,7 +232,10 @@ pge_act_last(void)
 	return last != NULL ? last->seq : 0;
 }
 
-/* Whoever commits it would not know of the new head. */
+/*
+ * Refuses PREPARE TRANSACTION: the session that commits it would not know the
+ * new head.
+ */
 static void
 refuse_prepare(void)
 {

@@ -1,6 +1,6 @@
 /*
  * pge_anchor.c
- *	  The head of the audit's chain, outside of the tables.
+ *	  The head of the audit's chain, outside the tables.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,10 +27,10 @@
 #include "base/pge_shared.h"
 #include "base/pge_wake.h"
 
-/* Databases whose heads are kept; the files have those of all. */
+/* Databases whose heads are in shared memory; each database has a file. */
 #define ANCHORS 128
 
-/* After a file could not be written. */
+/* Wait this long after a file could not be written. */
 #define RETRY_MS 5000
 
 #define NEVER PG_INT64_MAX
@@ -39,9 +39,9 @@
 
 typedef struct Slot
 {
-	PgeAnchor	anchor;			/* of database InvalidOid: free */
+	PgeAnchor	anchor;			/* database InvalidOid: the slot is free */
 	bool		unwritten;
-	int64		retry_ms;		/* not to be tried before */
+	int64		retry_ms;		/* do not try before */
 } Slot;
 
 typedef struct Anchors
@@ -92,8 +92,8 @@ pge_anchor_recall(PgeAnchor *anchor)
 }
 
 /*
- * The database's slot, a free one, or one whose file is written.  Caller holds
- * the lock.
+ * The database's slot, else a free one, else one whose file is written. Caller
+ * holds the lock.
  */
 static Slot *
 slot_for(Oid database)
@@ -164,14 +164,14 @@ pge_anchor_moved(void)
 /* ---------------------------------------------------------------- */
 
 static void
-hex(const uint8 *bytes, char *out)
+write_hex(const uint8 *bytes, char *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 		sprintf(out + 2 * i, "%02x", bytes[i]);
 }
 
 static bool
-unhex(const char *text, uint8 *out)
+read_hex(const char *text, uint8 *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 	{
@@ -186,7 +186,7 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	return (size_t) snprintf(out, PGE_ANCHOR_TEXT_SIZE,
 							 "pgenvelope audit anchor 1\n"
 							 "system " UINT64_FORMAT "\n"
@@ -199,7 +199,9 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 							 anchor->version);
 }
 
-/* The file of a database, with another ending while it is written. */
+/*
+ * The path of a database's file; ending is another while it is being written.
+ */
 static void
 file_name(Oid database, const char *ending, char *out)
 {
@@ -211,7 +213,7 @@ file_name(Oid database, const char *ending, char *out)
 static bool
 write_all(int file, const char *text, size_t len)
 {
-	/* A file this short is written at once, or there is no room. */
+	/* Such a short text is written in one call, or there is no space. */
 	errno = 0;
 	if (write(file, text, len) == (ssize_t) len)
 		return pg_fsync(file) == 0;
@@ -220,7 +222,7 @@ write_all(int file, const char *text, size_t len)
 	return false;
 }
 
-/* Writes a database's file, so that it is there whole or not at all. */
+/* Writes a database's file atomically: under another name, then renamed. */
 static bool
 write_file(const PgeAnchor *anchor)
 {
@@ -232,7 +234,7 @@ write_file(const PgeAnchor *anchor)
 	bool		written;
 
 	len += snprintf(text + len, sizeof(text) - len, "signature ");
-	hex(anchor->signature, text + len);
+	write_hex(anchor->signature, text + len);
 	len += 2 * ENVL_AUDIT_MAC_LEN;
 	text[len++] = '\n';
 	file_name(anchor->database, "anchor", path);
@@ -250,9 +252,9 @@ write_file(const PgeAnchor *anchor)
 	return written && durable_rename(temporary, path, LOG) == 0;
 }
 
-/* Reads what write_file wrote, and nothing else. */
+/* Parses exactly what write_file writes. */
 static bool
-parse(const char *text, PgeAnchor *anchor)
+parse_anchor(const char *text, PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 	char		signature[2 * ENVL_AUDIT_MAC_LEN + 1];
@@ -270,11 +272,11 @@ parse(const char *text, PgeAnchor *anchor)
 			   &version, signature) != 7 ||
 		strlen(mac) != 2 * ENVL_AUDIT_MAC_LEN ||
 		strlen(signature) != 2 * ENVL_AUDIT_MAC_LEN ||
-		!unhex(mac, anchor->mac) || !unhex(signature, anchor->signature))
+		!read_hex(mac, anchor->mac) || !read_hex(signature, anchor->signature))
 		return false;
 	anchor->version = (uint16) version;
 
-	/* One spelling only: and this system's, this database's. */
+	/* Accepts one spelling only, for this system and this database. */
 	len = pge_anchor_lines(anchor, again);
 	return strncmp(text, again, len) == 0 &&
 		anchor->database == MyDatabaseId;
@@ -288,7 +290,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	int			file;
 	ssize_t		len;
 
-	/* What was put in its place may be a pipe that nobody writes to. */
+	/* The file may have been replaced by a pipe without a writer. */
 	file_name(MyDatabaseId, "anchor", path);
 	file = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0)
@@ -298,7 +300,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	if (len < 0)
 		return PGE_ANCHOR_DAMAGED;
 	text[len] = '\0';
-	return parse(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
+	return parse_anchor(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
 }
 
 PgeAnchorFile
@@ -319,13 +321,13 @@ pge_anchor_require(PgeAnchor *anchor)
 /* The launcher's part                                              */
 /* ---------------------------------------------------------------- */
 
-/* The head in the log is one more place that a table cannot change. */
+/* Logs the head, since no table can change the log. */
 static void
 log_anchor(const PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	ereport(LOG,
 			(errcode(SQLSTATE_ANCHOR),
 			 errmsg_internal("pgenvelope audit: {\"event\":\"anchor\",\"database_oid\":%u,\"seq\":" UINT64_FORMAT ",\"mac\":\"%s\",\"key_id\":\"%012" PRIx64 "\",\"version\":%u}",
@@ -333,7 +335,9 @@ log_anchor(const PgeAnchor *anchor)
 							 anchor->key_id, anchor->version)));
 }
 
-/* Writes the file of a slot, without the lock.  Caller holds the lock. */
+/*
+ * Writes a slot's file; releases the lock meanwhile.  Caller holds the lock.
+ */
 static void
 write_slot(Slot *slot, int64 now)
 {

@@ -3,14 +3,14 @@
  *	  pgenvelope.destroy_key: erasing every seal of a version that this
  *	  database has.
  *
- * Nothing brings the version back, so its name is typed twice, and it has been
- * retired for a while without being missed, or somebody says "shred".  Data
- * are gone for good only when the copies are that this cannot reach; it says
- * which.
+ * Nothing brings the version back.  So the caller types its name twice, and
+ * the version must have been retired for a while without being missed, or the
+ * caller says "shred".  The data are gone only when all copies elsewhere are;
+ * the function lists what may still hold one.
  *
  * The unsealed KEK must go too.  It is evicted when the transaction commits,
- * and again when the others have been told: in between a session may have
- * had it unsealed again from the row as it knew it.
+ * and again after the other sessions have received the invalidation.  Between
+ * the two, a session may have unsealed it again from the old row.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -42,7 +42,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
 /* Evicting                                                         */
 /* ---------------------------------------------------------------- */
 
-/* Keys of which this transaction destroys versions; in TopMemoryContext. */
+/* Keys with versions that this transaction destroys; in TopMemoryContext. */
 static uint64 *destroyed;
 static int	destroyed_count;
 static int	destroyed_room;
@@ -66,7 +66,7 @@ evict_at_commit(uint64 key_id)
 }
 
 static void
-evict(void)
+evict_destroyed(void)
 {
 	pge_destructions_bump();
 	for (int i = 0; i < destroyed_count; i++)
@@ -74,7 +74,7 @@ evict(void)
 }
 
 static void
-transaction_ends(XactEvent event, void *arg)
+at_transaction_end(XactEvent event, void *arg)
 {
 	if (destroyed_count == 0)
 		return;
@@ -84,21 +84,21 @@ transaction_ends(XactEvent event, void *arg)
 				 errmsg("cannot PREPARE a transaction that has destroyed a version of a key")));
 	if (event == XACT_EVENT_COMMIT)
 	{
-		evict();
+		evict_destroyed();
 		committed = true;
 	}
 	else if (event == XACT_EVENT_ABORT)
 		destroyed_count = 0;
 }
 
-/* By then the others have been told that the rows have changed. */
+/* By now the other sessions have received the invalidation. */
 static void
-resources_released(ResourceReleasePhase phase, bool is_commit,
-				   bool is_top_level, void *arg)
+at_resource_release(ResourceReleasePhase phase, bool is_commit,
+					bool is_top_level, void *arg)
 {
 	if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
-	evict();
+	evict_destroyed();
 	committed = false;
 	destroyed_count = 0;
 }
@@ -106,15 +106,18 @@ resources_released(ResourceReleasePhase phase, bool is_commit,
 void
 pge_destroy_init(void)
 {
-	RegisterXactCallback(transaction_ends, NULL);
-	RegisterResourceReleaseCallback(resources_released, NULL);
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 }
 
 /* ---------------------------------------------------------------- */
 /* What may still hold a copy                                       */
 /* ---------------------------------------------------------------- */
 
-/* $1 is the key, $2 the version, null for all; before they are erased. */
+/*
+ * Run before the seals are erased.  $1 is the key, $2 the version, null for
+ * all.
+ */
 #define PROVIDERS \
 	"SELECT DISTINCT 'provider', format('root key %s of provider \"%s\"" \
 	" unseals any copy', coalesce(root_key, '(not named)'), provider)" \
@@ -165,7 +168,7 @@ static const char *const holders[] = {
 };
 
 static void
-report(FunctionCallInfo fcinfo, uint64 count)
+report_copies(FunctionCallInfo fcinfo, uint64 count)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -203,7 +206,7 @@ check_confirmation(const PgeChange *change, const int32 *version,
 	pge_raise(&problem);
 }
 
-/* When it has been retired for long enough; NULL if it has. */
+/* When the version has been retired for long enough; NULL if it has. */
 static char *
 too_early(const PgeChange *change, int version)
 {
@@ -244,7 +247,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 				 errhint("pgenvelope.start_rewrap proves that it is not.")));
 }
 
-/* What is lost by destroying a version that was not proved to be unneeded. */
+/* Warns of what is lost with a version that is not proved to be unneeded. */
 static void
 warn_of_loss(const PgeChange *change, int version)
 {
@@ -260,7 +263,7 @@ warn_of_loss(const PgeChange *change, int version)
 }
 
 static void
-erase(const PgeChange *change, int version)
+erase_seals(const PgeChange *change, int version)
 {
 	PgeParameter key_id = pge_bigint((int64) change->key_id);
 	int			target;
@@ -290,12 +293,12 @@ destroy_one(const PgeChange *change, int version, bool shred)
 		warn_of_loss(change, version);
 	else
 		require_not_needed(change, version, state);
-	erase(change, version);
+	erase_seals(change, version);
 	pge_log_change(change, version,
 				   shred ? "was destroyed, shredded," : "was destroyed");
 }
 
-/* A tenant's key: every version, whatever its state. */
+/* Destroys a tenant's key: all versions, in any state. */
 static void
 destroy_all(const PgeChange *change, bool shred)
 {
@@ -356,7 +359,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 		destroy_one(&change, version, shred);
 	evict_at_commit(change.key_id);
 	for (int i = 0; i < (int) lengthof(holders); i++)
-		report(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
+		report_copies(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
 	pge_change_end(&change);
 	pge_audit_act("destroy_key", change.key_id, change.name, version,
 				  pge_act_details("all", all ? "true" : NULL, "shred",

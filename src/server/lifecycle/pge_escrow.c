@@ -2,8 +2,8 @@
  * pge_escrow.c
  *	  A second seal of every KEK, by pgenvelope.escrow_provider.
  *
- * The keeper takes the KEK from the cache and has it sealed, unsealed again
- * and compared, as pgenvelope.reseal_keys has; a backend only moves blobs.
+ * The keeper takes the KEK from the cache, has it sealed, unseals it again and
+ * compares, as for pgenvelope.reseal_keys; a backend only moves the blobs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

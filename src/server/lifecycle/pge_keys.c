@@ -95,16 +95,16 @@ new_key_id(void)
 /* A key to be created. */
 typedef struct NewKey
 {
-	const char *function;		/* that creates it */
+	const char *function;		/* the SQL function that creates it */
 	text	   *name;			/* NULL is an error */
-	char	   *provider;		/* NULL: the default one */
+	char	   *provider;		/* NULL: the default provider */
 	Datum		required;		/* context */
 	const char *purpose;		/* data or audit */
-	bool		grant_creator;	/* all of its privileges */
+	bool		grant_creator;	/* the creator gets all privileges */
 	bool		dual_control;
 } NewKey;
 
-/* Locks the name, which nobody may have. */
+/* Locks a name that no key may have yet. */
 static void
 claim_name(text *name)
 {
@@ -135,10 +135,10 @@ insert_key(const NewKey *key, uint64 key_id, char *creator)
 }
 
 /*
- * Who creates a key administers it, and unless told otherwise may do all else
- * with it.  What admin implies is not granted twice: it would be left when
- * admin is revoked.  Under dual control nobody may decrypt by one person's
- * act.
+ * Grants to the creator: always admin and, unless the call says otherwise,
+ * everything else.  A privilege that admin implies is not granted twice, or it
+ * would remain when admin is revoked.  Under dual control no single act may
+ * give decrypt.
  */
 static void
 insert_grants(uint64 key_id, const NewKey *key, Oid creator)
@@ -161,7 +161,7 @@ insert_grants(uint64 key_id, const NewKey *key, Oid creator)
 	}
 }
 
-/* Creates a key; returns its id. */
+/* Creates a key and returns its id. */
 static uint64
 create_key(const NewKey *key)
 {
@@ -204,7 +204,7 @@ pgenvelope_create_key(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) create_key(&key));
 }
 
-/* One for a database: two would make two chains. */
+/* Only one per database: two audit keys would make two chains. */
 Datum
 pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 {

@@ -1,11 +1,11 @@
 /*
  * pge_reseal.c
- *	  pgenvelope.reseal_keys: seals existing keys anew.
+ *	  pgenvelope.reseal_keys: sealing existing keys again.
  *
- * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
- * from the cache, has it sealed, unsealed again and compared; a backend only
- * moves blobs.  Second seals (pge_escrow.c) that are missing, or another
- * provider's, are made on the way.
+ * The KEKs stay the same, so no value changes.  The keeper takes each KEK from
+ * the cache, has it sealed, unseals it again and compares; a backend only
+ * moves the blobs.  Missing second seals (pge_escrow.c), and those of another
+ * provider, are made on the way.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -39,7 +39,9 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_reseal_keys);
 
-/* The root key that a provider seals with now, as it named it. */
+/*
+ * The root key with which a provider seals now, by the provider's name for it.
+ */
 typedef struct CurrentRoot
 {
 	char		provider[PROV_NAME_SIZE];
@@ -49,14 +51,14 @@ typedef struct CurrentRoot
 /* A run of pgenvelope.reseal_keys. */
 typedef struct Run
 {
-	const char *provider;		/* NULL: each version's own */
+	const char *provider;		/* NULL: the provider of each version */
 	bool		from_escrow;	/* take KEKs from their second seals */
-	List	   *roots;			/* of CurrentRoot, as far as seen */
+	List	   *roots;			/* of CurrentRoot, those met so far */
 	int			sealed;
 	int			escrowed;		/* second seals */
 	int			erased;			/* former seals */
 	int			failed;
-	PgeProblem	problem;		/* of the first that failed */
+	PgeProblem	problem;		/* of the first version that failed */
 } Run;
 
 /* ---------------------------------------------------------------- */
@@ -64,8 +66,8 @@ typedef struct Run
 /* ---------------------------------------------------------------- */
 
 /*
- * The former seal of a version, which this transaction has not itself just
- * put there; NULL if there is none.
+ * The former seal of a version; NULL if there is none, or if this transaction
+ * itself has put it there.
  */
 static bytea *
 kept_seal(const PgeKeyVersion *version)
@@ -83,8 +85,8 @@ kept_seal(const PgeKeyVersion *version)
 }
 
 /*
- * Erases a former seal if the provider opens the seal in use, asked now.  Both
- * must still be what they were: somebody may have sealed the key once more.
+ * Erases a former seal if the provider now opens the current one.  Both must
+ * be unchanged: someone may have sealed the key again.
  */
 static bool
 erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
@@ -105,7 +107,7 @@ erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
 	return true;
 }
 
-/* A version as pgenvelope.key_seal names it. */
+/* A version in pgenvelope.key_seal. */
 typedef struct KeptVersion
 {
 	uint64		key_id;
@@ -154,7 +156,7 @@ pge_reseal_finish(void)
 		PgeProblem	problem;
 		bytea	   *seal;
 
-		/* One that does not answer is not waited for again and again. */
+		/* Do not wait again for a provider that has not answered. */
 		if (version == NULL || version->sealed.sealed.len == 0 ||
 			strcmp(version->provider, unavailable) == 0)
 			continue;
@@ -202,8 +204,9 @@ remember_root(Run *run, const char *provider, const char *root_key)
 }
 
 /*
- * Whether what a provider calls its root key tells one from another.  A
- * passphrase makes another key for each seal, and a helper need not say.
+ * Whether the names that a provider gives its root keys tell them apart.  A
+ * passphrase makes another key for each seal, and a helper need not give
+ * names.
  */
 static bool
 names_root_keys(const char *provider, const char *root_key)
@@ -216,37 +219,43 @@ names_root_keys(const char *provider, const char *root_key)
 }
 
 /*
- * Whether what a provider has sealed needs no new seal by this one, as far as
- * can be told without one.
+ * Whether a seal is known to be by this provider and its current root key, so
+ * that no new one is needed.
  */
 static bool
-is_sealed_so(Run *run, const PgeSealedKek *sealed, const char *provider)
+is_sealed_by(Run *run, const PgeSealedKek *sealed, const char *provider)
 {
 	CurrentRoot *root;
 
 	if (strcmp(sealed->provider, provider) != 0)
 		return false;
 
-	/* Moved already, for all that can be told; or else anew, as was asked. */
+	/*
+	 * We cannot know the root key.  If the caller named a provider, the seal
+	 * has moved there; otherwise seal again as asked.
+	 */
 	if (!names_root_keys(provider, sealed->root_key))
 		return run->provider != NULL;
 	root = find_root(run, provider);
 	return root != NULL && strcmp(root->root_key, sealed->root_key) == 0;
 }
 
-/* Notes what has sealed it now.  True: the same as before, so let it be. */
+/*
+ * Remembers the provider's root key.  True if the old seal has the same one,
+ * so that it can stay.
+ */
 static bool
 is_same_root(Run *run, const PgeSealedKek *sealed, const char *provider,
 			 const PgeNewKek *made)
 {
 	remember_root(run, provider, made->sealed.root_key);
-	return is_sealed_so(run, sealed, provider) &&
+	return is_sealed_by(run, sealed, provider) &&
 		names_root_keys(provider, sealed->root_key);
 }
 
 /*
- * Makes the second seal, if there is to be one and it is not there.  Before
- * the first is replaced, which has the version's row read anew.
+ * Makes the second seal if one is wanted and missing.  Call it before
+ * replacing the first seal, since that makes the version's row be read again.
  */
 static bool
 escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
@@ -256,7 +265,7 @@ escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	bool		found = pge_escrow_find(version, &stored);
 
 	if (pge_escrow_provider[0] == '\0' || run->from_escrow ||
-		(found && is_sealed_so(run, &stored.sealed, pge_escrow_provider)))
+		(found && is_sealed_by(run, &stored.sealed, pge_escrow_provider)))
 		return true;
 	if (!pge_escrow_seal(&version->sealed, &escrow, problem))
 		return false;
@@ -270,7 +279,7 @@ escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	return true;
 }
 
-/* The seal that the KEK is taken from; false if there is none. */
+/* The seal to take the KEK from; false if there is none. */
 static bool
 find_source(const Run *run, const PgeKeyVersion *version,
 			PgeEscrowed *escrowed, const PgeSealedKek **source,
@@ -284,7 +293,7 @@ find_source(const Run *run, const PgeKeyVersion *version,
 					version->key->name, (int) version->version);
 }
 
-/* Puts the new seal in the place of the old one, which is kept. */
+/* Replaces the seal and keeps the old one. */
 static void
 replace_seal(const PgeKeyVersion *version, const char *provider,
 			 const PgeNewKek *made)
@@ -295,8 +304,8 @@ replace_seal(const PgeKeyVersion *version, const char *provider,
 									version->sealed.sealed.len);
 
 	/*
-	 * A seal that is kept already is older, and the last that was known to
-	 * open: it stays.
+	 * If an older seal is kept already, it is the last one known to open: keep
+	 * that.
 	 */
 	(void) pge_run("INSERT INTO pgenvelope.key_seal"
 				   " (key_id, version, provider, sealed_kek, root_key)"
@@ -315,11 +324,11 @@ replace_seal(const PgeKeyVersion *version, const char *provider,
 				pge_text(made->sealed.root_key)) != 1)
 		pge_snapshot_is_older();
 
-	/* Somebody may destroy the old root key at once. */
+	/* Someone may destroy the old root key at once. */
 	ForceSyncCommit();
 }
 
-/* Seals one version anew, if it needs that.  False fills in problem. */
+/* Seals one version again if it needs that.  False fills in problem. */
 static bool
 reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 {
@@ -334,7 +343,7 @@ reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	/* A KEK whose seal does not open may still be in the cache. */
 	if (kept != NULL)
 		opens = erase_kept_seal(version, kept, &run->erased, problem);
-	if (is_sealed_so(run, &version->sealed, provider))
+	if (is_sealed_by(run, &version->sealed, provider))
 		return opens;
 	if (!find_source(run, version, &escrowed, &source, problem) ||
 		!pge_cache_reseal(source, provider, &made, problem))
@@ -384,8 +393,8 @@ may_administer(PgeKey *key)
 }
 
 /*
- * The ids of the keys that the caller administers, each locked by name, in
- * the order of names.
+ * The ids of the keys that the caller administers, each locked by name, in the
+ * order of names.
  */
 static List *
 keys_to_administer(void)
@@ -415,9 +424,9 @@ keys_to_administer(void)
 }
 
 /*
- * Of those under dual control requests are filed; returns the others.  When
- * all are locked: a request is an act, and who holds the lock of the audit's
- * log must not wait for a key.
+ * Files requests for the keys under dual control, and returns the other keys.
+ * It runs when all keys are locked: a request is an act, and the holder of the
+ * audit log's lock must not wait for a key.
  */
 static List *
 file_requests(FunctionCallInfo fcinfo, List *keys)
@@ -436,9 +445,9 @@ file_requests(FunctionCallInfo fcinfo, List *keys)
 	return others;
 }
 
-/* Tells what was done and what was not; raises if nothing was. */
+/* Reports what was done and what was not; raises if nothing was. */
 static void
-report(const Run *run)
+report_run(const Run *run)
 {
 	if (run->erased > 0)
 		ereport(NOTICE,
@@ -465,7 +474,9 @@ report(const Run *run)
 			 errhint("What was done stays done; call pgenvelope.reseal_keys again for the rest.")));
 }
 
-/* Who takes KEKs from their second seals has lost those who made the first. */
+/*
+ * After a recovery from second seals the lost provider must not stay in use.
+ */
 static void
 refuse_lost_provider(void)
 {
@@ -517,7 +528,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		reseal_key(&run, *key_id);
 	}
 	pge_write_end(&writer);
-	report(&run);
+	report_run(&run);
 	pge_audit_act("reseal_keys", 0, key_name, 0,
 				  pge_act_details("provider", run.provider, "from_escrow",
 								  run.from_escrow ? "true" : NULL, "sealed",

@@ -1,10 +1,10 @@
 /*
  * pge_retire.c
- *	  pgenvelope.retire_key and pgenvelope.restore_key, and what speaks against
+ *	  pgenvelope.retire_key and pgenvelope.restore_key, and the reasons against
  *	  retiring.
  *
- * A retired version still has its seal, and no longer decrypts: a trial run
- * of destroying it.
+ * A retired version keeps its seal but no longer decrypts: a trial run of
+ * destroying it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,8 +28,8 @@ PG_FUNCTION_INFO_V1(pgenvelope_retire_key);
 PG_FUNCTION_INFO_V1(pgenvelope_restore_key);
 
 /*
- * Each finds sentences that say why the version may still be needed.  $1 is
- * the key, $2 the version, $3 pgenvelope.proof_max_age.
+ * Each query finds sentences that say why the version may still be needed. $1
+ * is the key, $2 the version, $3 pgenvelope.proof_max_age.
  */
 static const char *const reasons[] = {
 	/* The proof. */
@@ -56,8 +56,9 @@ static const char *const reasons[] = {
 	" AND state NOT IN ('complete', 'cancelled') AND $3 IS NOT NULL",
 
 	/*
-	 * What receives WAL but is no standby (pg_receivewal) says how far it has
-	 * written; a base backup says nothing, and has what was there before.
+	 * pg_receivewal, which receives WAL but is no standby, reports how far it
+	 * has written.  A base backup reports nothing, and contains what was there
+	 * before.
 	 */
 	"SELECT CASE r.state WHEN 'backup'"
 	" THEN format('A base backup, of \"%s\", is running.',"

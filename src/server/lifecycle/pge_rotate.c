@@ -1,11 +1,11 @@
 /*
  * pge_rotate.c
- *	  Which version of a key encrypts: pgenvelope.rotate_key,
+ *	  Choosing the version that encrypts: pgenvelope.rotate_key,
  *	  pgenvelope.activate_key, pgenvelope.rollback_key.
  *
- * A change of the version that encrypts files the job that moves the stored
- * values to it.  Where none is wanted, a job with another target ends all the
- * same: it would move new values to a version that has been left.
+ * A change of the active version files a job that moves stored values to it.
+ * If the caller wants no job, a job with another target is still cancelled: it
+ * would move values to a version that is no longer active.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_key);
 PG_FUNCTION_INFO_V1(pgenvelope_activate_key);
 PG_FUNCTION_INFO_V1(pgenvelope_rollback_key);
 
-/* An argument that is a share, or PGE_NO_CANARY if it is null. */
+/* An argument that is a percentage; PGE_NO_CANARY if it is null. */
 static int
 canary_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -82,7 +82,10 @@ next_version(const PgeChange *change)
 	last = (int) pge_row_int(0, 1);
 	if (last == 0)
 	{
-		/* Stored values may bear the numbers of versions that are missing. */
+		/*
+		 * Stored values may name versions whose rows are missing, so no number
+		 * is safe.
+		 */
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
 					"Restore its rows of pgenvelope.key_version.",
 					"key \"%s\" has no versions", change->name);
@@ -120,7 +123,7 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 
 	refuse_second_canary(change);
 
-	/* The new version stays with the provider of the old one. */
+	/* The new version stays with the provider of the active one. */
 	pge_choose_provider(change->active != 0 ? change->provider : NULL,
 						provider);
 	next = next_version(change);
@@ -136,8 +139,8 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 }
 
 static void
-tell(const char *act, const PgeChange *change, int version,
-	 int canary_percent)
+audit_change(const char *act, const PgeChange *change, int version,
+			 int canary_percent)
 {
 	pge_audit_act(act, change->key_id, change->name, version,
 				  canary_percent == PGE_NO_CANARY ?
@@ -158,7 +161,7 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	version = pge_rotate(&change, canary_percent,
 						 pge_getarg_bool(fcinfo, 2, true));
 	pge_change_end(&change);
-	tell("rotate_key", &change, version, canary_percent);
+	audit_change("rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
 }
 
@@ -174,7 +177,7 @@ make_active(const PgeChange *change, int version)
 	pge_change_move(change, version, PGE_STATE_ACTIVE, 0);
 }
 
-/* The version that is to be activated; raises if it cannot be. */
+/* The version to activate; raises if it cannot be activated. */
 static int
 version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
 {
@@ -229,15 +232,15 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 		now_active = change.active;
 	}
 	pge_change_end(&change);
-	tell("activate_key", &change, version, canary_percent);
+	audit_change("activate_key", &change, version, canary_percent);
 	if (now_active == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(now_active);
 }
 
 /*
- * The version that was active before the active one: rolling back goes down
- * the numbers, past versions that were only on trial.
+ * The version that was active before the active one.  Rolling back goes down
+ * the numbers and skips versions that were only on trial.
  */
 static int
 version_before(const PgeChange *change)
@@ -302,6 +305,6 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	move_values(&change, version, true);
 	pge_change_end(&change);
-	tell("rollback_key", &change, version, PGE_NO_CANARY);
+	audit_change("rollback_key", &change, version, PGE_NO_CANARY);
 	PG_RETURN_INT32(version);
 }

@@ -1,7 +1,7 @@
 /*
  * pge_schedule.c
- *	  Rotation by the calendar: pgenvelope.schedule_rotation, and what a worker
- *	  does about it.
+ *	  Scheduled rotation: pgenvelope.schedule_rotation, and the worker's part
+ *	  of it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_due_keys);
 /* The longest time between rotations. */
 #define YEARS_MAX 1000
 
-/* Keys whose time has come, and which nobody is busy with. */
+/* Keys that are due, and whose versions no job or trial is using. */
 #define DUE_KEYS \
 	"SELECT k.name FROM pgenvelope.key k" \
 	" JOIN pgenvelope.key_version v USING (key_id)" \
@@ -44,8 +44,8 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_due_keys);
 	"  AND j.state NOT IN ('complete', 'cancelled'))"
 
 /*
- * Whether an interval is positive, and can be added to any time that will be.
- * One that cannot would be an error for whoever looks at all schedules.
+ * Whether an interval is positive and can be added to any time to come.
+ * Otherwise every query over all schedules would raise.
  */
 static bool
 is_schedule(Datum every)
@@ -92,7 +92,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Names, allocated in the caller's context. */
+/* The names of keys that are due, allocated in the caller's context. */
 static List *
 due_keys(void)
 {
@@ -114,14 +114,14 @@ due_keys(void)
 	return names;
 }
 
-/* A key that is due, and what came of it. */
+/* A key that is due, and the result. */
 typedef struct Due
 {
 	const char *name;
 	bool		rotated;
 } Due;
 
-/* Rotates a key unless somebody else has in the meantime. */
+/* Rotates a key unless someone else has done so meanwhile. */
 static void
 rotate_if_due(void *argument)
 {
@@ -130,7 +130,7 @@ rotate_if_due(void *argument)
 	int			version = 0;
 	PgeChange	change;
 
-	/* Whoever has the key locked now is changing it. */
+	/* A session that holds the key's lock is changing the key. */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
@@ -148,7 +148,7 @@ rotate_if_due(void *argument)
 	AtEOXact_GUC(true, nest_level);
 }
 
-/* The same, in a subtransaction; a failure is told. */
+/* As rotate_if_due, in a subtransaction; logs a failure. */
 static bool
 try_to_rotate(const char *name)
 {

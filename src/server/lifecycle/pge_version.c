@@ -25,7 +25,7 @@
 #include "lifecycle/pge_version.h"
 #include "value/pge_value.h"
 
-/* The provider asked for, or the default one; either must be listed. */
+/* Chooses the provider asked for, or the default one; it must be listed. */
 void
 pge_choose_provider(const char *asked, char *provider)
 {
@@ -59,7 +59,8 @@ pge_choose_provider(const char *asked, char *provider)
 
 /*
  * A root key in a file has one fingerprint.  If another one has sealed what is
- * stored, that one is missing, and new keys under this one would hide it.
+ * stored, the file holds the wrong root key, and new keys under it would hide
+ * that.
  */
 bool
 pge_is_root_expected(const char *provider, const PgeNewKek *made,
@@ -123,7 +124,7 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 	if (!pge_escrow_store(key_id, version, &made->escrow, &problem))
 		pge_raise(&problem);
 
-	/* No value may outlive its key: not even with synchronous_commit off. */
+	/* No value may outlive its key, not even with synchronous_commit off. */
 	ForceSyncCommit();
 }
 
@@ -131,7 +132,7 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 /* Changing versions                                                */
 /* ---------------------------------------------------------------- */
 
-/* Which rows of a key's versions a snapshot has. */
+/* The row versions of a key's versions in a snapshot, as text. */
 static char *
 versions_in(uint64 key_id, Snapshot snapshot)
 {
@@ -154,8 +155,8 @@ versions_in(uint64 key_id, Snapshot snapshot)
 }
 
 /*
- * A transaction that keeps its snapshot would decide by what was, and give a
- * version's number away that another has taken since.
+ * Refuses an old snapshot: the transaction would decide by outdated states,
+ * and could reuse a version number that another transaction has taken.
  */
 static void
 require_current(uint64 key_id)
@@ -251,7 +252,10 @@ pge_change_move(const PgeChange *change, int version, PgeState state,
 						   pge_integer(canary_percent))) != 1)
 		pge_snapshot_is_older();
 
-	/* What encrypts again is needed again, whatever was proved before. */
+	/*
+	 * A version that encrypts again is needed again, whatever was proved
+	 * before.
+	 */
 	if (state == PGE_STATE_ACTIVE)
 		pge_run("DELETE FROM pgenvelope.key_proof"
 				" WHERE key_id = $1 AND version = $2",

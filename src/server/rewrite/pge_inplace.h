@@ -1,7 +1,7 @@
 /*
  * pge_inplace.h
- *	  The parts of the in-place method: whether a table allows it, and one
- *	  page of it.
+ *	  The parts of the in-place method: whether a table allows it, and writing
+ *	  a page.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,13 +23,13 @@ typedef struct PgeSpot
 	AttrNumber	attribute;
 } PgeSpot;
 
-/* The most values that a page can have, each with a header and a wrap. */
+/* The most values on a page, since each has a header and a wrap. */
 #define PGE_PAGE_VALUES (BLCKSZ / PGE_WRAP_PREFIX)
 
 typedef struct PgeWritten
 {
 	int			values;
-	uint64		bytes;			/* of WAL, roughly */
+	uint64		bytes;			/* of WAL, approximately */
 } PgeWritten;
 
 /*

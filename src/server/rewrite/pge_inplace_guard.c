@@ -1,16 +1,16 @@
 /*
  * pge_inplace_guard.c
- *	  Whether a table's values may be overwritten where they are.
+ *	  Whether a table's values may be overwritten in place.
  *
- * What is stored elsewhere and was made of a value's bytes would not follow:
- * index entries, generated columns; nor would a constraint or the bounds of a
- * partition be asked again.  An ordinary hash index on the column is no
+ * What is stored elsewhere and derived from a value's bytes would not follow:
+ * index entries, generated columns.  Nor would a constraint or a partition's
+ * bounds be checked again.  An ordinary hash index on the column is no
  * obstacle: the type's equality and hash ignore the wrap.
  *
- * Everything is looked up in the catalog caches, without locks on indexes: one
- * that is being moved to another tablespace must not hold up a batch.  An
- * index that is built concurrently does not escape: its row is there before
- * its build waits for the end of everybody who holds our lock on the table.
+ * All lookups use the catalog caches and take no locks on indexes: an index
+ * that is moving to another tablespace must not stop a batch.  A concurrent
+ * index build cannot go unnoticed: its catalog row exists before it waits for
+ * all holders of our lock on the table.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -38,7 +38,7 @@
 #include "rewrite/pge_inplace.h"
 #include "rewrite/pge_inplace_guard.h"
 
-/* A table and its columns, and what was found to stand against it. */
+/* A table, its columns, and the obstacle found. */
 typedef struct Guard
 {
 	Relation	relation;
@@ -50,8 +50,8 @@ typedef struct Guard
 #define HINT "Use the method \"update\" for this table."
 
 static bool
-refuse(const Guard *guard, const char *what, const char *name,
-	   AttrNumber column)
+refuse_column(const Guard *guard, const char *what, const char *name,
+			  AttrNumber column)
 {
 	TupleDesc	descriptor = RelationGetDescr(guard->relation);
 
@@ -82,7 +82,7 @@ column_read(const Guard *guard, Node *expression)
 	return column;
 }
 
-/* The same for an expression as the catalog has it; one may be missing. */
+/* As column_read, for an expression in the catalog, which may be absent. */
 static AttrNumber
 column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
 {
@@ -94,7 +94,7 @@ column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
 	return column_read(guard, stringToNode(TextDatumGetCString(source)));
 }
 
-/* Whether the n-th column of an index is one that does not see a rewrap. */
+/* Whether the n-th column of an index does not notice a rewrap. */
 static bool
 is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 {
@@ -109,7 +109,10 @@ is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 	return classes->values[n] == GetDefaultOpClass(type, HASH_AM_OID);
 }
 
-/* Whether an index has a column as one of its own, and would see a rewrap. */
+/*
+ * Whether the column itself is a column of an index that would notice a
+ * rewrap.
+ */
 static bool
 is_indexed(const Guard *guard, HeapTuple index, Oid access_method,
 		   AttrNumber column)
@@ -149,7 +152,7 @@ index_allows(const Guard *guard, Oid index_id)
 	AttrNumber	column;
 	char	   *name;
 
-	/* Dropped just now. */
+	/* The index has just been dropped. */
 	if (!HeapTupleIsValid(index))
 		return true;
 	column = column_read_by_attribute(guard, index, Anum_pg_index_indexprs);
@@ -166,7 +169,7 @@ index_allows(const Guard *guard, Oid index_id)
 	if (column == 0)
 		return true;
 	name = get_rel_name(index_id);
-	return refuse(guard, "index", name != NULL ? name : "?", column);
+	return refuse_column(guard, "index", name != NULL ? name : "?", column);
 }
 
 static bool
@@ -186,7 +189,7 @@ indexes_allow(const Guard *guard)
 	return allowed;
 }
 
-/* Stored generated columns and CHECK constraints. */
+/* Checks stored generated columns and CHECK constraints. */
 static bool
 constraints_allow(const Guard *guard)
 {
@@ -206,8 +209,8 @@ constraints_allow(const Guard *guard)
 			continue;
 		column = column_read(guard, stringToNode(value->adbin));
 		if (column != 0)
-			return refuse(guard, "generated column",
-						  NameStr(attribute->attname), column);
+			return refuse_column(guard, "generated column",
+								 NameStr(attribute->attname), column);
 	}
 	for (int i = 0; i < constraints->num_check; i++)
 	{
@@ -215,12 +218,12 @@ constraints_allow(const Guard *guard)
 		AttrNumber	column = column_read(guard, stringToNode(check->ccbin));
 
 		if (column != 0)
-			return refuse(guard, "constraint", check->ccname, column);
+			return refuse_column(guard, "constraint", check->ccname, column);
 	}
 	return true;
 }
 
-/* A domain's constraints read the value. */
+/* Checks domains, whose constraints read the value. */
 static bool
 domains_allow(const Guard *guard)
 {
@@ -231,16 +234,16 @@ domains_allow(const Guard *guard)
 
 		if (getBaseType(attribute->atttypid) != attribute->atttypid &&
 			DomainHasConstraints(attribute->atttypid))
-			return refuse(guard, "domain",
-						  format_type_be(attribute->atttypid),
-						  guard->columns[i]);
+			return refuse_column(guard, "domain",
+								 format_type_be(attribute->atttypid),
+								 guard->columns[i]);
 	}
 	return true;
 }
 
 /*
- * What decides which partition a row is in: a hash of the column does not
- * change, anything else may.
+ * Checks what decides a row's partition.  A hash of the column does not
+ * change; anything else may.
  */
 static bool
 partitioning_allows(const Guard *guard)
@@ -269,10 +272,10 @@ partitioning_allows(const Guard *guard)
 		}
 	}
 	return column == 0 ||
-		refuse(guard, "partition key",
-			   get_rel_name(get_partition_parent(
-				   RelationGetRelid(guard->relation), true)),
-			   column);
+		refuse_column(guard, "partition key",
+					  get_rel_name(get_partition_parent(
+						  RelationGetRelid(guard->relation), true)),
+					  column);
 }
 
 bool

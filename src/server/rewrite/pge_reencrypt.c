@@ -1,6 +1,6 @@
 /*
  * pge_reencrypt.c
- *	  Sealing payloads anew, after a KEK was compromised.
+ *	  Sealing payloads again, after a KEK was compromised.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -33,7 +33,7 @@ enum
 	TABLE_CONTEXTS
 };
 
-/* What was said about a table, or NULL. */
+/* What pgenvelope.set_rewrap_context stored for a table, or NULL. */
 static Jsonb *
 read_contexts(Oid relation)
 {
@@ -121,7 +121,7 @@ pge_reencrypt_contexts(Relation table)
 	return contexts;
 }
 
-/* Opens a value of a job's in the context of its row. */
+/* Opens a value for a job, in the context of its row. */
 static bool
 open_value(const envl_envelope *envelope, PgeContext *context,
 		   PgeOpened *opened, PgeProblem *problem)
@@ -150,7 +150,7 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	PgeOpened	opened;
 	struct varlena *sealed;
 
-	/* Output functions may run any code: be done with them first. */
+	/* Finish with output functions first: they may run any code. */
 	pge_row_context_fill(context, table, row, members);
 
 	status = envl_envelope_parse(pge_varlena_view(whole), &envelope);

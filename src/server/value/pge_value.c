@@ -21,7 +21,7 @@
 /* Sealing                                                          */
 /* ---------------------------------------------------------------- */
 
-/* An audit key's KEK chains, and does nothing else. */
+/* Refuses an audit key: its KEK is only for the chain. */
 static bool
 seals_values(const PgeKey *key, PgeProblem *problem)
 {
@@ -68,7 +68,10 @@ pge_encrypting_version(const text *name, PgeContext *context,
 	if (likely(key != NULL))
 		return pge_writing_version(key, context, problem);
 
-	/* An argument is not quoted: somebody gives the plaintext last. */
+	/*
+	 * Do not quote the name: someone may pass the plaintext as the last
+	 * argument.
+	 */
 	if (name != NULL)
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
 					"The view pgenvelope.keys lists the keys.",
@@ -124,10 +127,13 @@ pge_seal(PgeKeyVersion *version, uint8 flags, envl_view plaintext,
 /* Opening                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Whether the current user may, in a context or, if it is NULL, in all. */
+/*
+ * Checks the current user's privilege in a context or, if context is NULL, in
+ * every context.
+ */
 static bool
-may(PgeKey *key, PgePrivilege privilege, PgeContext *context,
-	PgeProblem *problem)
+check_right(PgeKey *key, PgePrivilege privilege, PgeContext *context,
+			PgeProblem *problem)
 {
 	if (context == NULL)
 		return pge_require_privilege(key, privilege, problem);
@@ -153,7 +159,7 @@ pge_version_of(const envl_envelope *envelope, PgePrivilege privilege,
 	}
 	pge_use_key(key->key_id, key->name);
 	if (privilege != PGE_NO_PRIVILEGE &&
-		!may(key, privilege, context, problem))
+		!check_right(key, privilege, context, problem))
 		return NULL;
 	if (!seals_values(key, problem))
 		return NULL;

@@ -33,9 +33,9 @@ PG_FUNCTION_INFO_V1(pgenvelope_rebind);
 /* Encrypting                                                       */
 /* ---------------------------------------------------------------- */
 
-/* env_encrypt, for either type. */
+/* env_encrypt and env_encrypt_bytea. */
 static Datum
-encrypt(FunctionCallInfo fcinfo, uint8 flags)
+encrypt_value(FunctionCallInfo fcinfo, uint8 flags)
 {
 	const struct varlena *given = pge_getarg_varlena(fcinfo, 0);
 	const text *name = pge_getarg_varlena(fcinfo, 2);
@@ -75,13 +75,13 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 static Datum
 encrypt_text(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, ENVL_FLAG_TEXT);
+	return encrypt_value(fcinfo, ENVL_FLAG_TEXT);
 }
 
 static Datum
 encrypt_bytea(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, 0);
+	return encrypt_value(fcinfo, 0);
 }
 
 /* ---------------------------------------------------------------- */
@@ -89,9 +89,9 @@ encrypt_bytea(PG_FUNCTION_ARGS)
 /* ---------------------------------------------------------------- */
 
 /*
- * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
- * result goes to disk: a plaintext there is what this extension exists to
- * prevent.
+ * Refuses to decrypt in ANALYZE of an expression, REFRESH MATERIALIZED VIEW
+ * and CREATE INDEX.  They write the result to disk, where this extension must
+ * not let plaintexts go.
  */
 static void
 refuse_maintenance(void)
@@ -108,9 +108,9 @@ refuse_maintenance(void)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* Nothing to open: no key was used. */
+/* There was nothing to open and no key was used. */
 static Datum
-no_value(FunctionCallInfo fcinfo)
+return_null(FunctionCallInfo fcinfo)
 {
 	pge_use_none();
 	PG_RETURN_NULL();
@@ -129,7 +129,7 @@ open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened, PgeProblem *problem)
 							problem);
 }
 
-/* The plaintext as text in the database's encoding, or an error. */
+/* Returns the plaintext as text in the database's encoding, or raises. */
 static Datum
 show_text(PgeOpened *opened)
 {
@@ -171,7 +171,7 @@ decrypt_text(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	return show_text(&opened);
@@ -179,8 +179,8 @@ decrypt_text(PG_FUNCTION_ARGS)
 
 /*
  * NULL for a value that does not open in this context or whose key may not be
- * used for it; any other failure is an error, as it concerns the caller or the
- * server and not the value.
+ * used for it.  Any other failure concerns the caller or the server rather
+ * than the value, so it is an error.
  */
 static Datum
 try_decrypt(PG_FUNCTION_ARGS)
@@ -192,7 +192,7 @@ try_decrypt(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (open_arguments(fcinfo, &opened, &problem))
 		return show_text(&opened);
 	if (problem.outcome != PGE_KEY_NOT_ALLOWED &&
@@ -212,7 +212,7 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
@@ -220,7 +220,7 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 }
 
 static Datum
-verify(PG_FUNCTION_ARGS)
+verify_value(PG_FUNCTION_ARGS)
 {
 	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
 	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
@@ -231,7 +231,7 @@ verify(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_VERIFY);
 	refuse_maintenance();
 	if (value == NULL)
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	pge_catalog_begin();
 	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
 	{
@@ -240,7 +240,9 @@ verify(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
 	}
 
-	/* Who may not decrypt is not told how a value would fare. */
+	/*
+	 * A role that may not decrypt must not learn whether a value would open.
+	 */
 	if (problem.outcome == PGE_NOT_ENTITLED ||
 		problem.outcome == PGE_OVER_BUDGET)
 		pge_raise(&problem);
@@ -248,7 +250,7 @@ verify(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
 }
 
-/* Seals what was opened in another context, a jsonb datum. */
+/* Seals an opened value in another context, a jsonb datum. */
 static struct varlena *
 seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 {
@@ -266,8 +268,8 @@ seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 }
 
 /*
- * Opens a value in one context and seals it anew in another, both of which
- * are jsonb datums, with the active version of the same key.
+ * Opens a value in one context and seals it again in another, both of them
+ * jsonb datums, with the active version of the same key.
  */
 static Datum
 seal_anew(PgeOperation operation, const struct varlena *value,
@@ -301,7 +303,7 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 }
 
 static Datum
-reencrypt(PG_FUNCTION_ARGS)
+reencrypt_value(PG_FUNCTION_ARGS)
 {
 	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 
@@ -312,7 +314,7 @@ reencrypt(PG_FUNCTION_ARGS)
 }
 
 static Datum
-rebind(PG_FUNCTION_ARGS)
+rebind_value(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -358,17 +360,17 @@ pgenvelope_try_decrypt(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_verify(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(verify, fcinfo);
+	return pge_call_hidden(verify_value, fcinfo);
 }
 
 Datum
 pgenvelope_reencrypt(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(reencrypt, fcinfo);
+	return pge_call_hidden(reencrypt_value, fcinfo);
 }
 
 Datum
 pgenvelope_rebind(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(rebind, fcinfo);
+	return pge_call_hidden(rebind_value, fcinfo);
 }

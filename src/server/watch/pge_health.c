@@ -2,8 +2,8 @@
  * pge_health.c
  *	  pgenvelope.health: what works, and what does not.
  *
- * A row for each component (docs/reference.md has the table).  Providers are
- * asked, all at once; the rest is looked up.
+ * There is a row for each component (docs/reference.md has the table).  The
+ * function asks all providers at once and looks up the rest.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -32,8 +32,8 @@
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 
 /*
- * A key should be refreshed before its time is up.  So long afterwards it is
- * said that it was not.
+ * A key should be refreshed before its time is up.  It is reported as late
+ * after this much more time.
  */
 #define LATE_REFRESH_MS 5000
 
@@ -53,7 +53,7 @@ enum
 	HEALTH_COLUMNS
 };
 
-/* A row that is being put together; all is NULL at first. */
+/* A row that is being filled in; all columns are NULL at first. */
 typedef struct Row
 {
 	Datum		values[HEALTH_COLUMNS];
@@ -61,7 +61,7 @@ typedef struct Row
 } Row;
 
 static void
-set(Row *row, int column, Datum value)
+set_column(Row *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
@@ -71,7 +71,7 @@ static void
 set_text(Row *row, int column, const char *text)
 {
 	if (text != NULL && text[0] != '\0')
-		set(row, column, CStringGetTextDatum(text));
+		set_column(row, column, CStringGetTextDatum(text));
 }
 
 static void
@@ -144,12 +144,13 @@ report_launcher(FunctionCallInfo fcinfo)
 		pge_health_report(fcinfo, "launcher", NULL, OK, NULL);
 }
 
-/* What is in the cache. */
+/* The state of the cache. */
 typedef struct CacheState
 {
-	int			used;			/* slots, of all databases */
-	int			late;			/* KEKs of ours that were not refreshed */
-	int64		first_end_ms;	/* when the first of these ends */
+	int			used;			/* slots, for all databases */
+	int			late;			/* this database's KEKs that were not
+								 * refreshed */
+	int64		first_end_ms;	/* when the first of them expires */
 } CacheState;
 
 static CacheState
@@ -252,19 +253,20 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 			  check->reason);
 	set_text(&row, HEALTH_ROOT_KEY, check->root_key);
 	if (is_ok)
-		set(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
+		set_column(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
 	else
 		set_text(&row, HEALTH_CATEGORY, prov_category_name(check->category));
 	if (check->expires != 0)
-		set(&row, HEALTH_CREDENTIAL_EXPIRES,
-			TimestampTzGetDatum(
-				time_t_to_timestamptz((pg_time_t) check->expires)));
+		set_column(&row, HEALTH_CREDENTIAL_EXPIRES,
+				   TimestampTzGetDatum(
+					   time_t_to_timestamptz((pg_time_t) check->expires)));
 	if (pge_provider_stat_find(check->provider, &stat) && stat.failed_at != 0)
 	{
 		set_text(&row, HEALTH_LAST_ERROR,
 				 psprintf("%s: %s", prov_category_name(stat.category),
 						  stat.reason));
-		set(&row, HEALTH_LAST_ERROR_AT, TimestampTzGetDatum(stat.failed_at));
+		set_column(&row, HEALTH_LAST_ERROR_AT,
+				   TimestampTzGetDatum(stat.failed_at));
 	}
 	put_row(fcinfo, &row);
 }
@@ -285,7 +287,7 @@ report_providers(FunctionCallInfo fcinfo)
 		report_provider(fcinfo, &checks[i]);
 }
 
-/* Never an error because of what it is to tell of. */
+/* A failure that it should report must not be an error of its own. */
 Datum
 pgenvelope_health(PG_FUNCTION_ARGS)
 {

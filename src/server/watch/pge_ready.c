@@ -1,12 +1,11 @@
 /*
  * pge_ready.c
- *	  pgenvelope.ready: whether this server can be sent the work of this
- *	  database.
+ *	  pgenvelope.ready: whether this server can do the work of this database.
  *
- * Anybody may ask, as often as they like, so it goes by what is known.  A
- * provider whose last call failed is asked again meanwhile, at most every few
- * seconds in the whole server and without waiting for it: else a server that
- * is sent nothing would never hear that the provider is back.
+ * Any role may call it at any rate, so it uses what is known already.  A
+ * provider whose last call failed is asked again, at most every few seconds in
+ * the whole server, and the function does not wait for it.  Otherwise a server
+ * that gets no work would never learn that the provider is back.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -46,7 +45,7 @@ compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The versions of this database that are cached, in order. */
+/* The cached versions of this database, sorted. */
 typedef struct Cached
 {
 	uint64	   *ids;
@@ -98,8 +97,8 @@ is_answering(const char *provider)
 }
 
 /*
- * Whether every active version is cached, or its provider is listed and works
- * as far as is known; into *found, a bool.
+ * Sets *found, a bool: whether every active version is cached, or has a
+ * provider that is listed and not known to fail.
  */
 static void
 look_for_keys(void *found)
@@ -136,7 +135,7 @@ look_for_keys(void *found)
 	pge_write_end(&writer);
 }
 
-/* Never an error where the answer is no, and no long wait for a lock. */
+/* Returns false instead of an error, and waits for no lock for long. */
 Datum
 pgenvelope_ready(PG_FUNCTION_ARGS)
 {

@@ -37,12 +37,12 @@ count_ready(pid_t *keeper_pid)
 }
 
 static Datum
-counter(pg_atomic_uint64 *value)
+read_counter(pg_atomic_uint64 *value)
 {
 	return Int64GetDatum((int64) pg_atomic_read_u64(value));
 }
 
-/* The launcher and its workers; returns how many columns. */
+/* Fills in the launcher's and workers' columns; returns their number. */
 static int
 rewrap_columns(Datum *values, bool *nulls)
 {
@@ -56,20 +56,23 @@ rewrap_columns(Datum *values, bool *nulls)
 	LWLockRelease(pge_rewrap_shared->lock);
 	values[n] = Int32GetDatum(launcher_pid);
 	nulls[n++] = launcher_pid == 0;
-	values[n++] = counter(&counters->worker_starts);
-	values[n++] = counter(&counters->batches);
-	values[n++] = counter(&counters->rows_seen);
-	values[n++] = counter(&counters->rewrapped);
-	values[n++] = counter(&counters->in_place);
-	values[n++] = counter(&counters->failed);
-	values[n++] = counter(&counters->busy);
-	values[n++] = counter(&counters->bytes);
+	values[n++] = read_counter(&counters->worker_starts);
+	values[n++] = read_counter(&counters->batches);
+	values[n++] = read_counter(&counters->rows_seen);
+	values[n++] = read_counter(&counters->rewrapped);
+	values[n++] = read_counter(&counters->in_place);
+	values[n++] = read_counter(&counters->failed);
+	values[n++] = read_counter(&counters->busy);
+	values[n++] = read_counter(&counters->bytes);
 	values[n++] = Int64GetDatum((int64) (paced_us / 1000));
-	values[n++] = counter(&counters->lag_waits);
+	values[n++] = read_counter(&counters->lag_waits);
 	return n;
 }
 
-/* Alerts by kind, and lost ones; returns how many columns. */
+/*
+ * Fills in raised alerts by kind and lost alerts; returns the number of
+ * columns.
+ */
 static int
 alert_columns(Datum *values)
 {
@@ -105,7 +108,7 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	values[2] = Int32GetDatum(count_ready(&keeper_pid));
 	values[n] = Int32GetDatum(keeper_pid);
 	nulls[n++] = keeper_pid == 0;
-	values[n++] = counter(&counters->keeper_starts);
+	values[n++] = read_counter(&counters->keeper_starts);
 	n++;
 	values[n++] = Int32GetDatum(pge_key_cache->slot_count);
 	values[n++] = BoolGetDatum(pge_key_cache->memory_locked);
@@ -116,7 +119,7 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	values[n++] = counter(&counters->unseals);
 	values[n++] = counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
-		values[n++] = counter(&counters->failures[category]);
+		values[n++] = read_counter(&counters->failures[category]);
 	n += rewrap_columns(values + n, nulls + n);
 	n += alert_columns(values + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);

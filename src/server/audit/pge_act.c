@@ -177,8 +177,8 @@ finish_act(const PgeAct *act, bool chained)
 		chained = pge_audit_append(act, pge_acting.role, last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
-		append_entry(&line, &head);
-	remember(&line, &head);
+		append_head(&line, &head);
+	keep_line(&line, &head);
 	pge_acting_end();
 }
 

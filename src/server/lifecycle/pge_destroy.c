@@ -352,7 +352,7 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	count = pge_run(PROVIDERS, pge_bigint((int64) change.key_id),
 					pge_unless(all, pge_integer(version)));
-	report(fcinfo, count);
+	report_copies(fcinfo, count);
 	if (all)
 		destroy_all(&change, shred);
 	else

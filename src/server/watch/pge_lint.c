@@ -144,9 +144,9 @@ check_memory(FunctionCallInfo fcinfo)
 	struct rlimit limit;
 
 	if (!pge_key_cache->memory_locked)
-		report(fcinfo, "warning", "memory_not_locked", "key cache",
-			   "Keys may be written to swap.",
-			   "Raise the limit on locked memory (LimitMEMLOCK), or encrypt swap.");
+		add_finding(fcinfo, "warning", "memory_not_locked", "key cache",
+					"Keys may be written to swap.",
+					"Raise the limit on locked memory (LimitMEMLOCK), or encrypt swap.");
 	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur != 0)
 		add_finding(fcinfo, "warning", "core_dumps", "server",
 					"A crash may write a core file, with plaintexts and keys in use.",

@@ -112,12 +112,12 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	n++;
 	values[n++] = Int32GetDatum(pge_key_cache->slot_count);
 	values[n++] = BoolGetDatum(pge_key_cache->memory_locked);
-	values[n++] = counter(&counters->hits);
-	values[n++] = counter(&counters->misses);
-	values[n++] = counter(&counters->evictions);
-	values[n++] = counter(&counters->seals);
-	values[n++] = counter(&counters->unseals);
-	values[n++] = counter(&counters->refreshes);
+	values[n++] = read_counter(&counters->hits);
+	values[n++] = read_counter(&counters->misses);
+	values[n++] = read_counter(&counters->evictions);
+	values[n++] = read_counter(&counters->seals);
+	values[n++] = read_counter(&counters->unseals);
+	values[n++] = read_counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
 		values[n++] = read_counter(&counters->failures[category]);
 	n += rewrap_columns(values + n, nulls + n);

@@ -181,7 +181,7 @@ check_url(const prov_http_request *request, bool *direct,
 	if (good)
 		return PROV_OK;
 	return prov_fail(failure, PROV_MISCONFIGURED,
-					 "The service's URL is neither https nor http to this "
+					 "The service's URL is not https, nor http to this "
 					 "machine.",
 					 NULL);
 }

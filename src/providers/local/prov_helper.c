@@ -271,7 +271,7 @@ take_error(prov_helper *helper, envl_reader *reader, prov_failure *failure)
 
 	if (!next_field(reader, &word) || !prov_category_parse(word, &category))
 		return fail_broken(helper, failure,
-						   "Its error has no known category.");
+						   "Its error has no category that is known.");
 	if (!envl_read_view(reader, envl_reader_left(reader), &text) ||
 		text.len == 0)
 		return prov_fail(failure, category, error_reasons[category], NULL);

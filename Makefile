@@ -45,7 +45,7 @@ REGRESS = catalog type equality storage reseal approval keys key_states \
 	guard context encrypt tamper reencrypt rewrap update_method inplace \
 	trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys session token injection \
-	sec_inspect sec_catalog sec_trigger planted places census rewrap_job \
+	sec_inspect sec_catalog sec_trigger planted default_schema places census rewrap_job \
 	rewrap_failure lint limits honey
 ISOLATION = create_key grant privileges rotate life evict drop_extension \
 	rewrap_update rewrap_locks proof administration approve

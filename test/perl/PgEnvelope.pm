@@ -26,6 +26,12 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
+
+# Into a schema of its own, as the documents have it; the servers' search_path
+# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
+our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
+  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
+  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory new_values
@@ -106,6 +112,7 @@ sub new_node
 autovacuum = off
 log_statement = none
 log_replication_commands = off
+search_path = '"\$user", public, envelope'
 END
 	# Or a standby that starts late finds its WAL recycled.
 	$node->append_conf('postgresql.conf', "wal_keep_size = 1GB\n")
@@ -123,7 +130,7 @@ END
 	return $node if exists $options{start} && !$options{start};
 	$node->start;
 	$node->safe_psql('postgres',
-		'CREATE EXTENSION pgenvelope; CREATE EXTENSION pgenvelope_test;')
+		"$create_extension; CREATE EXTENSION pgenvelope_test;")
 	  if $options{extension} // 1;
 	return $node;
 }

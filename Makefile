@@ -32,9 +32,8 @@ HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
 HELPER_BASE = $(CORE_OBJS) $(PROVIDER_BASE)
 
 # The install script, by subject: each part may use what is before it.
-SQL_PARTS = sql/pgenvelope.sql $(addprefix sql/parts/, \
-	rights.sql session.sql approval.sql audit.sql limits.sql statistics.sql \
-	lint.sql)
+SQL_PARTS = $(addprefix sql/,type.sql keys.sql values.sql rights.sql \
+	approval.sql audit.sql rewrap.sql guard.sql views.sql lint.sql)
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
 DATA = $(wildcard sql/pgenvelope--*--*.sql)
 

@@ -35,7 +35,8 @@ HELPER_BASE = $(CORE_OBJS) $(PROVIDER_BASE)
 SQL_PARTS = $(addprefix sql/,type.sql keys.sql values.sql rights.sql \
 	approval.sql audit.sql rewrap.sql guard.sql views.sql lint.sql)
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
-DATA = $(wildcard sql/pgenvelope--*--*.sql)
+# Upgrade scripts, and the install scripts of earlier versions.
+DATA = $(filter-out $(DATA_built),$(wildcard sql/pgenvelope--*.sql))
 
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.

@@ -26,6 +26,7 @@
 
 #include "utils/jsonb.h"
 
+#include "catalog/pge_table.h"
 #include "core/envl_context.h"
 #include "keys/pge_cache.h"
 
@@ -115,7 +116,10 @@ typedef struct PgeKey
 
 extern void pge_catalog_init(void);
 
-/* Forgets what is out of date.  Moves pge_catalog_epoch if anything was. */
+/*
+ * Forgets what is out of date.  Moves pge_catalog_epoch if anything was.
+ * Raises 55000 where the schema is not of this library's version.
+ */
 extern void pge_catalog_begin(void);
 extern uint64 pge_catalog_epoch;
 
@@ -154,9 +158,6 @@ extern uint64 pge_rights_epoch;
 
 /* Memory that lives as long as what was read. */
 extern MemoryContext pge_catalog_memory(void);
-
-/* Oid of a table of the extension, by its name in schema pgenvelope. */
-extern Oid	pge_table(const char *name);
 
 /* Announces a change to the key tables, to take effect at commit. */
 extern void pge_catalog_changed(Oid relation);

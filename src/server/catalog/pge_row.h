@@ -22,6 +22,9 @@ extern bool pge_row_source(Oid relation);
 /* Has the tables looked up anew. */
 extern void pge_row_forget_tables(void);
 
+/* Looks them up, unless they are. */
+extern void pge_row_find_tables(void);
+
 /* The key of that name, or of that id if name is NULL.  False: none. */
 extern bool pge_row_key(uint64 key_id, const char *name,
 						MemoryContext context, PgeKey *key);

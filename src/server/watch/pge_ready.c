@@ -145,7 +145,7 @@ pgenvelope_ready(PG_FUNCTION_ARGS)
 	LWLockAcquire(pge_shared->lock, LW_SHARED);
 	is_ready = pge_shared->keeper_pid != 0;
 	LWLockRelease(pge_shared->lock);
-	if (!is_ready)
+	if (!is_ready || pge_schema(NULL) == PGE_SCHEMA_OTHER)
 		PG_RETURN_BOOL(false);
 	pge_catalog_begin();
 	is_ready = false;

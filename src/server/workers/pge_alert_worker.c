@@ -15,7 +15,6 @@
 
 #include "access/xact.h"
 #include "commands/async.h"
-#include "commands/extension.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -295,15 +294,18 @@ forget_sent(void)
 }
 
 /*
- * Where the extension was dropped, there is no grant to be locked.  Returns
- * whether any lock was written.
+ * Where the extension was dropped, there is no grant to be locked; where it
+ * has yet to be updated, locks wait.  Returns whether any lock was written.
  */
 static bool
 save_locks(void)
 {
-	if (OidIsValid(get_extension_oid("pgenvelope", true)))
+	PgeSchema	schema = pge_schema(NULL);
+
+	if (schema == PGE_SCHEMA_OURS)
 		return pge_lock_save() > 0;
-	pge_lock_forget(MyDatabaseId);
+	if (schema == PGE_SCHEMA_ABSENT)
+		pge_lock_forget(MyDatabaseId);
 	return false;
 }
 

@@ -75,12 +75,13 @@ pgenvelope_require_approval(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_may_decide(PG_FUNCTION_ARGS)
 {
-	char	   *function = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	PgePrivilege privilege = pge_request_privilege(pge_request_act(function),
-												   PG_GETARG_DATUM(2));
+	PgePrivilege privilege;
 	PgeKey	   *key;
 
 	pge_catalog_begin();
+	privilege = pge_request_privilege(
+		pge_request_act(text_to_cstring(PG_GETARG_TEXT_PP(1))),
+		PG_GETARG_DATUM(2));
 	key = pge_key_by_id((uint64) PG_GETARG_INT64(0));
 	PG_RETURN_BOOL(key != NULL &&
 				   (superuser() || pge_key_permits(key, privilege) != NULL));

@@ -23,7 +23,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_why_denied);
 
-/* Columns as sql/rights.sql has them. */
+/* Columns as sql/parts/rights.sql has them. */
 enum
 {
 	WHY_GRANTEE,

@@ -28,7 +28,7 @@
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
 PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
 
-/* Columns as sql/views.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 #define STAT_COLUMNS 6
 
 /* A power of two, and how many of them are used at most. */

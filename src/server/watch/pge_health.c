@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_health);
  */
 #define LATE_REFRESH_MS 5000
 
-/* Columns as sql/views.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 enum
 {
 	HEALTH_COMPONENT,

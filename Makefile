@@ -31,12 +31,13 @@ PKCS11_LIBS = -ldl
 HELPER_OBJS = $(SERVE_OBJS) $(KMS_OBJS) $(PKCS11_OBJS)
 HELPER_BASE = $(CORE_OBJS) $(PROVIDER_BASE)
 
-# The install script, by subject: each part may use what is before it.
-SQL_PARTS = sql/pgenvelope.sql $(addprefix sql/parts/, \
-	rights.sql session.sql approval.sql audit.sql limits.sql statistics.sql \
-	lint.sql)
+# The install script, by subject: each part may use what is before it.  (Not in
+# sql/ itself, where pg_regress would look for its tests.)
+SQL_PARTS = $(addprefix sql/parts/,type.sql keys.sql values.sql rights.sql \
+	approval.sql audit.sql rewrap.sql guard.sql views.sql lint.sql)
 DATA_built = sql/pgenvelope--$(EXTVERSION).sql
-DATA = $(wildcard sql/pgenvelope--*--*.sql)
+# Upgrade scripts, and the install scripts of earlier versions.
+DATA = $(filter-out $(DATA_built),$(wildcard sql/pgenvelope--*.sql))
 
 # Tests: test/sql/NAME.sql and test/specs/NAME.spec with expected/NAME.out,
 # so no two of them share a name.

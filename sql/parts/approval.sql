@@ -87,34 +87,14 @@ COMMENT ON COLUMN pgenvelope.request.reason IS
 COMMENT ON COLUMN pgenvelope.request.result IS
     'what the function returned when it was done';
 
-CREATE TRIGGER guard
-    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.request
-    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
-CREATE TRIGGER guard_row
-    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.request
-    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
-ALTER TABLE pgenvelope.request
-    ENABLE ALWAYS TRIGGER guard,
-    ENABLE ALWAYS TRIGGER guard_row;
-COMMENT ON TRIGGER guard ON pgenvelope.request IS 'refuses direct writes';
-COMMENT ON TRIGGER guard_row ON pgenvelope.request IS
-    'refuses writes that fire no statement triggers';
-
 -- Who may approve is of this server: requests are neither dumped nor taken
 -- from a publisher.  Numbers are not used again after a restore.
-CREATE TRIGGER keep_local
-    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.request
-    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
-ALTER TABLE pgenvelope.request ENABLE REPLICA TRIGGER keep_local;
-COMMENT ON TRIGGER keep_local ON pgenvelope.request IS
-    'passes over what another server has done';
-
 SELECT pg_catalog.pg_extension_config_dump(
     'pgenvelope.request_request_id_seq', '');
 
-CREATE FUNCTION pgenvelope.require_approval(key text,
-                                                 required boolean
-                                                     DEFAULT true)
+CREATE FUNCTION pgenvelope.require_approval(
+    key text,
+    required boolean DEFAULT true)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'pgenvelope_require_approval'
 LANGUAGE C VOLATILE;
@@ -124,14 +104,12 @@ RETURNS jsonb
 AS 'MODULE_PATHNAME', 'pgenvelope_approve'
 LANGUAGE C VOLATILE STRICT;
 
-CREATE FUNCTION pgenvelope.reject(request bigint,
-                                       reason text DEFAULT NULL)
+CREATE FUNCTION pgenvelope.reject(request bigint, reason text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pgenvelope_reject'
 LANGUAGE C VOLATILE;
 
-REVOKE ALL ON FUNCTION pgenvelope.require_approval(text, boolean)
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.require_approval(text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.approve(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.reject(bigint, text) FROM PUBLIC;
 
@@ -142,8 +120,10 @@ COMMENT ON FUNCTION pgenvelope.approve(bigint) IS
 COMMENT ON FUNCTION pgenvelope.reject(bigint, text) IS
     'rejects a request, or withdraws one''s own';
 
-CREATE FUNCTION pgenvelope.may_decide(key_id bigint, operation text,
-                                      arguments jsonb)
+CREATE FUNCTION pgenvelope.may_decide(
+    key_id bigint,
+    operation text,
+    arguments jsonb)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'pgenvelope_may_decide'
 LANGUAGE C STABLE STRICT;

@@ -50,31 +50,13 @@ COMMENT ON COLUMN pgenvelope.audit_log.previous IS
 COMMENT ON COLUMN pgenvelope.audit_log.mac IS
     'MAC of this entry and the one before it';
 
-CREATE TRIGGER guard
-    BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgenvelope.audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION pgenvelope.guard('unannounced');
-CREATE TRIGGER guard_row
-    AFTER INSERT OR UPDATE OR DELETE ON pgenvelope.audit_log
-    FOR EACH ROW EXECUTE FUNCTION pgenvelope.guard('unannounced');
-CREATE TRIGGER keep_local
-    BEFORE INSERT OR UPDATE OR DELETE ON pgenvelope.audit_log
-    FOR EACH ROW EXECUTE FUNCTION pgenvelope.keep_local();
-ALTER TABLE pgenvelope.audit_log
-    ENABLE ALWAYS TRIGGER guard,
-    ENABLE ALWAYS TRIGGER guard_row,
-    ENABLE REPLICA TRIGGER keep_local;
-COMMENT ON TRIGGER guard ON pgenvelope.audit_log IS 'refuses direct writes';
-COMMENT ON TRIGGER guard_row ON pgenvelope.audit_log IS
-    'refuses writes that fire no statement triggers';
-COMMENT ON TRIGGER keep_local ON pgenvelope.audit_log IS
-    'passes over what another server has done';
-
 GRANT SELECT ON pgenvelope.audit_log TO pg_monitor;
 
 SELECT pg_catalog.pg_extension_config_dump('pgenvelope.audit_log', '');
 
-CREATE FUNCTION pgenvelope.create_audit_key(provider text DEFAULT NULL,
-                                                 name text DEFAULT 'audit')
+CREATE FUNCTION pgenvelope.create_audit_key(
+    provider text DEFAULT NULL,
+    name text DEFAULT 'audit')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_create_audit_key'
 LANGUAGE C VOLATILE;
@@ -93,12 +75,10 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pgenvelope_accept_restore'
 LANGUAGE C VOLATILE STRICT;
 
-REVOKE ALL ON FUNCTION pgenvelope.create_audit_key(text, text)
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.create_audit_key(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.verify_audit() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgenvelope.verify_audit() TO pg_monitor;
-REVOKE ALL ON FUNCTION pgenvelope.accept_restore(text)
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgenvelope.accept_restore(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION pgenvelope.create_audit_key(text, text) IS
     'creates the key that chains the audit''s log; returns its id';

@@ -2,7 +2,8 @@
 
 -- ---------------------------------------------------------------------------
 -- Lint: what would leak or break.  docs/lint.md has every check under its
--- name.  One function for each subject; pgenvelope.lint, as the owner, calls them.
+-- name.  One function for each subject; pgenvelope.lint, as the owner, calls
+-- them.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION pgenvelope.own_functions(
@@ -675,8 +676,7 @@ REVOKE ALL ON FUNCTION pgenvelope.lint_keys() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgenvelope.lint() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgenvelope.lint() TO pg_monitor;
 
-COMMENT ON FUNCTION pgenvelope.own_functions() IS
-    'the extension''s functions';
+COMMENT ON FUNCTION pgenvelope.own_functions() IS 'the extension''s functions';
 COMMENT ON FUNCTION pgenvelope.lint_server() IS
     'part of pgenvelope.lint: files, memory and providers';
 COMMENT ON FUNCTION pgenvelope.lint_log() IS

@@ -81,8 +81,7 @@ def stale_pictures():
 
 
 def main():
-    parts = "".join(read(name) for name in
-                    ["sql/pgenvelope.sql", *sorted(glob.glob("sql/parts/*"))])
+    parts = "".join(read(name) for name in sorted(glob.glob("sql/parts/*")))
     sql = re.sub(r"^\s*--.*$", "", parts, flags=re.M)
     guc = "".join(read(name) for name in glob.glob("src/server/**/*.c",
                                                recursive=True))

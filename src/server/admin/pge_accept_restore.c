@@ -17,6 +17,7 @@
 #include "audit/pge_audit_log.h"
 #include "base/pge_compat.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_accept_restore);
 

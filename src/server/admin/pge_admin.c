@@ -19,6 +19,7 @@
 #include "base/pge_encoding.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rights/pge_entitlement.h"
 
 /*

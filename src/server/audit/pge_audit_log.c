@@ -22,6 +22,7 @@
 #include "base/pge_line.h"
 #include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 #include "keys/pge_cache.h"
 
 #define COLUMN_PREVIOUS (PGE_ENTRY_FIELDS + 1)

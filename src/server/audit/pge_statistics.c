@@ -29,7 +29,7 @@
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
 PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
 
-/* Columns as sql/parts/statistics.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 #define STAT_COLUMNS 6
 
 /* The size, a power of two, and how many elements are used at most. */

@@ -41,6 +41,7 @@ static PgeKey *last_by_id;		/* what pge_key_by_id last found */
 
 static bool stale = true;		/* set by invalidation callbacks */
 static bool rights_stale;
+static bool is_checked;			/* the schema's version is ours */
 static bool changed_here;		/* this transaction changed the tables */
 static TimestampTz heard_in_statement;
 static		void (*on_drop)(void);
@@ -139,16 +140,34 @@ hear_of_changes(void)
 	heard_destructions = destructions;
 }
 
-void
-pge_catalog_begin(void)
+/*
+ * Checks the schema's version.  An update of the extension announces itself as
+ * a change to the tables, which have to be looked up to hear of it; so where
+ * the answer is another version or no extension, it is asked for each time.
+ */
+static void
+check_schema(void)
 {
-	hear_of_changes();
-	if (likely(!stale && !rights_stale))
-		return;
-	pge_rights_epoch++;
-	rights_stale = false;
-	if (!stale)
-		return;
+	char	   *version;
+
+	switch (pge_schema(&version))
+	{
+		case PGE_SCHEMA_OURS:
+			pge_row_find_tables();
+			is_checked = true;
+			pfree(version);
+			break;
+		case PGE_SCHEMA_OTHER:
+			pge_schema_refuse(version);
+		case PGE_SCHEMA_ABSENT:
+			break;
+	}
+}
+
+/* Empties everything that was read. */
+static void
+start_anew(void)
+{
 	if (on_drop != NULL)
 		on_drop();
 	last_named = last_by_id = NULL;
@@ -165,7 +184,23 @@ pge_catalog_begin(void)
 							sizeof(PgeKeyVersion));
 	names = create_table("pgenvelope names", NAMEDATALEN, sizeof(NameEntry));
 	pge_catalog_epoch++;
+	is_checked = false;
 	stale = false;
+}
+
+void
+pge_catalog_begin(void)
+{
+	hear_of_changes();
+	if (likely(!stale && !rights_stale && is_checked))
+		return;
+	if (stale || rights_stale)
+		pge_rights_epoch++;
+	rights_stale = false;
+	if (stale)
+		start_anew();
+	if (!is_checked)
+		check_schema();
 }
 
 void

@@ -26,6 +26,7 @@
 
 #include "utils/jsonb.h"
 
+#include "catalog/pge_table.h"
 #include "context/pge_context.h"
 #include "core/envl_wrap.h"
 #include "providers/prov.h"
@@ -139,7 +140,10 @@ extern void pge_catalog_init(void);
  */
 extern void pge_catalog_on_drop(void (*callback)(void));
 
-/* Forgets what is out of date.  Moves pge_catalog_epoch if anything was. */
+/*
+ * Forgets what is out of date.  Moves pge_catalog_epoch if anything was.
+ * Raises 55000 where the schema is not of this library's version.
+ */
 extern void pge_catalog_begin(void);
 extern uint64 pge_catalog_epoch;
 

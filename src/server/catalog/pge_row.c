@@ -9,67 +9,78 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
 #include "catalog/pge_privilege.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "context/pge_context.h"
 #include "context/pge_pattern.h"
 
-/* Columns, as sql/pgenvelope.sql has them. */
+/* Our tables, and the columns that are read, in the order of their names. */
 enum
 {
-	KEY_ID = 1,
+	KEY_ID,
 	KEY_NAME,
 	KEY_REQUIRED_CONTEXT,
-	KEY_CREATED_AT,
-	KEY_CREATED_BY,
-	KEY_ROTATE_EVERY,
 	KEY_PURPOSE,
 	KEY_DUAL_CONTROL
+};
+static PgeOwnTable key_table = {
+	.name = "key",
+	.columns = {"key_id", "name", "required_context", "purpose",
+				"dual_control"},
 };
 
 #define PURPOSE_AUDIT "audit"
 
 enum
 {
-	VERSION_KEY_ID = 1,
+	VERSION_KEY_ID,
 	VERSION_VERSION,
 	VERSION_STATE,
 	VERSION_PROVIDER,
 	VERSION_SEALED_KEK,
 	VERSION_KCV,
 	VERSION_ROOT_KEY,
-	VERSION_CREATED_AT,
-	VERSION_ACTIVATED_AT,
-	VERSION_DEACTIVATED_AT,
-	VERSION_RETIRED_AT,
-	VERSION_DESTROYED_AT,
 	VERSION_CANARY_PERCENT
 };
+static PgeOwnTable version_table = {
+	.name = "key_version",
+	.columns = {"key_id", "version", "state", "provider", "sealed_kek", "kcv",
+				"root_key", "canary_percent"},
+};
+
 enum
 {
-	GRANT_ID = 1,
+	GRANT_ID,
 	GRANT_KEY_ID,
 	GRANT_PRIVILEGE,
 	GRANT_GRANTEE,
 	GRANT_CONTEXT,
 	GRANT_DEFINER,
-	GRANT_GRANTED_AT,
-	GRANT_GRANTED_BY,
 	GRANT_PER_MINUTE,
 	GRANT_PER_TRANSACTION,
 	GRANT_LIMIT_ACTION,
 	GRANT_LOCKED_AT
 };
+static PgeOwnTable grant_table = {
+	.name = "key_grant",
+	.columns = {"grant_id", "key_id", "privilege", "grantee", "context",
+				"definer", "per_minute", "per_transaction", "limit_action",
+				"locked_at"},
+};
+
+/* Read by pge_honey.c. */
+static PgeOwnTable honey_table = {.name = "honey"};
+
+static PgeOwnTable *const tables[] = {&key_table, &version_table, &grant_table,
+									  &honey_table};
 
 static const char *const state_names[] = {
 	[PGE_STATE_PRE_ACTIVE] = "pre_active",
@@ -79,77 +90,42 @@ static const char *const state_names[] = {
 	[PGE_STATE_DESTROYED] = "destroyed",
 };
 
-/* Our tables, InvalidOid until looked up. */
-static Oid	key_table;
-static Oid	version_table;
-static Oid	grant_table;
-static Oid	honey_table;		/* read by pge_honey.c */
-
 /* ---------------------------------------------------------------- */
 /* Reading rows                                                     */
 /* ---------------------------------------------------------------- */
 
-static void
-missing_table(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table pgenvelope.%s does not exist", name),
-			 errhint("Run CREATE EXTENSION pgenvelope in this database.")));
-}
-
-Oid
-pge_table(const char *name)
-{
-	Oid			schema = get_namespace_oid("pgenvelope", true);
-	Oid			table = OidIsValid(schema) ?
-		get_relname_relid(name, schema) :
-		InvalidOid;
-
-	if (!OidIsValid(table))
-		missing_table(name);
-	return table;
-}
-
-/* Opens a table that was found; it may have been dropped since. */
-static Relation
-open_table(Oid table, const char *name)
-{
-	Relation	relation = try_relation_open(table, AccessShareLock);
-
-	if (relation == NULL)
-		missing_table(name);
-	return relation;
-}
-
 bool
 pge_row_source(Oid relation)
 {
-	return relation == key_table || relation == version_table ||
-		relation == grant_table || relation == honey_table;
+	for (int i = 0; i < (int) lengthof(tables); i++)
+	{
+		if (relation == tables[i]->oid)
+			return true;
+	}
+	return false;
 }
 
 void
 pge_row_forget_tables(void)
 {
-	key_table = version_table = grant_table = honey_table = InvalidOid;
+	for (int i = 0; i < (int) lengthof(tables); i++)
+		tables[i]->oid = InvalidOid;
 }
 
-static void
-find_tables(void)
+void
+pge_row_find_tables(void)
 {
-	if (OidIsValid(key_table))
-		return;
-	version_table = pge_table("key_version");
-	grant_table = pge_table("key_grant");
-	honey_table = pge_table("honey");
-	key_table = pge_table("key");
+	for (int i = 0; i < (int) lengthof(tables); i++)
+	{
+		if (!OidIsValid(tables[i]->oid))
+			pge_own_table_find(tables[i]);
+	}
 }
 
 static char *
-text_column(HeapTuple tuple, TupleDesc descriptor, int column, bool *isnull)
+text_column(const PgeOwnRow *row, int column, bool *isnull)
 {
-	Datum		value = heap_getattr(tuple, column, descriptor, isnull);
+	Datum		value = pge_own_get(row, column, isnull);
 
 	return *isnull ? NULL : TextDatumGetCString(value);
 }
@@ -164,19 +140,18 @@ damaged_row(const char *table)
 
 /* Copies what limits a grant. */
 static void
-copy_limits(HeapTuple tuple, TupleDesc descriptor, PgeGrant *grant)
+copy_limits(const PgeOwnRow *row, PgeGrant *grant)
 {
 	bool		isnull;
 	char	   *action;
-	Datum		value = heap_getattr(tuple, GRANT_PER_MINUTE, descriptor,
-									 &isnull);
+	Datum		value = pge_own_get(row, GRANT_PER_MINUTE, &isnull);
 
 	grant->per_minute = isnull ? 0 : DatumGetInt32(value);
-	value = heap_getattr(tuple, GRANT_PER_TRANSACTION, descriptor, &isnull);
+	value = pge_own_get(row, GRANT_PER_TRANSACTION, &isnull);
 	grant->per_transaction = isnull ? 0 : DatumGetInt32(value);
-	action = text_column(tuple, descriptor, GRANT_LIMIT_ACTION, &isnull);
+	action = text_column(row, GRANT_LIMIT_ACTION, &isnull);
 	grant->only_reports = !isnull && strcmp(action, "report") == 0;
-	(void) heap_getattr(tuple, GRANT_LOCKED_AT, descriptor, &isnull);
+	(void) pge_own_get(row, GRANT_LOCKED_AT, &isnull);
 	grant->locked = !isnull;
 }
 
@@ -185,26 +160,25 @@ copy_limits(HeapTuple tuple, TupleDesc descriptor, PgeGrant *grant)
  * in a way that is not understood, or grants what is not.
  */
 static bool
-copy_grant(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
-		   PgeGrant *grant)
+copy_grant(const PgeOwnRow *row, MemoryContext context, PgeGrant *grant)
 {
 	MemoryContext outer;
 	bool		isnull;
 	Datum		value;
+	char	   *privilege;
 	PgeProblem	ignored;
 
 	memset(grant, 0, sizeof(*grant));
-	grant->privilege = pge_privilege_parse(text_column(tuple, descriptor,
-													   GRANT_PRIVILEGE,
-													   &isnull));
-	value = heap_getattr(tuple, GRANT_ID, descriptor, &isnull);
+	privilege = text_column(row, GRANT_PRIVILEGE, &isnull);
+	grant->privilege = pge_privilege_parse(privilege);
+	value = pge_own_get(row, GRANT_ID, &isnull);
 	grant->grant_id = DatumGetInt64(value);
-	value = heap_getattr(tuple, GRANT_GRANTEE, descriptor, &isnull);
+	value = pge_own_get(row, GRANT_GRANTEE, &isnull);
 	grant->grantee = DatumGetObjectId(value);
-	value = heap_getattr(tuple, GRANT_DEFINER, descriptor, &isnull);
+	value = pge_own_get(row, GRANT_DEFINER, &isnull);
 	grant->definer = DatumGetBool(value);
-	copy_limits(tuple, descriptor, grant);
-	value = heap_getattr(tuple, GRANT_CONTEXT, descriptor, &isnull);
+	copy_limits(row, grant);
+	value = pge_own_get(row, GRANT_CONTEXT, &isnull);
 	if (isnull)
 		return grant->privilege != PGE_NO_PRIVILEGE;
 	outer = MemoryContextSwitchTo(context);
@@ -227,27 +201,26 @@ compare_grants(const void *a, const void *b)
 static void
 read_grants(PgeKey *key, MemoryContext context)
 {
-	Relation	table = open_table(grant_table, "key_grant");
-	TupleDesc	descriptor = RelationGetDescr(table);
+	Relation	table = pge_own_table_open(&grant_table);
+	PgeOwnRow	row = {&grant_table, RelationGetDescr(table), NULL};
 	SysScanDesc scan;
 	ScanKeyData condition;
-	HeapTuple	tuple;
 	int			room = 8;
 
 	key->grants = MemoryContextAlloc(context, room * sizeof(PgeGrant));
-	ScanKeyInit(&condition, GRANT_KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+	ScanKeyInit(&condition, grant_table.numbers[GRANT_KEY_ID],
+				BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum((int64) key->key_id));
 	scan = systable_beginscan(table, pge_table("key_grant_once"), true, NULL,
 							  1, &condition);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(row.tuple = systable_getnext(scan)))
 	{
 		if (key->grant_count == room)
 		{
 			room *= 2;
 			key->grants = repalloc(key->grants, room * sizeof(PgeGrant));
 		}
-		if (copy_grant(tuple, descriptor, context,
-					   &key->grants[key->grant_count]))
+		if (copy_grant(&row, context, &key->grants[key->grant_count]))
 			key->has_budget |=
 				pge_grant_has_budget(&key->grants[key->grant_count++]);
 	}
@@ -281,24 +254,20 @@ copy_policy(Jsonb *required, MemoryContext context, PgeKey *key)
 
 /* Copies a row of pgenvelope.key, with its grants. */
 static void
-copy_key(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
-		 PgeKey *key)
+copy_key(const PgeOwnRow *row, MemoryContext context, PgeKey *key)
 {
 	bool		isnull;
-	char	   *name = text_column(tuple, descriptor, KEY_NAME, &isnull);
-	Datum		required = heap_getattr(tuple, KEY_REQUIRED_CONTEXT,
-										descriptor, &isnull);
+	char	   *name = text_column(row, KEY_NAME, &isnull);
+	Datum		required = pge_own_get(row, KEY_REQUIRED_CONTEXT, &isnull);
 
 	memset(key, 0, sizeof(*key));
 	copy_policy(DatumGetJsonbP(required), context, key);
-	key->key_id = DatumGetInt64(heap_getattr(tuple, KEY_ID, descriptor,
-											 &isnull));
+	key->key_id = DatumGetInt64(pge_own_get(row, KEY_ID, &isnull));
 	strlcpy(key->name, name, sizeof(key->name));
-	key->is_audit = strcmp(text_column(tuple, descriptor, KEY_PURPOSE,
-									   &isnull),
+	key->is_audit = strcmp(text_column(row, KEY_PURPOSE, &isnull),
 						   PURPOSE_AUDIT) == 0;
-	key->dual_control = DatumGetBool(heap_getattr(tuple, KEY_DUAL_CONTROL,
-												  descriptor, &isnull));
+	key->dual_control = DatumGetBool(pge_own_get(row, KEY_DUAL_CONTROL,
+												 &isnull));
 	read_grants(key, context);
 }
 
@@ -309,25 +278,29 @@ pge_row_key(uint64 key_id, const char *name, MemoryContext context,
 	Relation	table;
 	SysScanDesc scan;
 	ScanKeyData condition;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	bool		found;
 
-	find_tables();
+	pge_row_find_tables();
 	if (name != NULL)
-		ScanKeyInit(&condition, KEY_NAME, BTEqualStrategyNumber, F_TEXTEQ,
+		ScanKeyInit(&condition, key_table.numbers[KEY_NAME],
+					BTEqualStrategyNumber, F_TEXTEQ,
 					PointerGetDatum(cstring_to_text(name)));
 	else
-		ScanKeyInit(&condition, KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+		ScanKeyInit(&condition, key_table.numbers[KEY_ID],
+					BTEqualStrategyNumber, F_INT8EQ,
 					Int64GetDatum((int64) key_id));
-	table = open_table(key_table, "key");
+	table = pge_own_table_open(&key_table);
 	scan = systable_beginscan(table,
 							  pge_table(name != NULL ? "key_name_key" :
 													   "key_pkey"),
 							  true, NULL, 1, &condition);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple);
+	row.table = &key_table;
+	row.descriptor = RelationGetDescr(table);
+	row.tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(row.tuple);
 	if (found)
-		copy_key(tuple, RelationGetDescr(table), context, key);
+		copy_key(&row, context, key);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return found;
@@ -339,21 +312,22 @@ pge_row_audit_key(void)
 	Relation	table;
 	SysScanDesc scan;
 	ScanKeyData condition;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	uint64		key_id = 0;
 	bool		isnull;
 
-	find_tables();
-	ScanKeyInit(&condition, KEY_PURPOSE, BTEqualStrategyNumber, F_TEXTEQ,
+	pge_row_find_tables();
+	ScanKeyInit(&condition, key_table.numbers[KEY_PURPOSE],
+				BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(PURPOSE_AUDIT));
-	table = open_table(key_table, "key");
+	table = pge_own_table_open(&key_table);
 	scan = systable_beginscan(table, pge_table("key_audit"), true, NULL, 1,
 							  &condition);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		key_id = DatumGetInt64(heap_getattr(tuple, KEY_ID,
-											RelationGetDescr(table),
-											&isnull));
+	row.table = &key_table;
+	row.descriptor = RelationGetDescr(table);
+	row.tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(row.tuple))
+		key_id = DatumGetInt64(pge_own_get(&row, KEY_ID, &isnull));
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return key_id;
@@ -399,8 +373,8 @@ copy_seal(Datum blob, MemoryContext context, PgeKeyVersion *version)
 
 /* Copies a row of pgenvelope.key_version. */
 static void
-copy_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor,
-			 MemoryContext context, PgeKeyVersion *version)
+copy_version(PgeKey *key, const PgeOwnRow *row, MemoryContext context,
+			 PgeKeyVersion *version)
 {
 	bool		isnull;
 	Datum		value;
@@ -410,23 +384,22 @@ copy_version(PgeKey *key, HeapTuple tuple, TupleDesc descriptor,
 	memset(version, 0, sizeof(*version));
 	version->key = key;
 	version->key_id = key->key_id;
-	version->version = DatumGetInt32(heap_getattr(tuple, VERSION_VERSION,
-												  descriptor, &isnull));
-	text = text_column(tuple, descriptor, VERSION_STATE, &isnull);
+	version->version = DatumGetInt32(pge_own_get(row, VERSION_VERSION,
+												 &isnull));
+	text = text_column(row, VERSION_STATE, &isnull);
 	version->state = pge_state_parse(text);
-	value = heap_getattr(tuple, VERSION_CANARY_PERCENT, descriptor, &isnull);
+	value = pge_own_get(row, VERSION_CANARY_PERCENT, &isnull);
 	version->canary_percent = isnull ? 0 : DatumGetInt32(value);
-	text = text_column(tuple, descriptor, VERSION_PROVIDER, &isnull);
+	text = text_column(row, VERSION_PROVIDER, &isnull);
 	strlcpy(version->provider, text, PROV_NAME_SIZE);
-	text = text_column(tuple, descriptor, VERSION_ROOT_KEY, &isnull);
+	text = text_column(row, VERSION_ROOT_KEY, &isnull);
 	if (text != NULL)
 		strlcpy(version->root_key, text, PROV_ROOT_KEY_MAX);
-	kcv = DatumGetByteaPP(heap_getattr(tuple, VERSION_KCV, descriptor,
-									   &isnull));
+	kcv = DatumGetByteaPP(pge_own_get(row, VERSION_KCV, &isnull));
 	if (VARSIZE_ANY_EXHDR(kcv) != ENVL_KCV_LEN)
 		damaged_row("key_version");
 	memcpy(version->kcv, VARDATA_ANY(kcv), ENVL_KCV_LEN);
-	value = heap_getattr(tuple, VERSION_SEALED_KEK, descriptor, &isnull);
+	value = pge_own_get(row, VERSION_SEALED_KEK, &isnull);
 	if (!isnull)
 		copy_seal(value, context, version);
 	version->sealed.key_name = key->name;
@@ -449,16 +422,18 @@ read_version(PgeKey *key, const char *index, int conditions,
 {
 	Relation	table;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	bool		found = false;
 
-	find_tables();
-	table = open_table(version_table, "key_version");
+	pge_row_find_tables();
+	table = pge_own_table_open(&version_table);
 	scan = systable_beginscan(table, pge_table(index), true, NULL, conditions,
 							  condition);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	row.table = &version_table;
+	row.descriptor = RelationGetDescr(table);
+	while (!found && HeapTupleIsValid(row.tuple = systable_getnext(scan)))
 	{
-		copy_version(key, tuple, RelationGetDescr(table), context, version);
+		copy_version(key, &row, context, version);
 		found = state == -1 || version->state == (PgeState) state;
 	}
 	systable_endscan(scan);
@@ -469,7 +444,8 @@ read_version(PgeKey *key, const char *index, int conditions,
 static void
 of_key(ScanKeyData *condition, const PgeKey *key)
 {
-	ScanKeyInit(condition, VERSION_KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+	ScanKeyInit(condition, version_table.numbers[VERSION_KEY_ID],
+				BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum((int64) key->key_id));
 }
 
@@ -480,7 +456,8 @@ pge_row_version(PgeKey *key, uint16 number, MemoryContext context,
 	ScanKeyData condition[2];
 
 	of_key(&condition[0], key);
-	ScanKeyInit(&condition[1], VERSION_VERSION, BTEqualStrategyNumber,
+	ScanKeyInit(&condition[1], version_table.numbers[VERSION_VERSION],
+				BTEqualStrategyNumber,
 				F_INT4EQ, Int32GetDatum(number));
 	return read_version(key, "key_version_pkey", 2, condition, -1, context,
 						version);
@@ -510,17 +487,18 @@ pge_row_key_names(void)
 {
 	Relation	table;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	List	   *found = NIL;
 	bool		isnull;
 
-	find_tables();
-	table = open_table(key_table, "key");
+	pge_row_find_tables();
+	table = pge_own_table_open(&key_table);
 	scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	row.table = &key_table;
+	row.descriptor = RelationGetDescr(table);
+	while (HeapTupleIsValid(row.tuple = systable_getnext(scan)))
 	{
-		char	   *name = text_column(tuple, RelationGetDescr(table),
-									   KEY_NAME, &isnull);
+		char	   *name = text_column(&row, KEY_NAME, &isnull);
 
 		found = lappend(found, name);
 	}
@@ -536,19 +514,20 @@ pge_row_version_numbers(const PgeKey *key)
 	Relation	table;
 	SysScanDesc scan;
 	ScanKeyData condition;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	List	   *found = NIL;
 	bool		isnull;
 
+	pge_row_find_tables();
 	of_key(&condition, key);
-	find_tables();
-	table = open_table(version_table, "key_version");
+	table = pge_own_table_open(&version_table);
 	scan = systable_beginscan(table, pge_table("key_version_pkey"), true,
 							  NULL, 1, &condition);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	row.table = &version_table;
+	row.descriptor = RelationGetDescr(table);
+	while (HeapTupleIsValid(row.tuple = systable_getnext(scan)))
 	{
-		Datum		number = heap_getattr(tuple, VERSION_VERSION,
-										  RelationGetDescr(table), &isnull);
+		Datum		number = pge_own_get(&row, VERSION_VERSION, &isnull);
 
 		found = lappend_int(found, DatumGetInt32(number));
 	}

@@ -22,6 +22,9 @@ extern bool pge_row_source(Oid relation);
 /* Has the tables looked up anew. */
 extern void pge_row_forget_tables(void);
 
+/* Looks them up, unless they are. */
+extern void pge_row_find_tables(void);
+
 /* The key of that name, or of that id if name is NULL.  False: none. */
 extern bool pge_row_key(uint64 key_id, const char *name,
 						MemoryContext context, PgeKey *key);
@@ -46,8 +49,5 @@ extern List *pge_row_version_numbers(const PgeKey *key);
 /* A state's name, as in the table, and back; raises XX001. */
 extern const char *pge_state_name(PgeState state);
 extern PgeState pge_state_parse(const char *name);
-
-/* Oid of a table of the extension, by its name in schema pgenvelope. */
-extern Oid	pge_table(const char *name);
 
 #endif							/* PGE_ROW_H */

@@ -18,6 +18,7 @@
 #include "base/pge_compat.h"
 #include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 
 static Oid
 relation_owner(Oid relation)

@@ -19,7 +19,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_providers);
 
-/* Columns as sql/parts/statistics.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 #define STAT_COLUMNS (3 + PROV_CATEGORIES - 1 + 6)
 
 static const char *const kind_names[] = {

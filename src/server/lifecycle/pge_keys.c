@@ -23,6 +23,7 @@
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 #include "context/pge_context.h"
 #include "keys/pge_cache.h"
 #include "lifecycle/pge_lifecycle_settings.h"

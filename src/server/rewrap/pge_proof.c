@@ -46,6 +46,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
 #include "rewrap/pge_failure.h"

@@ -24,6 +24,7 @@
 #include "base/pge_shared.h"
 #include "base/pge_try.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrap/pge_failure.h"
 #include "rewrap/pge_job.h"
 #include "rewrap/pge_proof.h"

@@ -33,6 +33,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrite/pge_batch.h"
 #include "rewrite/pge_inplace.h"
 #include "rewrite/pge_inplace_guard.h"

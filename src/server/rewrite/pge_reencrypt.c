@@ -19,40 +19,47 @@
 #include "base/pge_encoding.h"
 #include "base/pge_use.h"
 #include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrite/pge_reencrypt.h"
 #include "rights/pge_honey.h"
 #include "value/pge_value.h"
 
 #define FUNCTION "set_rewrap_context"
 
-/* Columns of pgenvelope.rewrap_table, as sql/pgenvelope.sql has them. */
+/* The columns that are read, in the order of their names. */
 enum
 {
-	TABLE_RELATION = 1,
-	TABLE_METHOD,
+	TABLE_RELATION,
 	TABLE_CONTEXTS
+};
+static PgeOwnTable rewrap_table = {
+	.name = "rewrap_table",
+	.columns = {"relation", "contexts"},
 };
 
 /* What pgenvelope.set_rewrap_context stored for a table, or NULL. */
 static Jsonb *
 read_contexts(Oid relation)
 {
-	Relation	table = table_open(pge_table("rewrap_table"), AccessShareLock);
+	Relation	table;
 	ScanKeyData condition;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	Jsonb	   *contexts = NULL;
 
-	ScanKeyInit(&condition, TABLE_RELATION, BTEqualStrategyNumber, F_OIDEQ,
+	pge_own_table_find(&rewrap_table);
+	table = pge_own_table_open(&rewrap_table);
+	row = (PgeOwnRow) {&rewrap_table, RelationGetDescr(table), NULL};
+	ScanKeyInit(&condition, rewrap_table.numbers[TABLE_RELATION],
+				BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relation));
 	scan = systable_beginscan(table, pge_table("rewrap_table_pkey"), true,
 							  NULL, 1, &condition);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
+	row.tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(row.tuple))
 	{
 		bool		isnull;
-		Datum		value = heap_getattr(tuple, TABLE_CONTEXTS,
-										 RelationGetDescr(table), &isnull);
+		Datum		value = pge_own_get(&row, TABLE_CONTEXTS, &isnull);
 
 		contexts = DatumGetJsonbPCopy(value);
 	}

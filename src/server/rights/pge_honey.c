@@ -19,19 +19,24 @@
 #include "base/pge_encoding.h"
 #include "catalog/pge_row.h"
 #include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 #include "keys/pge_kek.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_honey.h"
 #include "rights/pge_lock.h"
 
-/* Columns of pgenvelope.honey, as sql/parts/limits.sql has them. */
+/* The columns that are read, in the order of their names. */
 enum
 {
-	HONEY_KEY_ID = 1,
+	HONEY_KEY_ID,
 	HONEY_MARK,
 	HONEY_LOCK_GRANT,
 	HONEY_NOTE
+};
+static PgeOwnTable honey_table = {
+	.name = "honey",
+	.columns = {"key_id", "mark", "lock_grant", "note"},
 };
 
 static int
@@ -46,11 +51,10 @@ compare_marks(const void *a, const void *b)
 /* ---------------------------------------------------------------- */
 
 static void
-copy_row(HeapTuple tuple, TupleDesc descriptor, PgeHoney *honey)
+copy_row(const PgeOwnRow *row, PgeHoney *honey)
 {
 	bool		isnull;
-	bytea	   *mark = DatumGetByteaPP(heap_getattr(tuple, HONEY_MARK,
-													descriptor, &isnull));
+	bytea	   *mark = DatumGetByteaPP(pge_own_get(row, HONEY_MARK, &isnull));
 	Datum		note;
 
 	if (VARSIZE_ANY_EXHDR(mark) != ENVL_MARK_LEN)
@@ -58,9 +62,8 @@ copy_row(HeapTuple tuple, TupleDesc descriptor, PgeHoney *honey)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("a row of pgenvelope.honey is damaged")));
 	memcpy(honey->mark, VARDATA_ANY(mark), ENVL_MARK_LEN);
-	honey->locks = DatumGetBool(heap_getattr(tuple, HONEY_LOCK_GRANT,
-											 descriptor, &isnull));
-	note = heap_getattr(tuple, HONEY_NOTE, descriptor, &isnull);
+	honey->locks = DatumGetBool(pge_own_get(row, HONEY_LOCK_GRANT, &isnull));
+	note = pge_own_get(row, HONEY_NOTE, &isnull);
 	honey->note = isnull ? NULL :
 						   MemoryContextStrdup(pge_catalog_memory(),
 											   TextDatumGetCString(note));
@@ -69,27 +72,31 @@ copy_row(HeapTuple tuple, TupleDesc descriptor, PgeHoney *honey)
 static void
 read_rows(PgeKey *key)
 {
-	Relation	table = table_open(pge_table("honey"), AccessShareLock);
+	Relation	table;
 	SysScanDesc scan;
 	ScanKeyData condition;
-	HeapTuple	tuple;
+	PgeOwnRow	row;
 	int			room = 8;
 	int			count = 0;
 	PgeHoney   *all = MemoryContextAlloc(pge_catalog_memory(),
 										 room * sizeof(PgeHoney));
 
-	ScanKeyInit(&condition, HONEY_KEY_ID, BTEqualStrategyNumber, F_INT8EQ,
+	pge_own_table_find(&honey_table);
+	table = pge_own_table_open(&honey_table);
+	row = (PgeOwnRow) {&honey_table, RelationGetDescr(table), NULL};
+	ScanKeyInit(&condition, honey_table.numbers[HONEY_KEY_ID],
+				BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum((int64) key->key_id));
 	scan = systable_beginscan(table, pge_table("honey_pkey"), true, NULL, 1,
 							  &condition);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(row.tuple = systable_getnext(scan)))
 	{
 		if (count == room)
 		{
 			room *= 2;
 			all = repalloc(all, room * sizeof(PgeHoney));
 		}
-		copy_row(tuple, RelationGetDescr(table), &all[count++]);
+		copy_row(&row, &all[count++]);
 	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);

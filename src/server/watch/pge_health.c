@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_health);
  */
 #define LATE_REFRESH_MS 5000
 
-/* Columns as sql/parts/statistics.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 enum
 {
 	HEALTH_COMPONENT,

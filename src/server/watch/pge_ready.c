@@ -146,7 +146,7 @@ pgenvelope_ready(PG_FUNCTION_ARGS)
 	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
 	is_ready = pge_key_cache->keeper_pid != 0;
 	LWLockRelease(pge_key_cache->lock);
-	if (!is_ready)
+	if (!is_ready || pge_schema(NULL) == PGE_SCHEMA_OTHER)
 		PG_RETURN_BOOL(false);
 	pge_catalog_begin();
 	is_ready = false;

@@ -19,7 +19,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat);
 
-/* Columns as sql/pgenvelope.sql has them. */
+/* Columns as sql/parts/views.sql has them. */
 #define STAT_COLUMNS (11 + PROV_CATEGORIES - 1 + 11 + PGE_ALERT_KINDS + 1)
 
 static int

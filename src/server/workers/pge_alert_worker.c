@@ -14,6 +14,7 @@
 #include "pgstat.h"
 #include "utils/guc.h"
 
+#include "catalog/pge_table.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_lock.h"
 #include "workers/pge_alert_worker.h"
@@ -33,6 +34,14 @@ run_send(PgeWork *work)
 	pge_alert_send();
 }
 
+/* Where the extension has yet to be updated, locks wait. */
+static void
+run_forget(PgeWork *work)
+{
+	if (pge_schema(NULL) == PGE_SCHEMA_ABSENT)
+		pge_lock_forget(MyDatabaseId);
+}
+
 /*
  * Locks first: a listener may look for them.  In a transaction of their own,
  * as whoever may NOTIFY can keep others from it.  Where the extension was
@@ -43,13 +52,14 @@ deliver_once(void)
 {
 	PgeWork		save = {.run = run_save};
 	PgeWork		send = {.run = run_send, .is_for_any = true};
+	PgeWork		forget = {.run = run_forget, .is_for_any = true};
 	PgeWorkEnd	end = pge_work_run(&save);
 	int			count = 0;
 
 	if (end == PGE_WORK_DONE)
 		count += pge_lock_saved();
 	else if (end == PGE_WORK_ABSENT)
-		pge_lock_forget(MyDatabaseId);
+		(void) pge_work_run(&forget);
 	if (pge_work_run(&send) == PGE_WORK_DONE)
 		count += pge_alert_sent();
 	return count;

@@ -14,7 +14,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
+#include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -78,10 +78,32 @@ describe(void *arg)
 		errcontext("rewrap job " INT64_FORMAT, work->job_id);
 }
 
+/* Whether there is anything to be done here; says once why there is not. */
+static bool
+is_schema_ours(void)
+{
+	char	   *version;
+	PgeSchema	schema = pge_schema(&version);
+	uint32		hash;
+
+	if (schema == PGE_SCHEMA_OTHER)
+	{
+		hash = hash_bytes((const unsigned char *) version,
+						  (int) strlen(version));
+		if (hash != memory->logged_error)
+			ereport(LOG,
+					(errmsg("database \"%s\" has version %s of extension pgenvelope, and the library %s: nothing is done in it",
+							get_database_name(MyDatabaseId), version,
+							PGENVELOPE_VERSION)));
+		memory->logged_error = hash;
+	}
+	return schema == PGE_SCHEMA_OURS;
+}
+
 static PgeWorkEnd
 run_in_transaction(PgeWork *work)
 {
-	bool		is_absent;
+	bool		is_ours;
 	ErrorContextCallback callback;
 
 	callback.callback = describe;
@@ -91,14 +113,13 @@ run_in_transaction(PgeWork *work)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	is_absent = !work->is_for_any &&
-		!OidIsValid(get_extension_oid("pgenvelope", true));
-	if (!is_absent)
+	is_ours = work->is_for_any || is_schema_ours();
+	if (is_ours)
 		work->run(work);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	error_context_stack = callback.previous;
-	return is_absent ? PGE_WORK_ABSENT : PGE_WORK_DONE;
+	return is_ours ? PGE_WORK_DONE : PGE_WORK_ABSENT;
 }
 
 /* Logs the current error, unless it is what the last one was. */

@@ -26,7 +26,7 @@ typedef enum PgeWorkEnd
 {
 	PGE_WORK_DONE,
 	PGE_WORK_FAILED,			/* an error, which was logged if it is new */
-	PGE_WORK_ABSENT				/* the database has not got the extension */
+	PGE_WORK_ABSENT				/* the database has not got this extension */
 } PgeWorkEnd;
 
 /*

@@ -187,7 +187,7 @@ keep_line(const StringInfo line, const PgeAnchor *head)
 
 /* This transaction's last chained entry, or NULL. */
 static const PgeAnchor *
-last_entry(void)
+find_last_entry(void)
 {
 	slist_iter	cell;
 
@@ -212,7 +212,7 @@ finish_act(const PgeAct *act, bool chained)
 	if (act->key_name != NULL)
 		pge_act_key(act->key_name);
 	if (chained)
-		chained = pge_audit_append(act, role_name, last_entry(), &head);
+		chained = pge_audit_append(act, role_name, find_last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
 		append_head(&line, &head);
@@ -265,7 +265,7 @@ write_lines(int level, bool committed)
 uint64
 pge_act_last(void)
 {
-	const PgeAnchor *last = last_entry();
+	const PgeAnchor *last = find_last_entry();
 
 	return last != NULL ? last->seq : 0;
 }
@@ -277,7 +277,7 @@ pge_act_last(void)
 static void
 refuse_prepare(void)
 {
-	if (last_entry() != NULL)
+	if (find_last_entry() != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a transaction that administers keys cannot be prepared where acts are chained")));
@@ -294,8 +294,8 @@ transaction_ends(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			under_way = NULL;
-			if (last_entry() != NULL)
-				pge_anchor_publish(last_entry());
+			if (find_last_entry() != NULL)
+				pge_anchor_publish(find_last_entry());
 			write_lines(0, true);
 			break;
 		case XACT_EVENT_ABORT:

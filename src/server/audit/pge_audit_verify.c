@@ -311,7 +311,7 @@ report_missing(Walk *walk)
  * and are about to publish.
  */
 static uint64
-known_head(const Walk *walk)
+await_head(const Walk *walk)
 {
 	PgeAnchor	head;
 
@@ -333,7 +333,7 @@ report_ahead(Walk *walk)
 
 	if (walk->last_seq <= Max(walk->anchor.seq, pge_act_last()))
 		return;
-	head = known_head(walk);
+	head = await_head(walk);
 	if (head != 0 && head < walk->last_seq)
 		add_finding(walk, head + 1, "ahead", false,
 					psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
@@ -416,7 +416,7 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 
 /* The number of the last entry in the table. */
 static uint64
-last_in_table(void)
+find_last_seq(void)
 {
 	PgeWriter	writer = pge_write_begin();
 	uint64		last;
@@ -441,7 +441,7 @@ pgenvelope_accept_restore(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to accept that entries of the audit are lost")));
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
-	last = last_in_table();
+	last = find_last_seq();
 	if (!pge_audit_anchor(&anchor, &trusted) || last >= anchor.seq)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -75,7 +75,7 @@ move_values(const PgeChange *change, int target, bool rewrap)
 
 /* A number that no version of the key has had. */
 static int
-next_version(const PgeChange *change)
+find_next_number(const PgeChange *change)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
@@ -132,7 +132,7 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 	/* The new version stays with the provider of the active one. */
 	pge_choose_provider(change->active != 0 ? change->provider : NULL,
 						provider);
-	next = next_version(change);
+	next = find_next_number(change);
 	pge_seal_version(provider, change->name, change->key_id, (uint16) next,
 					 &made);
 	pge_point(PGE_POINT_VERSION);
@@ -185,7 +185,7 @@ make_active(const PgeChange *change, int version)
 
 /* The version to activate; raises if it cannot be activated. */
 static int
-version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
+choose_version(FunctionCallInfo fcinfo, const PgeChange *change)
 {
 	int			version;
 	PgeState	state;
@@ -221,7 +221,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 
 	pge_change_begin("pgenvelope.activate_key()", PGE_ROTATE,
 					 name_argument(fcinfo), &change);
-	version = version_to_activate(fcinfo, &change);
+	version = choose_version(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
 		make_active(&change, version);
@@ -249,7 +249,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
  * the numbers and skips versions that were only on trial.
  */
 static int
-version_before(const PgeChange *change)
+find_previous(const PgeChange *change)
 {
 	Oid			types[] = {INT8OID, INT4OID};
 	Datum		values[] = {Int64GetDatum((int64) change->key_id),
@@ -308,7 +308,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		version = version_before(&change);
+		version = find_previous(&change);
 		make_active(&change, version);
 	}
 	move_values(&change, version, true);

@@ -47,8 +47,8 @@ extern envl_status envl_dek_mark(const envl_key *dek,
 
 /*
  * SHA-256(id || version || sealed): identifies a cached KEK.  Id and version
- * are not enough: a rotation that was rolled back leaves its version number to
- * the next KEK.
+ * are not enough: if a rotation's transaction is rolled back, the next one
+ * uses the same version number for another KEK.
  */
 #define ENVL_KEK_DIGEST_LEN 32
 extern envl_status envl_kek_digest(uint64_t key_id, uint16_t version,

@@ -149,7 +149,7 @@ keep_line(const StringInfo line, const PgeAnchor *head)
 
 /* This transaction's last chained entry, or NULL. */
 static const PgeAnchor *
-last_entry(void)
+find_last_entry(void)
 {
 	slist_iter	cell;
 
@@ -227,7 +227,7 @@ write_lines(int level, bool committed)
 uint64
 pge_act_last(void)
 {
-	const PgeAnchor *last = last_entry();
+	const PgeAnchor *last = find_last_entry();
 
 	return last != NULL ? last->seq : 0;
 }
@@ -239,7 +239,7 @@ pge_act_last(void)
 static void
 refuse_prepare(void)
 {
-	if (last_entry() != NULL)
+	if (find_last_entry() != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a transaction that administers keys cannot be prepared where acts are chained")));

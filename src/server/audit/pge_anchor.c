@@ -96,7 +96,7 @@ pge_anchor_recall(PgeAnchor *anchor)
  * holds the lock.
  */
 static Slot *
-slot_for(Oid database)
+find_slot(Oid database)
 {
 	Slot	   *place = NULL;
 
@@ -203,7 +203,7 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
  * The path of a database's file; ending is another while it is being written.
  */
 static void
-file_name(Oid database, const char *ending, char *out)
+make_path(Oid database, const char *ending, char *out)
 {
 	snprintf(out, MAXPGPATH, "%s/" UINT64_FORMAT "-%u.%s",
 			 pge_audit_anchor_directory, GetSystemIdentifier(), database,
@@ -237,8 +237,8 @@ write_file(const PgeAnchor *anchor)
 	write_hex(anchor->signature, text + len);
 	len += 2 * ENVL_AUDIT_MAC_LEN;
 	text[len++] = '\n';
-	file_name(anchor->database, "anchor", path);
-	file_name(anchor->database, "new", temporary);
+	make_path(anchor->database, "anchor", path);
+	make_path(anchor->database, "new", temporary);
 	(void) mkdir(pge_audit_anchor_directory, pg_dir_create_mode);
 	file = open(temporary, O_CREAT | O_TRUNC | O_WRONLY, pg_file_create_mode);
 	written = file >= 0 && write_all(file, text, len);
@@ -291,7 +291,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	ssize_t		len;
 
 	/* The file may have been replaced by a pipe without a writer. */
-	file_name(MyDatabaseId, "anchor", path);
+	make_path(MyDatabaseId, "anchor", path);
 	file = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0)
 		return errno == ENOENT ? PGE_ANCHOR_ABSENT : PGE_ANCHOR_UNREADABLE;
@@ -311,7 +311,7 @@ pge_anchor_require(PgeAnchor *anchor)
 
 	if (found != PGE_ANCHOR_UNREADABLE)
 		return found;
-	file_name(MyDatabaseId, "anchor", path);
+	make_path(MyDatabaseId, "anchor", path);
 	ereport(ERROR,
 			(errcode_for_file_access(),
 			 errmsg("could not open the audit's anchor \"%s\": %m", path)));

@@ -212,7 +212,7 @@ catch_up(PgeAnchor *head)
  * those that someone inserted.
  */
 static uint64
-next_seq(const PgeAnchor *head)
+find_next_seq(const PgeAnchor *head)
 {
 	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
 				  NULL, NULL, NULL);
@@ -302,7 +302,7 @@ chain_entry(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 
 	memcpy(entry->previous, head->mac, ENVL_AUDIT_MAC_LEN);
 	head->database = MyDatabaseId;
-	head->seq = next_seq(head);
+	head->seq = find_next_seq(head);
 	head->key_id = version->key_id;
 	head->version = (uint16) version->version;
 	entry->fields[PGE_ENTRY_SEQ] = psprintf(UINT64_FORMAT, head->seq);
@@ -318,7 +318,7 @@ chain_entry(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 
 /* The version that chains; NULL if there is no audit key. */
 static PgeKeyVersion *
-chaining_version(void)
+find_version(void)
 {
 	PgeKey	   *key = pge_key_of_audit();
 	PgeKeyVersion *version;
@@ -349,7 +349,7 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	if (RecoveryInProgress() || XactReadOnly)
 		return false;
 	pge_catalog_begin();
-	version = chaining_version();
+	version = find_version();
 	if (version == NULL)
 		return false;
 	fill_entry(act, role, &entry);

@@ -81,7 +81,7 @@ pge_seen_sort(PgeSeen *seen)
 
 /* The index of the first entry whose MAC is not less than mac. */
 static uint64
-lower_bound(const PgeSeen *seen, const uint8 *mac)
+find_first(const PgeSeen *seen, const uint8 *mac)
 {
 	uint64		low = 0;
 	uint64		high = seen->count;
@@ -115,7 +115,7 @@ uint64
 pge_seen_place(const PgeSeen *seen, PgeEntry *entry)
 {
 	static const uint8 none[ENVL_AUDIT_MAC_LEN] = {0};
-	uint64		place = lower_bound(seen, entry->previous);
+	uint64		place = find_first(seen, entry->previous);
 
 	if (memcmp(entry->previous, none, ENVL_AUDIT_MAC_LEN) == 0 &&
 		has_number(entry, 1))

@@ -318,7 +318,7 @@ report_missing(Walk *walk)
  * and are about to publish.
  */
 static uint64
-known_head(const Walk *walk)
+await_head(const Walk *walk)
 {
 	PgeAnchor	head;
 
@@ -340,7 +340,7 @@ report_ahead(Walk *walk)
 
 	if (walk->last_seq <= Max(walk->anchor.seq, pge_act_last()))
 		return;
-	head = known_head(walk);
+	head = await_head(walk);
 	if (head != 0 && head < walk->last_seq)
 		add_finding(walk, head + 1, "ahead", false,
 					psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT

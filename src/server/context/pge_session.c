@@ -262,7 +262,7 @@ check_replay(const PgeToken *token, const PgeClaims *claims, int64 now)
  * passes the audit what it may show of it.
  */
 static char *
-context_text(PgeClaims *claims)
+make_context_text(PgeClaims *claims)
 {
 	char	   *subject = palloc(PGE_SUBJECT_MAX);
 	size_t		count = claims->member_count;
@@ -380,7 +380,7 @@ require_bindable(void)
 
 /* Takes the token.  Checks its size before detoasting it. */
 static envl_view
-token_argument(FunctionCallInfo fcinfo)
+get_token(FunctionCallInfo fcinfo)
 {
 	text	   *argument;
 
@@ -405,7 +405,7 @@ bind_session(PG_FUNCTION_ARGS)
 	pge_require_preload();
 	for_session = parse_scope(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
 	pge_use_begin(PGE_USE_BIND);
-	argument = token_argument(fcinfo);
+	argument = get_token(fcinfo);
 	hide_from_activity(argument);
 	require_bindable();
 
@@ -420,7 +420,7 @@ bind_session(PG_FUNCTION_ARGS)
 		refuse_signed("token is not for the whole session");
 	check_replay(&token, &claims, now);
 
-	set_context(context_text(&claims), for_session);
+	set_context(make_context_text(&claims), for_session);
 	note_bound();
 	pge_use_end(PGE_OK);
 	if (!for_session && !IsInTransactionBlock(true))

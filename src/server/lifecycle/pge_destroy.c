@@ -208,7 +208,7 @@ check_confirmation(const PgeChange *change, const int32 *version,
 
 /* When the version has been retired for long enough; NULL if it has. */
 static char *
-too_early(const PgeChange *change, int version)
+find_earliest(const PgeChange *change, int version)
 {
 	if (pge_run("SELECT retired_at + make_interval(secs => $3)"
 				" FROM pgenvelope.key_version"
@@ -229,7 +229,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(change, version, state,
 						 "Retire it with pgenvelope.retire_key, or destroy it with shred => true.");
-	from = too_early(change, version);
+	from = find_earliest(change, version);
 	if (from != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

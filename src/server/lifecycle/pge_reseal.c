@@ -70,7 +70,7 @@ typedef struct Run
  * itself has put it there.
  */
 static bytea *
-kept_seal(const PgeKeyVersion *version)
+find_kept_seal(const PgeKeyVersion *version)
 {
 	bool		isnull;
 
@@ -115,7 +115,7 @@ typedef struct KeptVersion
 } KeptVersion;
 
 static List *
-kept_versions(void)
+list_kept_versions(void)
 {
 	List	   *found = NIL;
 	uint64		count;
@@ -147,7 +147,7 @@ pge_reseal_finish(void)
 	pge_require_preload();
 	pge_catalog_begin();
 	writer = pge_write_begin();
-	foreach(cell, kept_versions())
+	foreach(cell, list_kept_versions())
 	{
 		KeptVersion *kept = lfirst(cell);
 		PgeKey	   *key = pge_key_by_id(kept->key_id);
@@ -160,7 +160,7 @@ pge_reseal_finish(void)
 		if (version == NULL || version->sealed.sealed.len == 0 ||
 			strcmp(version->provider, unavailable) == 0)
 			continue;
-		seal = kept_seal(version);
+		seal = find_kept_seal(version);
 		if (seal != NULL &&
 			!erase_kept_seal(version, seal, &erased, &problem) &&
 			problem.outcome == PGE_KEY_UNAVAILABLE)
@@ -334,7 +334,7 @@ reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 {
 	const char *provider = run->provider != NULL ? run->provider :
 												   version->provider;
-	bytea	   *kept = run->from_escrow ? NULL : kept_seal(version);
+	bytea	   *kept = run->from_escrow ? NULL : find_kept_seal(version);
 	bool		opens = true;
 	PgeEscrowed escrowed;
 	const PgeSealedKek *source;
@@ -397,7 +397,7 @@ may_administer(PgeKey *key)
  * order of names.
  */
 static List *
-keys_to_administer(void)
+lock_own_keys(void)
 {
 	List	   *names = pge_row_key_names();
 	List	   *found = NIL;
@@ -508,7 +508,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 	if (run.from_escrow && run.provider == NULL)
 		refuse_lost_provider();
 	if (PG_ARGISNULL(1))
-		keys = file_requests(fcinfo, keys_to_administer());
+		keys = file_requests(fcinfo, lock_own_keys());
 	else
 	{
 		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),

@@ -71,7 +71,7 @@ move_values(const PgeChange *change, int target, bool rewrap)
 
 /* A number that no version of the key has had. */
 static int
-next_version(const PgeChange *change)
+find_next_number(const PgeChange *change)
 {
 	PgeProblem	problem;
 	int			last;
@@ -126,7 +126,7 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 	/* The new version stays with the provider of the active one. */
 	pge_choose_provider(change->active != 0 ? change->provider : NULL,
 						provider);
-	next = next_version(change);
+	next = find_next_number(change);
 	pge_seal_version(provider, change->name, change->key_id, (uint16) next,
 					 &made);
 	pge_point(PGE_POINT_VERSION);
@@ -179,7 +179,7 @@ make_active(const PgeChange *change, int version)
 
 /* The version to activate; raises if it cannot be activated. */
 static int
-version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
+choose_version(FunctionCallInfo fcinfo, const PgeChange *change)
 {
 	int			version;
 	PgeState	state;
@@ -243,7 +243,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
  * the numbers and skips versions that were only on trial.
  */
 static int
-version_before(const PgeChange *change)
+find_previous(const PgeChange *change)
 {
 	PgeProblem	problem;
 	PgeState	state;
@@ -300,7 +300,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		version = version_before(&change);
+		version = find_previous(&change);
 		make_active(&change, version);
 	}
 	move_values(&change, version, true);

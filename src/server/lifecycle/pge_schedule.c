@@ -94,7 +94,7 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 
 /* The names of keys that are due, allocated in the caller's context. */
 static List *
-due_keys(void)
+find_due_keys(void)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	PgeWriter	writer = pge_write_begin();
@@ -171,7 +171,7 @@ try_to_rotate(const char *name)
 int
 pge_rotate_due(void)
 {
-	List	   *names = due_keys();
+	List	   *names = find_due_keys();
 	ListCell   *cell;
 	int			rotated = 0;
 

@@ -134,7 +134,7 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 
 /* The row versions of a key's versions in a snapshot, as text. */
 static char *
-versions_in(uint64 key_id, Snapshot snapshot)
+read_versions(uint64 key_id, Snapshot snapshot)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum((int64) key_id);
@@ -163,8 +163,8 @@ require_current(uint64 key_id)
 {
 	pge_require_visible(key_id);
 	if (IsolationUsesXactSnapshot() &&
-		strcmp(versions_in(key_id, GetTransactionSnapshot()),
-			   versions_in(key_id, GetLatestSnapshot())) != 0)
+		strcmp(read_versions(key_id, GetTransactionSnapshot()),
+			   read_versions(key_id, GetLatestSnapshot())) != 0)
 		pge_snapshot_is_older();
 }
 

@@ -238,7 +238,7 @@ pge_table_close(PgeTable *table)
 
 /* The usual reason why functions fail here that work in the application. */
 static const char *
-hint_for(int sqlstate)
+choose_hint(int sqlstate)
 {
 	switch (sqlstate)
 	{
@@ -259,7 +259,7 @@ static PgeAttempt
 classify_error(const ErrorData *error, PgeProblem *problem)
 {
 	pge_problem(problem, pge_outcome_of(error->sqlerrcode),
-				hint_for(error->sqlerrcode),
+				choose_hint(error->sqlerrcode),
 				"a row could not be updated: SQLSTATE %s",
 				unpack_sql_state(error->sqlerrcode));
 	if (error->constraint_name != NULL)

@@ -288,7 +288,7 @@ write_page(Walk *walk, const GroupPage *page)
 
 /* Decides about the values of a page that stays in use. */
 static void
-pass_over(Walk *walk, const GroupPage *page)
+skip_page(Walk *walk, const GroupPage *page)
 {
 	ItemPointerData tid;
 	OffsetNumber last = InvalidOffsetNumber;
@@ -337,7 +337,7 @@ write_group(Walk *walk)
 		bool		failed = false;
 
 		if (!page->done)
-			pass_over(walk, page);
+			skip_page(walk, page);
 		for (int j = page->first; j < page->first + page->count; j++)
 			failed |= walk->items[j].outcome != PGE_OK;
 		if (failed)

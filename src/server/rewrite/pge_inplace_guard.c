@@ -64,7 +64,7 @@ refuse_column(const Guard *guard, const char *what, const char *name,
 
 /* The first of the columns that an expression reads, or 0. */
 static AttrNumber
-column_read(const Guard *guard, Node *expression)
+find_column_read(const Guard *guard, Node *expression)
 {
 	Bitmapset  *read = NULL;
 	AttrNumber	column = 0;
@@ -82,16 +82,16 @@ column_read(const Guard *guard, Node *expression)
 	return column;
 }
 
-/* As column_read, for an expression in the catalog, which may be absent. */
+/* As find_column_read, for an expression in the catalog; it may be absent. */
 static AttrNumber
-column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
+find_attribute_read(const Guard *guard, HeapTuple index, AttrNumber which)
 {
 	bool		isnull;
 	Datum		source = SysCacheGetAttr(INDEXRELID, index, which, &isnull);
 
 	if (isnull)
 		return 0;
-	return column_read(guard, stringToNode(TextDatumGetCString(source)));
+	return find_column_read(guard, stringToNode(TextDatumGetCString(source)));
 }
 
 /* Whether the n-th column of an index does not notice a rewrap. */
@@ -155,10 +155,10 @@ index_allows(const Guard *guard, Oid index_id)
 	/* The index has just been dropped. */
 	if (!HeapTupleIsValid(index))
 		return true;
-	column = column_read_by_attribute(guard, index, Anum_pg_index_indexprs);
+	column = find_attribute_read(guard, index, Anum_pg_index_indexprs);
 	if (column == 0)
-		column = column_read_by_attribute(guard, index,
-										  Anum_pg_index_indpred);
+		column = find_attribute_read(guard, index,
+									 Anum_pg_index_indpred);
 	for (int i = 0; i < guard->count && column == 0; i++)
 	{
 		if (is_indexed(guard, index, access_method_of(index_id),
@@ -207,7 +207,7 @@ constraints_allow(const Guard *guard)
 
 		if (attribute->attgenerated != ATTRIBUTE_GENERATED_STORED)
 			continue;
-		column = column_read(guard, stringToNode(value->adbin));
+		column = find_column_read(guard, stringToNode(value->adbin));
 		if (column != 0)
 			return refuse_column(guard, "generated column",
 								 NameStr(attribute->attname), column);
@@ -215,7 +215,8 @@ constraints_allow(const Guard *guard)
 	for (int i = 0; i < constraints->num_check; i++)
 	{
 		ConstrCheck *check = &constraints->check[i];
-		AttrNumber	column = column_read(guard, stringToNode(check->ccbin));
+		AttrNumber	column =
+			find_column_read(guard, stringToNode(check->ccbin));
 
 		if (column != 0)
 			return refuse_column(guard, "constraint", check->ccname, column);
@@ -262,13 +263,13 @@ partitioning_allows(const Guard *guard)
 		if (!IsA(condition, FuncExpr) ||
 			((FuncExpr *) condition)->funcid != F_SATISFIES_HASH_PARTITION)
 		{
-			column = column != 0 ? column : column_read(guard, condition);
+			column = column != 0 ? column : find_column_read(guard, condition);
 			continue;
 		}
 		foreach(argument, ((FuncExpr *) condition)->args)
 		{
 			if (column == 0 && !IsA(lfirst(argument), Var))
-				column = column_read(guard, lfirst(argument));
+				column = find_column_read(guard, lfirst(argument));
 		}
 	}
 	return column == 0 ||

@@ -27,7 +27,7 @@
 
 /* The columns that are written, in the executor's numbering. */
 static Bitmapset *
-updated_columns(const PgeTable *table)
+list_updated(const PgeTable *table)
 {
 	Bitmapset  *columns = NULL;
 
@@ -43,7 +43,7 @@ updated_columns(const PgeTable *table)
  * proceed while foreign keys hold the row against a change of the key.
  */
 static LockTupleMode
-row_lock_mode(Relation relation, const Bitmapset *updated)
+choose_lock_mode(Relation relation, const Bitmapset *updated)
 {
 	Bitmapset  *key = RelationGetIndexAttrBitmap(relation,
 												 INDEX_ATTR_BITMAP_KEY);
@@ -60,7 +60,7 @@ pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 	EState	   *estate = CreateExecutorState();
 	MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
 	RangeTblEntry *entry = makeNode(RangeTblEntry);
-	Bitmapset  *updated = updated_columns(table);
+	Bitmapset  *updated = list_updated(table);
 
 	entry->rtekind = RTE_RELATION;
 	entry->relid = RelationGetRelid(relation);
@@ -73,7 +73,7 @@ pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 	replacer->estate = estate;
 	replacer->command = GetCurrentCommandId(true);
 	estate->es_output_cid = replacer->command;
-	replacer->lock_mode = row_lock_mode(relation, updated);
+	replacer->lock_mode = choose_lock_mode(relation, updated);
 	replacer->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(replacer->result, relation, 1, NULL, 0);
 	ExecOpenIndices(replacer->result, false);
@@ -138,7 +138,7 @@ pge_replacer_bytes(PgeReplacer *replacer, AttrNumber attribute)
  * what was overwritten there; then the row need not be formed again.
  */
 static TupleTableSlot *
-new_row(PgeReplacer *replacer)
+make_row(PgeReplacer *replacer)
 {
 	if (!replacer->is_same_shape)
 		return ExecStoreVirtualTuple(replacer->slot);
@@ -240,7 +240,7 @@ refuse_deferred_check(PgeReplacer *replacer, List *recheck)
 bool
 pge_replace(PgeReplacer *replacer)
 {
-	TupleTableSlot *slot = new_row(replacer);
+	TupleTableSlot *slot = make_row(replacer);
 	PgeUpdateIndexes indexes;
 
 	slot->tts_tableOid = RelationGetRelid(replacer->relation);

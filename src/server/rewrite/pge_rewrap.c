@@ -42,14 +42,14 @@ typedef struct RewrapGroup
 
 /* The version in the first bytes of a value. */
 static uint16
-prefix_version(const uint8 *prefix)
+read_version(const uint8 *prefix)
 {
 	return (uint16) (prefix[ENVL_OFFSET_VERSION] << 8 |
 					 prefix[ENVL_OFFSET_VERSION + 1]);
 }
 
 static uint64
-prefix_key_id(const uint8 *prefix)
+read_key_id(const uint8 *prefix)
 {
 	uint64		key_id = 0;
 
@@ -62,8 +62,8 @@ bool
 pge_rewrap_concerns(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
 {
 	return len >= PGE_WRAP_PREFIX && prefix[0] == ENVL_MAGIC_1 &&
-		prefix_key_id(prefix) == rewrap->key_id &&
-		prefix_version(prefix) != rewrap->target;
+		read_key_id(prefix) == rewrap->key_id &&
+		read_version(prefix) != rewrap->target;
 }
 
 bool
@@ -75,7 +75,7 @@ pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
 	if (!pge_rewrap_concerns(rewrap, prefix, len))
 		return false;
 	key = pge_key_by_id(rewrap->key_id);
-	version = key != NULL ? pge_key_version(key, prefix_version(prefix)) :
+	version = key != NULL ? pge_key_version(key, read_version(prefix)) :
 							NULL;
 	return version == NULL || version->state != PGE_STATE_PRE_ACTIVE;
 }
@@ -232,7 +232,7 @@ collect_items(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
 	group->count = 0;
 	for (int i = from; i < count && group->count < ENVL_WRAP_BATCH; i++)
 	{
-		uint16		its = prefix_version(items[i].old_prefix);
+		uint16		its = read_version(items[i].old_prefix);
 
 		if (done[i])
 			continue;
@@ -279,7 +279,7 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 		if (group.count == 0)
 			break;
 		outcome = find_source(&group, rewrap,
-							  prefix_version(group.items[0]->old_prefix));
+							  read_version(group.items[0]->old_prefix));
 		if (outcome == PGE_OK)
 			good = move_group(&group, problem);
 		else

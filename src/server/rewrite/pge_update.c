@@ -191,7 +191,7 @@ flush_rows(PgeUpdate *update)
 
 /* Drops generated columns, which are computed and not moved. */
 static void
-leave_out_generated(PgeTable *table)
+drop_generated(PgeTable *table)
 {
 	TupleDesc	descriptor = RelationGetDescr(table->relation);
 	int			count = 0;
@@ -232,7 +232,7 @@ prepare_table(PgeUpdate *update)
 	PgeBatch   *batch = update->batch;
 	const char *name = RelationGetRelationName(update->table.relation);
 
-	leave_out_generated(&update->table);
+	drop_generated(&update->table);
 	if (pge_attempt(check_replica_identity, update, &batch->problem) !=
 		PGE_ATTEMPT_DONE)
 		return pge_problem(&batch->problem, PGE_NOT_READY,

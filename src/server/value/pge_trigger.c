@@ -200,7 +200,8 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 
 /* Whether a column is null, or has the same bytes, in both rows. */
 static bool
-same_bytes(Relation table, const PgeColumn *column, HeapTuple a, HeapTuple b)
+has_same_bytes(Relation table, const PgeColumn *column, HeapTuple a,
+			   HeapTuple b)
 {
 	TupleDesc	descriptor = RelationGetDescr(table);
 	Form_pg_attribute attribute = TupleDescAttr(descriptor,
@@ -229,14 +230,14 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 	(void) heap_getattr(row, arguments->target.number,
 						RelationGetDescr(table), &target_null);
 	if (target_null ||
-		!same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
+		!has_same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
 		return;
 	for (int i = 0; i < arguments->members.count; i++)
 	{
 		PgeMember  *member = &arguments->members.members[i];
 
 		if (member->is_literal ||
-			same_bytes(table, &member->column, trigger->tg_trigtuple, row))
+			has_same_bytes(table, &member->column, trigger->tg_trigtuple, row))
 			continue;
 		ereport(ERROR,
 				(errcode(MAKE_SQLSTATE('P', 'E', '0', '0', '5')),

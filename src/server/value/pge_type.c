@@ -159,7 +159,7 @@ pgenvelope_ne(PG_FUNCTION_ARGS)
 #define HASHED_LEN (ENVL_NONCE_LEN + ENVL_TAG_LEN)
 
 static void
-hashed_bytes(Datum datum, uint8 *out)
+copy_hashed(Datum datum, uint8 *out)
 {
 	int32		len = (int32) toast_raw_datum_size(datum) - VARHDRSZ;
 	struct varlena *nonce;
@@ -184,7 +184,7 @@ pgenvelope_hash(PG_FUNCTION_ARGS)
 {
 	uint8		bytes[HASHED_LEN];
 
-	hashed_bytes(PG_GETARG_DATUM(0), bytes);
+	copy_hashed(PG_GETARG_DATUM(0), bytes);
 	return hash_any(bytes, sizeof(bytes));
 }
 
@@ -193,7 +193,7 @@ pgenvelope_hash_extended(PG_FUNCTION_ARGS)
 {
 	uint8		bytes[HASHED_LEN];
 
-	hashed_bytes(PG_GETARG_DATUM(0), bytes);
+	copy_hashed(PG_GETARG_DATUM(0), bytes);
 	return hash_any_extended(bytes, sizeof(bytes), PG_GETARG_INT64(1));
 }
 

@@ -200,7 +200,7 @@ report_cache(FunctionCallInfo fcinfo)
 
 /* The names of the providers that are listed for this database. */
 static List *
-listed_providers(void)
+list_providers(void)
 {
 	const char *database = get_database_name(MyDatabaseId);
 	const char *cursor = pge_providers;
@@ -274,7 +274,7 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 static void
 report_providers(FunctionCallInfo fcinfo)
 {
-	List	   *names = list_concat_unique(listed_providers(),
+	List	   *names = list_concat_unique(list_providers(),
 										   pge_health_used_providers());
 	PgeCheck   *checks = palloc0(sizeof(PgeCheck) * (list_length(names) + 1));
 	int			count = 0;

@@ -163,8 +163,8 @@ find_last_entry(void *last)
 
 /* What is wrong with the anchor and the log; NULL if nothing is. */
 static const char *
-trouble_of_audit(PgeAnchorFile file, bool is_anchored, const PgeAnchor *head,
-				 int64 last)
+find_trouble(PgeAnchorFile file, bool is_anchored, const PgeAnchor *head,
+			 int64 last)
 {
 	if (file == PGE_ANCHOR_UNREADABLE)
 		return "The anchor's file cannot be read; see pgenvelope.audit_anchor_directory.";
@@ -201,7 +201,7 @@ pge_health_audit(FunctionCallInfo fcinfo)
 	}
 	if (last == 0 && !is_anchored && file == PGE_ANCHOR_ABSENT)
 		return;					/* there is no audit key */
-	trouble = trouble_of_audit(file, is_anchored, &head, last);
+	trouble = find_trouble(file, is_anchored, &head, last);
 	pge_health_report(fcinfo, "audit", NULL, trouble == NULL ? OK : DEGRADED,
 					  trouble);
 }

@@ -44,7 +44,7 @@ read_counter(pg_atomic_uint64 *value)
 
 /* Fills in the launcher's and workers' columns; returns their number. */
 static int
-rewrap_columns(Datum *values, bool *nulls)
+put_rewrap_columns(Datum *values, bool *nulls)
 {
 	PgeRewrapCounters *counters = &pge_rewrap_shared->counters;
 	uint64		paced_us = pg_atomic_read_u64(&counters->paced_us);
@@ -74,7 +74,7 @@ rewrap_columns(Datum *values, bool *nulls)
  * columns.
  */
 static int
-alert_columns(Datum *values)
+put_alert_columns(Datum *values)
 {
 	uint64		raised[PGE_ALERT_KINDS];
 	uint64		lost;
@@ -120,8 +120,8 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	values[n++] = read_counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
 		values[n++] = read_counter(&counters->failures[category]);
-	n += rewrap_columns(values + n, nulls + n);
-	n += alert_columns(values + n);
+	n += put_rewrap_columns(values + n, nulls + n);
+	n += put_alert_columns(values + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor),
 											 values, nulls));

@@ -174,7 +174,7 @@ finish_act(const PgeAct *act, bool chained)
 	if (act->key_name != NULL)
 		pge_acting_key(act->key_name);
 	if (chained)
-		chained = pge_audit_append(act, pge_acting.role, last_entry(), &head);
+		chained = pge_audit_append(act, pge_acting.role, find_last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
 		append_head(&line, &head);
@@ -256,8 +256,8 @@ transaction_ends(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			pge_acting_end();
-			if (last_entry() != NULL)
-				pge_anchor_publish(last_entry());
+			if (find_last_entry() != NULL)
+				pge_anchor_publish(find_last_entry());
 			write_lines(0, true);
 			break;
 		case XACT_EVENT_ABORT:

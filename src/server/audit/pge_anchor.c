@@ -118,7 +118,7 @@ pge_anchor_publish(const PgeAnchor *anchor)
 	Slot	   *slot;
 
 	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
-	slot = slot_for(anchor->database);
+	slot = find_slot(anchor->database);
 	if (slot != NULL)
 	{
 		slot->anchor = *anchor;

@@ -215,7 +215,7 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 
 	pge_change_begin("pgenvelope.activate_key()", PGE_ROTATE,
 					 pge_getarg_varlena(fcinfo, 0), &change);
-	version = version_to_activate(fcinfo, &change);
+	version = choose_version(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
 		make_active(&change, version);

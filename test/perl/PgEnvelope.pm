@@ -26,12 +26,6 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
-
-# Into a schema of its own, as the documents have it; the servers' search_path
-# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
-our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
-  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
-  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
   session error_of sqlstate_of is_sqlstate counter advance_clock
   set_point wait_until all_wiped set_providers elapsed random_bytes
   percentile keeper_pid kill_process source_directory new_values
@@ -42,6 +36,12 @@ our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
 our $rewrap_workers;
+
+# Into a schema of its own, as the documents have it; the servers' search_path
+# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
+our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
+  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
+  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
 
 # Directory for root keys and helpers: where no base backup goes.
 my $directory;

@@ -4,6 +4,7 @@
 --
 SET client_min_messages = warning;
 CREATE DATABASE default_schema;
+\set home :DBNAME
 \c default_schema
 SET search_path = public;
 CREATE EXTENSION pgenvelope;
@@ -30,12 +31,13 @@ SELECT public.email_of(1);
 SELECT component, status FROM pgenvelope.health() WHERE status <> 'ok';
 
 -- Whoever owns the schema can put something beside the functions
+ALTER SCHEMA public OWNER TO CURRENT_USER;
 SELECT "check", severity, object FROM pgenvelope.lint()
 WHERE "check" = 'schema_owner';
 CREATE ROLE schema_owner;
 ALTER SCHEMA public OWNER TO schema_owner;
 SELECT "check", severity, object FROM pgenvelope.lint()
 WHERE "check" = 'schema_owner';
-\c contrib_regression
+\c :home
 DROP DATABASE default_schema;
 DROP ROLE schema_owner;

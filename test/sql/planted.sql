@@ -5,6 +5,7 @@
 --
 SET client_min_messages = warning;
 CREATE DATABASE planted;
+\set home :DBNAME
 \c planted
 CREATE ROLE planter;
 CREATE SCHEMA planted AUTHORIZATION planter;
@@ -111,6 +112,6 @@ SELECT count(*) > 0 AS found
 FROM pg_depend d
 JOIN planted_object p ON (p.class, p.oid) = (d.refclassid, d.refobjid)
 WHERE (d.classid, d.objid) NOT IN (SELECT class, oid FROM planted_object);
-\c contrib_regression
+\c :home
 DROP DATABASE planted;
 DROP ROLE planter;

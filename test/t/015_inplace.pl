@@ -180,7 +180,7 @@ sub write_and_read
 	my @readers = map { session($_) } $primary, $standby;
 
 	catch_up();
-	$_->run("SET search_path = $schema, public") for @readers;
+	$_->run("SET search_path = $schema, public, envelope") for @readers;
 	$writer->start($statement);
 	$_->start("SELECT reads || ' ' || failed FROM read_page($time)")
 	  for @readers;

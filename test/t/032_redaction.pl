@@ -195,7 +195,7 @@ sub try
 
 try('encrypts a literal', "SELECT env_encrypt('MARKER', '{}')");
 try('in another spelling',
-	qq(SELECT public . "env_encrypt"('MARKER', '{}'); SELECT ENV_Encrypt /* x */ ('MARKER', '{}')));
+	qq(SELECT envelope . "env_encrypt"('MARKER', '{}'); SELECT ENV_Encrypt /* x */ ('MARKER', '{}')));
 try('in escapes', qq(SELECT U&"\\0065nv_encrypt"('MARKER', '{}')));
 try('a literal before the name', "SELECT 'MARKER', env_verify(v, '{}') FROM customers");
 try('several statements at once', "SELECT 'MARKER' \\; SELECT env_encrypt('x', '{}')");

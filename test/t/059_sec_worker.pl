@@ -36,7 +36,7 @@ my $as_ever = <<'END';
 SET role = none;
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SET transaction_read_only = off;
-SET search_path = public;
+SET search_path = public, envelope;
 SET standard_conforming_strings = on;
 END
 
@@ -126,7 +126,7 @@ my %tries = (
 	  'EXECUTE \'DECLARE c CURSOR WITH HOLD FOR SELECT 1\';',
 	'by a search path' =>
 	  'PERFORM pg_catalog.set_config(\'search_path\', \'public\', false);',
-	'by decrypting' => 'PERFORM public.env_decrypt($1, \'{}\');',
+	'by decrypting' => 'PERFORM envelope.env_decrypt($1, \'{}\');',
 	'by stepping' => 'PERFORM pgenvelope.step_rewrap(1);',
 	'by ending the worker' =>
 	  'PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid());',

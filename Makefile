@@ -46,7 +46,7 @@ REGRESS = catalog type equality storage reseal approval keys key_states \
 	guard context encrypt tamper reencrypt rewrap update_method inplace \
 	trigger trigger_arguments use parallel maintenance inspect jwe \
 	vectors encodings settings stat many_keys session token injection \
-	sec_inspect sec_catalog sec_trigger planted places census rewrap_job \
+	sec_inspect sec_catalog sec_trigger planted default_schema places census rewrap_job \
 	rewrap_failure lint limits honey
 ISOLATION = create_key grant privileges rotate life evict drop_extension \
 	rewrap_update rewrap_locks proof administration approve
@@ -59,6 +59,12 @@ PROVE_TESTS = test/t/*.pl
 # The objects hold ordinary code too: the unit programs link them as they are.
 ifeq ($(findstring clang,$(CC))$(COPT)$(SANITIZE),)
 LTO = -flto=auto -ffat-lto-objects
+endif
+
+# With EVP_ONLY=1 ciphers are called through EVP alone (envl_cipher.c says what
+# that costs), as a validated module's policy may ask for.
+ifeq ($(EVP_ONLY),1)
+LIBRARY_DEFINES = -DENVL_CIPHER_EVP
 endif
 
 PG_CFLAGS = $(LTO)
@@ -119,7 +125,7 @@ LIBRARY_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden \
 	-fstack-protector-strong -D_FORTIFY_SOURCE=2 $(LIBRARY_WARNINGS)
 
 $(CORE_OBJS) $(PROVIDER_OBJS) $(HELPER_OBJS): %.o: %.c Makefile
-	$(CC) $(LIBRARY_CFLAGS) $(INCLUDES) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
+	$(CC) $(LIBRARY_CFLAGS) $(LIBRARY_DEFINES) $(INCLUDES) $(LTO) $(COPT) -MMD -MP -c -o $@ $<
 
 $(SERVER_OBJS): Makefile pgenvelope.control
 pgenvelope.so: src/pgenvelope.map

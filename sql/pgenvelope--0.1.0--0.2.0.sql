@@ -574,6 +574,16 @@ RETURNS SETOF record
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT 'error', 'schema_owner', format('schema %I', n.nspname),
+        format('It belongs to %I, who can put functions beside ours, or drop it '
+               'with all keys.', r.rolname),
+        'Install into a schema of its own, or ALTER SCHEMA ... OWNER TO the '
+        'extension''s owner.'
+    FROM pg_extension e
+    JOIN pg_namespace n ON n.oid = e.extnamespace
+    JOIN pg_roles r ON r.oid = n.nspowner
+    WHERE e.extname = 'pgenvelope' AND n.nspowner <> e.extowner
+    UNION ALL
     SELECT 'error', 'orphans',
         format('key %s', COALESCE(k.name, lpad(to_hex(o.key_id), 12, '0'))),
         CASE WHEN o.version IS NULL THEN format('%s (%s).', o.finding, o.count)

@@ -10,17 +10,19 @@ FUZZERS = $(basename $(notdir $(wildcard test/fuzz/fuzz_*.c)))
 LIBRARY_SOURCES = $(CORE_OBJS:.o=.c) $(PROVIDER_OBJS:.o=.c) \
 	$(SERVE_OBJS:.o=.c)
 
-FLAVORS = plain asan coverage fuzz
+FLAVORS = plain evp asan coverage fuzz
 CC_fuzz = $(or $(FUZZ_CC),clang-14)
 TEST_CFLAGS = -std=c11 -D_GNU_SOURCE $(LIBRARY_WARNINGS) $(INCLUDES) \
 	-Itest/unit -DTEST_DIR='"test"'
 CFLAGS_plain = -O2 -g
+CFLAGS_evp = -O2 -g -DENVL_CIPHER_EVP
 CFLAGS_asan = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 CFLAGS_coverage = -O0 -g --coverage
 CFLAGS_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined
 LIBRARY_plain = $(CORE_OBJS) $(PROVIDER_OBJS) $(SERVE_OBJS)
+LIBRARY_evp = $(LIBRARY_SOURCES:%.c=$(BUILD)/evp/%.o)
 LIBRARY_asan = $(LIBRARY_SOURCES:%.c=$(BUILD)/asan/%.o)
 LIBRARY_coverage = $(LIBRARY_SOURCES:%.c=$(BUILD)/coverage/%.o)
 LIBRARY_fuzz = $(LIBRARY_SOURCES:%.c=$(BUILD)/fuzz/%.o)
@@ -29,6 +31,7 @@ LIBRARY_fuzz = $(LIBRARY_SOURCES:%.c=$(BUILD)/fuzz/%.o)
 # fuzz_kms_NAME.c, linked with all of it but its main function.
 KMS_SOURCES = $(filter-out %/kms_main.c,$(KMS_OBJS:.o=.c))
 KMS_plain = $(KMS_SOURCES:.c=.o)
+KMS_evp = $(KMS_SOURCES:%.c=$(BUILD)/evp/%.o)
 KMS_asan = $(KMS_SOURCES:%.c=$(BUILD)/asan/%.o)
 KMS_coverage = $(KMS_SOURCES:%.c=$(BUILD)/coverage/%.o)
 KMS_fuzz = $(KMS_SOURCES:%.c=$(BUILD)/fuzz/%.o)
@@ -40,6 +43,7 @@ endif
 # The same for pgenvelope-pkcs11: test_pkcs11_NAME.c and fuzz_pkcs11_NAME.c.
 PKCS11_SOURCES = $(filter-out %/pkcs11_main.c,$(PKCS11_OBJS:.o=.c))
 PKCS11_plain = $(PKCS11_SOURCES:.c=.o)
+PKCS11_evp = $(PKCS11_SOURCES:%.c=$(BUILD)/evp/%.o)
 PKCS11_asan = $(PKCS11_SOURCES:%.c=$(BUILD)/asan/%.o)
 PKCS11_coverage = $(PKCS11_SOURCES:%.c=$(BUILD)/coverage/%.o)
 PKCS11_fuzz = $(PKCS11_SOURCES:%.c=$(BUILD)/fuzz/%.o)

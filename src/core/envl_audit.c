@@ -1,7 +1,6 @@
 /*
  * envl_audit.c
- *	  The audit's chain: each entry is bound to the one before it by a key
- *	  that seals nothing.
+ *	  The audit's chain of MACs: each entry's covers the one before it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,9 +22,9 @@ static const uint8_t key_label[] = "pgenvelope/1 audit";
 static const uint8_t entry_label[] = "pgenvelope/1 entry";
 static const uint8_t anchor_label[] = "pgenvelope/1 anchor";
 
-/* HMAC-SHA-256, keyed and ready for its message; NULL if there is none. */
+/* Starts HMAC-SHA-256 with the key; NULL if libcrypto fails. */
 static EVP_MAC_CTX *
-begin(const envl_key *key)
+begin_mac(const envl_key *key)
 {
 	EVP_MAC    *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *context = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
@@ -42,9 +41,11 @@ begin(const envl_key *key)
 	return NULL;
 }
 
-/* Ends what begin began; fed says whether all of the message was taken. */
+/*
+ * Finishes and frees the MAC.  fed says whether all of the message was taken.
+ */
 static envl_status
-end(EVP_MAC_CTX *context, bool fed, uint8_t *out)
+end_mac(EVP_MAC_CTX *context, bool fed, uint8_t *out)
 {
 	size_t		len = 0;
 	bool		good;
@@ -61,12 +62,12 @@ end(EVP_MAC_CTX *context, bool fed, uint8_t *out)
 }
 
 static bool
-feed(EVP_MAC_CTX *context, const uint8_t *bytes, size_t len)
+feed_mac(EVP_MAC_CTX *context, const uint8_t *bytes, size_t len)
 {
 	return len == 0 || EVP_MAC_update(context, bytes, len) == 1;
 }
 
-/* A field is its length, in four bytes, and itself. */
+/* Adds a field: its length in four bytes, then its bytes. */
 static bool
 feed_field(EVP_MAC_CTX *context, envl_view field)
 {
@@ -79,50 +80,50 @@ feed_field(EVP_MAC_CTX *context, envl_view field)
 				   field.data != NULL ? (uint16_t) (field.len >> 16) : 0xffff);
 	envl_write_u16(&writer,
 				   field.data != NULL ? (uint16_t) field.len : 0xffff);
-	return feed(context, length, sizeof(length)) &&
-		(field.data == NULL || feed(context, field.data, field.len));
+	return feed_mac(context, length, sizeof(length)) &&
+		(field.data == NULL || feed_mac(context, field.data, field.len));
 }
 
 envl_status
 envl_audit_key(const envl_key *kek, uint64_t key_id, uint16_t version,
 			   envl_key *out)
 {
-	EVP_MAC_CTX *context = begin(kek);
+	EVP_MAC_CTX *context = begin_mac(kek);
 	uint8_t		id[ID_LEN];
 	envl_writer writer = envl_writer_into(id, sizeof(id));
 
 	envl_write_u48(&writer, key_id);
 	envl_write_u16(&writer, version);
-	return end(context,
-			   context != NULL &&
-				   feed(context, key_label, sizeof(key_label)) &&
-				   feed(context, id, sizeof(id)),
-			   out->bytes);
+	return end_mac(context,
+				   context != NULL &&
+					   feed_mac(context, key_label, sizeof(key_label)) &&
+					   feed_mac(context, id, sizeof(id)),
+				   out->bytes);
 }
 
 envl_status
 envl_audit_entry(const envl_key *key, const uint8_t *previous,
 				 const envl_view *fields, size_t count, uint8_t *out)
 {
-	EVP_MAC_CTX *context = begin(key);
+	EVP_MAC_CTX *context = begin_mac(key);
 	bool		fed;
 
 	fed = context != NULL &&
-		feed(context, entry_label, sizeof(entry_label)) &&
-		feed(context, previous, ENVL_AUDIT_MAC_LEN);
+		feed_mac(context, entry_label, sizeof(entry_label)) &&
+		feed_mac(context, previous, ENVL_AUDIT_MAC_LEN);
 	for (size_t i = 0; fed && i < count; i++)
 		fed = feed_field(context, fields[i]);
-	return end(context, fed, out);
+	return end_mac(context, fed, out);
 }
 
 envl_status
 envl_audit_anchor(const envl_key *key, envl_view lines, uint8_t *out)
 {
-	EVP_MAC_CTX *context = begin(key);
+	EVP_MAC_CTX *context = begin_mac(key);
 
-	return end(context,
-			   context != NULL &&
-				   feed(context, anchor_label, sizeof(anchor_label)) &&
-				   feed(context, lines.data, lines.len),
-			   out);
+	return end_mac(context,
+				   context != NULL &&
+					   feed_mac(context, anchor_label, sizeof(anchor_label)) &&
+					   feed_mac(context, lines.data, lines.len),
+				   out);
 }

@@ -10,8 +10,8 @@
 #include "envl_bytes.h"
 
 /*
- * What a character decodes to: the low six bits, and one bit for each
- * alphabet that has the character.  Zero: it is in neither.
+ * What a character decodes to: six bits of value, and one bit for each
+ * alphabet that has the character.  Zero means that neither has it.
  */
 #define IN_URL 0x40
 #define IN_STANDARD 0x80
@@ -45,7 +45,7 @@ static const char base64_standard_alphabet[] =
 bool
 envl_view_equal(envl_view a, envl_view b)
 {
-	/* memcmp takes no NULL, and an empty view may have one */
+	/* memcmp must not get NULL, which an empty view may hold. */
 	return a.len == b.len &&
 		(a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
@@ -55,7 +55,7 @@ envl_reader_over(envl_view bytes)
 {
 	envl_reader reader = {bytes.data, bytes.data};
 
-	/* Not even zero may be added to NULL. */
+	/* Adding even zero to NULL is undefined. */
 	if (bytes.len > 0)
 		reader.end += bytes.len;
 	return reader;
@@ -133,7 +133,7 @@ envl_writer_into(uint8_t *buffer, size_t size)
 	return writer;
 }
 
-/* Where the next len bytes go, or NULL if they do not fit. */
+/* Reserves len bytes.  NULL if they do not fit. */
 static uint8_t *
 writer_advance(envl_writer *writer, size_t len)
 {
@@ -192,7 +192,7 @@ envl_write_view(envl_writer *writer, envl_view bytes)
 		return;
 	place = writer_advance(writer, bytes.len);
 
-	/* What was encrypted in its place stays there. */
+	/* Ciphertext is made in place; then there is nothing to copy. */
 	if (place != NULL && place != bytes.data)
 		memmove(place, bytes.data, bytes.len);
 }
@@ -263,7 +263,7 @@ envl_base64_decoded_max(size_t len)
 
 /*
  * Removes the padding of standard base64.  False if the text is not made of
- * whole groups; a text that still has '=' is refused by the alphabet.
+ * whole groups.  A '=' that is left is not in the alphabet, so decoding fails.
  */
 static bool
 base64_unpad(envl_view *in)
@@ -293,7 +293,9 @@ envl_base64_decode(envl_base64 kind, envl_view in, uint8_t *out,
 	if (kind == ENVL_BASE64_STANDARD && !base64_unpad(&in))
 		return ENVL_MALFORMED;
 
-	/* Checked once, at the end: a branch per character would halve this. */
+	/*
+	 * Checked once at the end: a branch per character would halve the speed.
+	 */
 	next = in.data;
 	for (left = in.len; left >= 4; left -= 4)
 	{

@@ -18,7 +18,7 @@
 
 #include "envl_status.h"
 
-/* Bytes that belong to somebody else and outlive the view. */
+/* Bytes that somebody else owns and that outlive the view. */
 typedef struct envl_view
 {
 	const uint8_t *data;
@@ -32,8 +32,8 @@ typedef struct envl_view
 extern bool envl_view_equal(envl_view a, envl_view b);
 
 /*
- * Forward-only reader.  A read past the end returns false (zero for the
- * integers' output) and leaves the cursor where it was.
+ * Forward-only reader.  A read past the end returns false, sets an integer's
+ * output to zero and does not move the cursor.
  */
 typedef struct envl_reader
 {
@@ -50,8 +50,8 @@ extern bool envl_read_view(envl_reader *reader, size_t len,
 						   envl_view *out) ENVL_MUST_CHECK;
 
 /*
- * Forward-only writer into the caller's buffer.  Writing past the end writes
- * nothing, and the writer stays failed: check envl_writer_ok once, at the
+ * Forward-only writer into the caller's buffer.  A write past the end writes
+ * nothing and the writer stays failed, so check envl_writer_ok once at the
  * end.
  */
 typedef struct envl_writer
@@ -72,10 +72,10 @@ extern size_t envl_writer_len(const envl_writer *writer);
 
 /*
  * Base64 (RFC 4648): the URL alphabet without padding (RFC 7515), or the
- * standard alphabet with padding.  Decoding is strict: one text per bytes, so
- * no white space, no missing or extra padding, no set bits after the end.
- * Table lookups here are on public bytes or on a root key read once from its
- * file; nothing is looked up by a DEK or a plaintext.
+ * standard alphabet with padding.  Decoding is strict: each byte string has
+ * exactly one text, so white space, missing or extra padding and stray bits at
+ * the end are refused.  The table is indexed by public bytes, or by a root key
+ * as it is read from its file; never by a DEK or a plaintext.
  */
 typedef enum envl_base64
 {
@@ -89,12 +89,12 @@ extern size_t envl_base64_encoded_len(envl_base64 kind, size_t len);
 /* Writes exactly envl_base64_encoded_len(kind, in.len) characters. */
 extern void envl_base64_encode(envl_base64 kind, envl_view in, char *out);
 
-/* The most bytes that len characters can decode to. */
+/* Upper limit of the bytes that len characters decode to. */
 extern size_t envl_base64_decoded_max(size_t len);
 
 /*
- * Decodes into out, which holds envl_base64_decoded_max(in.len) bytes.
- * ENVL_MALFORMED leaves *out_len 0 and out unspecified.
+ * Decodes into out, which must hold envl_base64_decoded_max(in.len) bytes.  On
+ * failure (ENVL_MALFORMED) *out_len is 0 and out is unspecified.
  */
 extern envl_status envl_base64_decode(envl_base64 kind, envl_view in,
 									  uint8_t *out,

@@ -1,16 +1,16 @@
 /*
  * envl_cipher.h
- *	  A cipher of libcrypto's, called where libcrypto itself calls it.
+ *	  A cipher of libcrypto's, called through the provider's own interface.
  *
- * EVP asks its provider by name, in every operation, for what is known here:
- * the lengths of key and nonce above all.  For a short value that is a
- * quarter of AES-256-GCM.  So the cipher is fetched through EVP, which is
- * what chooses an implementation and honours the server's configuration and
- * FIPS, and then called by the provider's own interface, provider-cipher(7).
- * It is the one that EVP calls, documented, and the same from OpenSSL 3.0 on.
+ * In every operation EVP asks its provider, by name, for facts that never
+ * change, above all the lengths of key and nonce.  For a short value that is a
+ * quarter of AES-256-GCM.  So we fetch the cipher through EVP, which chooses
+ * the implementation and honours the server's configuration and FIPS, and then
+ * call it through provider-cipher(7).  EVP calls the same functions; they are
+ * documented and have not changed since OpenSSL 3.0.
  *
- * What EVP looked after is the caller's: lengths are right, a context is
- * initialised before it is used, and used no more after a failure.
+ * The caller must do what EVP would: pass right lengths, initialise a context
+ * before use, and stop using a context after a failure.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,18 +23,19 @@
 
 #include "envl_bytes.h"
 
-/* Contexts of a cipher are freed before it. */
+/* Free the contexts of a cipher before the cipher. */
 typedef struct envl_cipher
 {
-	EVP_CIPHER *fetched;		/* keeps the provider; NULL: none */
-	void	   *provider;		/* what the provider knows itself by */
+	EVP_CIPHER *fetched;		/* keeps the provider alive; NULL: no cipher */
+	void	   *provider;		/* the provider's context of itself */
 	OSSL_FUNC_cipher_newctx_fn *new_context;
 	OSSL_FUNC_cipher_freectx_fn *free_context;
 	OSSL_FUNC_cipher_encrypt_init_fn *encrypt_init;
 	OSSL_FUNC_cipher_decrypt_init_fn *decrypt_init;
 	OSSL_FUNC_cipher_update_fn *update;
 	OSSL_FUNC_cipher_final_fn *final;
-	OSSL_FUNC_cipher_cipher_fn *whole_blocks;	/* neither buffers nor pads */
+	OSSL_FUNC_cipher_cipher_fn *whole_blocks;	/* update without buffering or
+												 * padding */
 	OSSL_FUNC_cipher_get_ctx_params_fn *get_params;
 } envl_cipher;
 
@@ -43,10 +44,10 @@ extern envl_status envl_cipher_fetch(envl_cipher *cipher,
 									 const char *name) ENVL_MUST_CHECK;
 extern void envl_cipher_release(envl_cipher *cipher);
 
-/* A context, or NULL: no memory, or an empty cipher. */
+/* Makes a context.  NULL if there is no memory or the cipher is empty. */
 extern void *envl_cipher_context(const envl_cipher *cipher);
 
-/* Wipes and frees a context; takes NULL. */
+/* Wipes and frees a context, which may be NULL. */
 extern void envl_cipher_free(const envl_cipher *cipher, void *context);
 
 #endif							/* ENVL_CIPHER_H */

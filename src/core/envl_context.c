@@ -2,11 +2,11 @@
  * envl_context.c
  *	  The encryption context: canonical bytes, and what a key requires.
  *
- * Writing makes the one canonical form; reading accepts nothing else, in one
- * pass over the bytes.  So two contexts are the same exactly if their bytes
- * are, and a name or a string has one escaped spelling, which is why member
- * names can be compared as they are spelled.  Their order is that of the
- * unescaped names (RFC 8785, section 3.2.3).
+ * Writing makes the one canonical form, and reading accepts nothing else, in
+ * one pass over the bytes.  So two contexts are equal exactly if their bytes
+ * are.  A name or a string has one escaped spelling, so member names can be
+ * compared as they are spelled.  Members are ordered by their unescaped names
+ * (RFC 8785, section 3.2.3).
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,14 +19,14 @@
 #define INTEGER_DIGITS 16
 
 /*
- * Orders names by their UTF-16 code units, of which these are the first bytes
- * that differ: negative or positive.  In UTF-8 that is the order of the bytes,
- * but for the characters beyond U+FFFF (lead byte from 0xF0): their surrogates
- * sort before U+E000 to U+FFFF (lead byte 0xEE or 0xEF).  Two bytes that
- * differ after the same bytes are both lead bytes or both are not.
+ * Orders two names by their first bytes that differ: negative or positive.
+ * The order is that of UTF-16 code units.  In UTF-8 that is the order of the
+ * bytes, except for the characters beyond U+FFFF (lead byte from 0xF0): their
+ * surrogates sort before U+E000 to U+FFFF (lead byte 0xEE or 0xEF).  The first
+ * bytes that differ are either both lead bytes or neither is.
  */
 static int
-order_of_bytes(uint8_t x, uint8_t y)
+compare_bytes(uint8_t x, uint8_t y)
 {
 	if (x >= 0xEE && y >= 0xEE && (x >= 0xF0) != (y >= 0xF0))
 		return x >= 0xF0 ? -1 : 1;
@@ -35,19 +35,19 @@ order_of_bytes(uint8_t x, uint8_t y)
 
 /* Orders names: negative, zero or positive. */
 static int
-name_order(envl_view a, envl_view b)
+compare_names(envl_view a, envl_view b)
 {
 	for (size_t i = 0; i < a.len && i < b.len; i++)
 	{
 		if (a.data[i] != b.data[i])
-			return order_of_bytes(a.data[i], b.data[i]);
+			return compare_bytes(a.data[i], b.data[i]);
 	}
 	return (a.len > b.len) - (a.len < b.len);
 }
 
-/* The same of names as they are spelled. */
+/* Orders names that are still escaped. */
 static int
-spelled_order(envl_view a, envl_view b)
+compare_spelled(envl_view a, envl_view b)
 {
 	envl_reader left = envl_reader_over(a);
 	envl_reader right = envl_reader_over(b);
@@ -58,12 +58,12 @@ spelled_order(envl_view a, envl_view b)
 		uint8_t		y = envl_string_next_byte(&right);
 
 		if (x != y)
-			return order_of_bytes(x, y);
+			return compare_bytes(x, y);
 	}
 	return (envl_reader_left(&left) > 0) - (envl_reader_left(&right) > 0);
 }
 
-/* Checks a member by itself, and adds to the length of what is unescaped. */
+/* Checks one member, and adds the unescaped length of its strings. */
 static envl_status
 check_member(const envl_member *member, bool policy, size_t *raw_len)
 {
@@ -88,7 +88,7 @@ check_member(const envl_member *member, bool policy, size_t *raw_len)
 }
 
 /*
- * Insertion sort: there are a few members, and never more than fit into
+ * Insertion sort: a context has few members, and never more than fit into
  * ENVL_CONTEXT_MAX.  The C library's qsort may allocate.
  */
 static void
@@ -101,7 +101,7 @@ sort_members(envl_member *members, size_t count)
 
 		for (; place > 0; place--)
 		{
-			if (name_order(members[place - 1].name, moving.name) <= 0)
+			if (compare_names(members[place - 1].name, moving.name) <= 0)
 				break;
 			members[place] = members[place - 1];
 		}
@@ -110,7 +110,7 @@ sort_members(envl_member *members, size_t count)
 }
 
 static void
-write_integer(envl_writer *writer, int64_t integer)
+write_decimal(envl_writer *writer, int64_t integer)
 {
 	uint8_t		digits[INTEGER_DIGITS];
 	envl_view	number = {digits + sizeof(digits), 0};
@@ -140,7 +140,7 @@ write_value(envl_writer *writer, const envl_member *member)
 			envl_string_write(writer, member->string);
 			break;
 		case ENVL_MEMBER_INTEGER:
-			write_integer(writer, member->integer);
+			write_decimal(writer, member->integer);
 			break;
 		case ENVL_MEMBER_BOOLEAN:
 			envl_write_view(writer, member->boolean ? yes : no);
@@ -151,7 +151,10 @@ write_value(envl_writer *writer, const envl_member *member)
 	}
 }
 
-/* What was written in one place is the whole of it, or the writer failed. */
+/*
+ * The writer's buffer is contiguous, so a view of what was written is valid
+ * unless the writer has failed.
+ */
 static void
 write_member(envl_writer *writer, const envl_member *member,
 			 envl_spelled *spelled)
@@ -189,7 +192,7 @@ encode_object(envl_member *members, size_t count, uint8_t *out,
 	return ENVL_OK;
 }
 
-/* Checks the members, and puts them in order. */
+/* Checks the members and sorts them. */
 static envl_status
 prepare_members(envl_member *members, size_t count, bool policy)
 {
@@ -232,7 +235,7 @@ envl_policy_encode(envl_member *members, size_t count, uint8_t *out,
 		encode_object(members, count, out, out_len, spelled);
 }
 
-/* Steps over the byte if it is next. */
+/* Skips the byte if it comes next. */
 static bool
 skip_byte(envl_reader *reader, uint8_t byte)
 {
@@ -242,7 +245,7 @@ skip_byte(envl_reader *reader, uint8_t byte)
 	return true;
 }
 
-/* Steps over the text if it is next. */
+/* Skips the text if it comes next. */
 static bool
 skip_text(envl_reader *reader, envl_view text)
 {
@@ -253,7 +256,7 @@ skip_text(envl_reader *reader, envl_view text)
 	return true;
 }
 
-/* Steps over an integer: no leading zero, no -0, within the range. */
+/* Skips an integer: no leading zero, no -0, within the range. */
 static bool
 skip_integer(envl_reader *reader)
 {
@@ -295,8 +298,8 @@ read_member(envl_reader *reader, bool policy, envl_spelled *member)
 }
 
 /*
- * Members are in order, and so are different.  Each takes five bytes at least,
- * so there is room for all.
+ * Strictly ascending order also rules out duplicates.  Each member takes at
+ * least five bytes, so there is room for all.
  */
 static envl_status
 read_object(envl_view object, bool policy, envl_spelled *spelled,
@@ -317,7 +320,7 @@ read_object(envl_view object, bool policy, envl_spelled *spelled,
 
 			if (!read_member(&reader, policy, member) ||
 				(*count > 0 &&
-				 spelled_order(member[-1].name, member->name) >= 0))
+				 compare_spelled(member[-1].name, member->name) >= 0))
 				return ENVL_MALFORMED;
 			(*count)++;
 		} while (skip_byte(&reader, ','));
@@ -348,7 +351,7 @@ envl_context_validate(envl_view context)
 	return read_object(context, false, spelled, &count);
 }
 
-/* What one member of a policy says of the context's, which has its name. */
+/* Checks a context's member against the policy's member of the same name. */
 static envl_status
 check_member_policy(const envl_spelled *wanted, const envl_spelled *given)
 {
@@ -371,7 +374,7 @@ envl_policy_check(const envl_spelled *policy, size_t policy_count,
 	if (context_count == 0 && policy_count > 0)
 		return ENVL_CONTEXT_EMPTY;
 
-	/* Both are in the same order: one walk over each. */
+	/* Both are sorted alike: walk over each once. */
 	for (size_t i = 0; i < policy_count; i++)
 	{
 		envl_status status = ENVL_CONTEXT_MISSING;

@@ -22,7 +22,7 @@
 
 #define ENVL_CONTEXT_MAX 4096
 
-/* The largest integer, 2^53 - 1: what JSON of any kind keeps exactly. */
+/* The largest integer, 2^53 - 1, that every JSON parser keeps exactly. */
 #define ENVL_INTEGER_MAX INT64_C(9007199254740991)
 
 typedef enum envl_member_type
@@ -33,7 +33,7 @@ typedef enum envl_member_type
 	ENVL_MEMBER_ANY				/* null: in a policy only */
 } envl_member_type;
 
-/* One member as the caller knows it: nothing escaped yet. */
+/* One member as the caller has it, nothing escaped yet. */
 typedef struct envl_member
 {
 	envl_view	name;			/* UTF-8, checked here */
@@ -44,8 +44,8 @@ typedef struct envl_member
 } envl_member;
 
 /*
- * A member as canonical bytes spell it: views into them.  There is one
- * spelling, so members are equal if their bytes are.
+ * A member as the canonical bytes spell it: views into them.  There is only
+ * one spelling, so members are equal exactly if their bytes are.
  */
 typedef struct envl_spelled
 {
@@ -53,41 +53,46 @@ typedef struct envl_spelled
 	envl_view	value;			/* a string with its quotes */
 } envl_spelled;
 
-/* No canonical object has more members: the least of them is "":0, */
+/*
+ * The most members of a canonical object: the shortest takes five bytes, "":0,
+ */
 #define ENVL_MEMBERS_MAX (ENVL_CONTEXT_MAX / 5)
 
 /*
  * Writes the canonical bytes of count members into out, which holds
- * ENVL_CONTEXT_MAX bytes, and where its members are into spelled, which holds
- * count of them.  Sorts the caller's array.  On failure *out_len is 0, out and
+ * ENVL_CONTEXT_MAX bytes, and views of the members into spelled, which holds
+ * count.  Sorts the caller's array.  On failure *out_len is 0, and out and
  * spelled are unspecified.
  */
 extern envl_status envl_context_encode(envl_member *members, size_t count,
 									   uint8_t *out, size_t *out_len,
 									   envl_spelled *spelled) ENVL_MUST_CHECK;
 
-/* The same for a policy: ENVL_MEMBER_ANY is allowed. */
+/* As envl_context_encode, for a policy: ENVL_MEMBER_ANY is allowed. */
 extern envl_status envl_policy_encode(envl_member *members, size_t count,
 									  uint8_t *out, size_t *out_len,
 									  envl_spelled *spelled) ENVL_MUST_CHECK;
 
 /*
- * Reads canonical bytes: ENVL_OK, ENVL_CONTEXT_TOO_LONG, or ENVL_MALFORMED,
- * which any other spelling of the same object is.  spelled holds
- * ENVL_MEMBERS_MAX; on failure it and *count are unspecified.
+ * Reads canonical bytes.  Any other spelling of the same object is
+ * ENVL_MALFORMED; the only other failure is ENVL_CONTEXT_TOO_LONG.  spelled
+ * holds ENVL_MEMBERS_MAX; on failure spelled and *count are unspecified.
  */
 extern envl_status envl_context_read(envl_view context, envl_spelled *spelled,
 									 size_t *count) ENVL_MUST_CHECK;
 extern envl_status envl_policy_read(envl_view policy, envl_spelled *spelled,
 									size_t *count) ENVL_MUST_CHECK;
 
-/* Whether bytes are the canonical form of a context: what reading says. */
+/*
+ * Checks that bytes are the canonical form of a context; fails as
+ * envl_context_read does.
+ */
 extern envl_status envl_context_validate(envl_view context) ENVL_MUST_CHECK;
 
 /*
- * Whether the members of a context satisfy those of a policy: ENVL_OK,
- * ENVL_CONTEXT_EMPTY (none while the policy names some),
- * ENVL_CONTEXT_MISSING, ENVL_CONTEXT_PINNED or ENVL_CONTEXT_EMPTY_MEMBER.  On
+ * Checks the members of a context against those of a policy.  Fails with
+ * ENVL_CONTEXT_EMPTY (the context is empty, the policy is not),
+ * ENVL_CONTEXT_MISSING, ENVL_CONTEXT_PINNED or ENVL_CONTEXT_EMPTY_MEMBER.  For
  * the last three *member is the name in the policy, for the message: names are
  * not secret, values are.
  */

@@ -10,7 +10,7 @@
 #include "envl_context.h"
 #include "envl_format.h"
 
-/* Magic bytes that later formats will have. */
+/* Reserved for later formats. */
 #define MAGIC_LATER_FIRST 0xE2
 #define MAGIC_LATER_LAST 0xEF
 

@@ -40,7 +40,7 @@
 #define ENVL_KEY_ID_MAX UINT64_C(0xFFFFFFFFFFFF)
 #define ENVL_PLAINTEXT_MAX ((size_t) 512 * 1024 * 1024)
 #define ENVL_PADDING_MAX 65536	/* the largest padding multiple, in bytes;
-								 * a padded payload may be so much longer */
+								 * padding may lengthen a payload by as much */
 
 /* A parsed value; the views point into the caller's bytes. */
 typedef struct envl_envelope
@@ -57,42 +57,48 @@ typedef struct envl_envelope
 } envl_envelope;
 
 /*
- * Parses and checks the structure of a whole value.  ENVL_UNSUPPORTED: made
- * by a later version; ENVL_MALFORMED or ENVL_LIMIT: not a value.
+ * Parses a whole value and checks its structure.  ENVL_UNSUPPORTED: a later
+ * version made it.  ENVL_MALFORMED or ENVL_LIMIT: it is no value.
  */
 extern envl_status envl_envelope_parse(envl_view bytes,
 									   envl_envelope *out) ENVL_MUST_CHECK;
 
 /*
- * Parses only the ENVL_HEADER_LEN bytes that a slice of a large value holds:
- * context, ciphertext and tag are left empty.
+ * Parses only the first ENVL_HEADER_LEN bytes, for a slice of a large value;
+ * context, ciphertext and tag stay empty.
  */
 extern envl_status envl_header_parse(envl_view bytes,
 									 envl_envelope *out) ENVL_MUST_CHECK;
 
-/* Bytes of a value; context_len is -1 where the context is not stored. */
+/*
+ * The size of a value in bytes; context_len is -1 if the context is not
+ * stored.
+ */
 extern size_t envl_envelope_size(size_t ciphertext_len, int context_len);
 
 /*
- * Serialises a value: everything that envelope's fields say.  Writes exactly
+ * Serialises a value from all of envelope's fields.  Writes exactly
  * envl_envelope_size(...) bytes.
  */
 extern void envl_envelope_encode(const envl_envelope *envelope, uint8_t *out);
 
-/* Text form: "env1." and base64url.  Characters, without a NUL. */
+/*
+ * The text form: "env1." and base64url.  The length is in characters and has
+ * no NUL.
+ */
 extern size_t envl_text_len(size_t envelope_len);
 extern void envl_text_encode(envl_view bytes, char *out);
 
-/* The most bytes that a text of len characters holds. */
+/* Upper limit of the bytes that a text of len characters holds. */
 extern size_t envl_text_decoded_max(size_t len);
 
-/* Decodes the text form; the bytes still need envl_envelope_parse. */
+/* Decodes the text form.  The bytes still need envl_envelope_parse. */
 extern envl_status envl_text_decode(envl_view text, uint8_t *out,
 									size_t *out_len) ENVL_MUST_CHECK;
 
 /*
- * Whether two values differ at most in what a rewrap changes (all bytes but
- * 2..49), the equality of the SQL type.
+ * Whether two values are equal but for what a rewrap may change: all bytes
+ * except 2..49.  This is the equality of the SQL type.
  */
 extern bool envl_sealed_equal(envl_view a, envl_view b);
 

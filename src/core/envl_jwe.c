@@ -24,7 +24,7 @@ envl_jwe_buffer_len(const envl_envelope *envelope,
 		encoded_len(ENVL_TAG_LEN);
 }
 
-/* Encodes at *next and steps over it. */
+/* Encodes to *next and advances it. */
 static envl_view
 encode_at(char **next, const uint8_t *data, size_t len)
 {
@@ -75,7 +75,7 @@ envl_jwe_envelope_max(const envl_jwe *jwe)
 							  ENVL_CONTEXT_MAX);
 }
 
-/* Decodes a text that must hold exactly len bytes. */
+/* Decodes a text that must give exactly len bytes. */
 static bool
 decode_exactly(envl_view text, size_t len, uint8_t *out)
 {
@@ -86,7 +86,7 @@ decode_exactly(envl_view text, size_t len, uint8_t *out)
 						   &decoded) == ENVL_OK;
 }
 
-/* The flags that a protected header stands for. */
+/* Finds the flags that a protected header stands for. */
 static bool
 find_flags(envl_view protected_header, uint8_t *flags)
 {
@@ -106,7 +106,9 @@ find_flags(envl_view protected_header, uint8_t *flags)
 	return false;
 }
 
-/* The context of the aad, which must be canonical, into ENVL_CONTEXT_MAX. */
+/*
+ * Decodes the aad into ENVL_CONTEXT_MAX bytes; it must be a canonical context.
+ */
 static bool
 decode_context(envl_view aad, uint8_t *buffer, envl_view *context)
 {
@@ -164,7 +166,7 @@ envl_jwe_to_envelope(const envl_jwe *jwe, bool store_context, uint8_t *out,
 	size += envelope.ciphertext.len;
 	envl_envelope_encode(&envelope, out);
 
-	/* The limits of a value are those of its parser. */
+	/* The parser checks the limits of a value. */
 	status = envl_envelope_parse((envl_view) {out, size}, &envelope);
 	if (status == ENVL_OK)
 		*out_len = size;

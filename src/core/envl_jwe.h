@@ -2,10 +2,10 @@
  * envl_jwe.h
  *	  A value as a JWE in JSON serialization (RFC 7516), and back.
  *
- * Conversion moves bytes between two spellings of the same thing and needs no
- * key.  The core deals with the members' strings; whoever calls reads and
- * writes the JSON object around them, and refuses members not named here.
- * docs/format.md, section 7.
+ * Conversion only respells the bytes and needs no key.  The core deals with
+ * the members' strings.  The caller reads and writes the JSON object around
+ * them, and refuses members that are not named here.  docs/format.md, section
+ * 7.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -30,14 +30,14 @@ typedef struct envl_jwe
 } envl_jwe;
 
 /*
- * Characters of buffer that envl_jwe_from_envelope needs for the strings
- * other than "protected", "alg" and "kid".
+ * Characters of buffer that envl_jwe_from_envelope needs, for all strings but
+ * "protected", "alg" and "kid".
  */
 extern size_t envl_jwe_buffer_len(const envl_envelope *envelope,
 								  const envl_bound_context *context);
 
 /*
- * Makes the strings of the JWE in the caller's buffer.  kid is the caller's
+ * Makes the strings of the JWE in the caller's buffer.  The caller passes kid
  * (envl_kid_format).  ENVL_AUTHENTICATION if the value stores another context
  * than the one supplied.
  */
@@ -46,13 +46,13 @@ extern envl_status envl_jwe_from_envelope(const envl_envelope *envelope,
 										  envl_view kid, char *buffer,
 										  envl_jwe *out) ENVL_MUST_CHECK;
 
-/* The most bytes that the value of this JWE takes. */
+/* Upper limit of the bytes of this JWE's value. */
 extern size_t envl_jwe_envelope_max(const envl_jwe *jwe);
 
 /*
  * Writes the value into out (envl_jwe_envelope_max bytes).  Accepts exactly
- * the forms that envl_jwe_from_envelope makes, anything else is
- * ENVL_MALFORMED (a wrong protected header, alg or enc: ENVL_UNSUPPORTED).
+ * what envl_jwe_from_envelope makes.  A wrong protected header, alg or enc is
+ * ENVL_UNSUPPORTED, anything else ENVL_MALFORMED.
  */
 extern envl_status envl_jwe_to_envelope(const envl_jwe *jwe,
 										bool store_context, uint8_t *out,

@@ -1,6 +1,6 @@
 /*
  * envl_jws.h
- *	  Signatures of tokens: JWS (RFC 7515) by HS256 or Ed25519 ("EdDSA", RFC
+ *	  Signatures of tokens: JWS (RFC 7515) with HS256 or Ed25519 ("EdDSA", RFC
  *	  8037), nothing else.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -11,7 +11,7 @@
 
 #include "envl_bytes.h"
 
-/* An HMAC key has at least the length of its hash (RFC 7518, 3.2). */
+/* An HMAC key is at least as long as its hash (RFC 7518, section 3.2). */
 #define ENVL_JWK_SECRET_MIN 32
 #define ENVL_JWK_SECRET_MAX 256
 #define ENVL_JWK_PUBLIC_LEN 32
@@ -22,12 +22,12 @@ typedef enum envl_jws_alg
 	ENVL_JWS_EDDSA
 } envl_jws_alg;
 
-/* A key to verify with.  Whoever holds one wipes it. */
+/* A key to verify with.  The owner wipes it. */
 typedef struct envl_jwk
 {
 	envl_jws_alg alg;
 	size_t		len;
-	uint8_t		bytes[ENVL_JWK_SECRET_MAX]; /* the secret, or public key */
+	uint8_t		bytes[ENVL_JWK_SECRET_MAX]; /* the secret, or the public key */
 } envl_jwk;
 
 /*
@@ -37,7 +37,7 @@ typedef struct envl_jwk
 extern envl_status envl_jws_verify(envl_view signed_part, envl_view signature,
 								   const envl_jwk *key) ENVL_MUST_CHECK;
 
-/* SHA-256 of what is signed, by which a token is known again. */
+/* Computes the SHA-256 of what is signed, which identifies a token. */
 #define ENVL_JWS_DIGEST_LEN 32
 
 extern envl_status envl_jws_digest(envl_view signed_part,

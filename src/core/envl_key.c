@@ -28,9 +28,12 @@ static const uint8_t mark_label[] = "pgenvelope/1 mark";
 /* The longest label, with key id and version. */
 #define LABELLED_MAX (sizeof(binding_label) + ID_LEN)
 
-/* Writes label (unless empty), key id and version; returns their view. */
+/*
+ * Writes the label (if not empty), key id and version into out, and returns a
+ * view of them.
+ */
 static envl_view
-labelled(envl_view label, uint64_t key_id, uint16_t version, uint8_t *out)
+put_label(envl_view label, uint64_t key_id, uint16_t version, uint8_t *out)
 {
 	envl_writer writer = envl_writer_into(out, LABELLED_MAX);
 
@@ -42,7 +45,7 @@ labelled(envl_view label, uint64_t key_id, uint16_t version, uint8_t *out)
 
 /* SHA-256 of head followed by tail. */
 static envl_status
-sha256(envl_view head, envl_view tail, uint8_t *out)
+hash_parts(envl_view head, envl_view tail, uint8_t *out)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool		hashed;
@@ -60,7 +63,7 @@ sha256(envl_view head, envl_view tail, uint8_t *out)
 	return ENVL_CRYPTO_FAILED;
 }
 
-/* The first out_len bytes of HMAC-SHA-256. */
+/* Computes the first out_len bytes of HMAC-SHA-256. */
 static envl_status
 hmac_sha256(const envl_key *key, envl_view message, uint8_t *out,
 			size_t out_len)
@@ -95,8 +98,8 @@ envl_key_binding(uint64_t key_id, uint16_t version, uint8_t *out)
 	uint8_t		digest[SHA256_LEN];
 	envl_status status;
 
-	status = sha256(labelled(label, key_id, version, message), nothing,
-					digest);
+	status = hash_parts(put_label(label, key_id, version, message), nothing,
+						digest);
 	memcpy(out, digest, ENVL_BINDING_LEN);
 	return status;
 }
@@ -108,7 +111,7 @@ envl_key_check_value(const envl_key *kek, uint64_t key_id, uint16_t version,
 	const envl_view label = {kcv_label, sizeof(kcv_label)};
 	uint8_t		message[LABELLED_MAX];
 
-	return hmac_sha256(kek, labelled(label, key_id, version, message), out,
+	return hmac_sha256(kek, put_label(label, key_id, version, message), out,
 					   ENVL_KCV_LEN);
 }
 
@@ -135,7 +138,8 @@ envl_kek_digest(uint64_t key_id, uint16_t version, envl_view sealed,
 	const envl_view nothing = {NULL, 0};
 	uint8_t		message[LABELLED_MAX];
 
-	return sha256(labelled(nothing, key_id, version, message), sealed, out);
+	return hash_parts(put_label(nothing, key_id, version, message), sealed,
+					  out);
 }
 
 void
@@ -147,7 +151,7 @@ envl_kid_format(const char *name, uint64_t key_id, uint16_t version,
 					(unsigned int) version);
 }
 
-/* 1..65535 without leading zeros, or 0. */
+/* Parses 1..65535 without leading zeros.  0 if it is anything else. */
 static uint16_t
 parse_version(envl_view digits)
 {
@@ -165,7 +169,7 @@ parse_version(envl_view digits)
 	return value <= UINT16_MAX ? (uint16_t) value : 0;
 }
 
-/* Twelve lower-case hexadecimal digits, or 0. */
+/* Parses twelve lower-case hexadecimal digits.  0 if it is anything else. */
 static uint64_t
 parse_key_id(const uint8_t *digits)
 {
@@ -185,9 +189,7 @@ parse_key_id(const uint8_t *digits)
 	return value;
 }
 
-/*
- * From the right: a name may itself contain '@' and '/'.
- */
+/* Parse from the right: a name may itself contain '@' and '/'. */
 envl_status
 envl_kid_parse(envl_view kid, envl_view *name, uint64_t *key_id,
 			   uint16_t *version)

@@ -17,7 +17,7 @@
 #define ENVL_KCV_LEN 16
 #define ENVL_FINGERPRINT_LEN 8
 
-/* What a provider seals: KEK and binding. */
+/* What a provider seals: the KEK and its binding. */
 #define ENVL_SEALED_PLAINTEXT_LEN (ENVL_KEY_LEN + ENVL_BINDING_LEN)
 
 #define ENVL_KEY_NAME_MAX 63	/* bytes of UTF-8 */
@@ -46,8 +46,9 @@ extern envl_status envl_dek_mark(const envl_key *dek,
 								 uint8_t *out) ENVL_MUST_CHECK;
 
 /*
- * SHA-256(id || version || sealed): names a cached KEK.  A version number
- * alone does not: a rolled-back rotation reuses it for another KEK.
+ * SHA-256(id || version || sealed): identifies a cached KEK.  Id and version
+ * are not enough: if a rotation's transaction is rolled back, the next one
+ * uses the same version number for another KEK.
  */
 #define ENVL_KEK_DIGEST_LEN 32
 extern envl_status envl_kek_digest(uint64_t key_id, uint16_t version,

@@ -17,7 +17,7 @@
 #include "envl_random.h"
 
 #define ENTROPY_LEN 32			/* additional input, bytes */
-#define STRENGTH 256			/* bits, of the keys made here */
+#define STRENGTH 256			/* bits; the keys made here have as many */
 
 void
 envl_random_reset(envl_random *random)
@@ -26,12 +26,12 @@ envl_random_reset(envl_random *random)
 }
 
 /*
- * Fresh bytes of the private DRBG.  It reseeds itself after a fork, but not
- * when a machine is cloned: the kernel, which is told of that, has a say in
- * every request.
+ * Takes fresh bytes from the private DRBG.  It reseeds itself after a fork,
+ * but not when a machine is cloned.  The kernel learns of that, so every
+ * request mixes in 32 bytes of the kernel's.
  */
 static envl_status
-generate(uint8_t *out, size_t len)
+draw_bytes(uint8_t *out, size_t len)
 {
 	uint8_t		entropy[ENTROPY_LEN];
 	EVP_RAND_CTX *drbg = RAND_get0_private(NULL);
@@ -56,10 +56,10 @@ envl_random_take(envl_random *random, const envl_engine *engine,
 	uint8_t    *bytes;
 
 	if (engine->approved_only || len > ENVL_RANDOM_POOL_LEN)
-		return generate(out, len);
+		return draw_bytes(out, len);
 	if (len > random->left)
 	{
-		envl_status status = generate(random->pool, sizeof(random->pool));
+		envl_status status = draw_bytes(random->pool, sizeof(random->pool));
 
 		if (status != ENVL_OK)
 		{

@@ -1,16 +1,15 @@
 /*
  * envl_random.h
- *	  Random bytes from a pool, because one byte from the DRBG costs as much
- *	  as encrypting a value.
+ *	  Random bytes from a pool: one byte from the DRBG costs as much as
+ *	  encrypting a value.
  *
- * A pool is filled by libcrypto's private DRBG, which is given 32 fresh bytes
- * of the kernel's as additional input each time (so that a cloned machine
- * parts from its twin at the next refill).  Bytes are wiped as they are
- * taken.  The owner resets the pool when the process is not the one that
- * filled it, and when it has been lying around (docs/performance.md); the
- * core has neither a clock nor a process id.
+ * libcrypto's private DRBG fills the pool.  Each time it gets 32 fresh bytes
+ * of the kernel's as additional input, so that a cloned machine and its twin
+ * differ from the next refill on.  Bytes are wiped as they are taken.  The
+ * core has neither a clock nor a process id, so the owner resets the pool in a
+ * new process and when the pool is old (docs/performance.md).
  *
- * Where FIPS is asked for nothing is pooled.
+ * Where FIPS is asked for, nothing is pooled.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,10 +27,10 @@ typedef struct envl_random
 	uint8_t		pool[ENVL_RANDOM_POOL_LEN];
 } envl_random;
 
-/* Forgets what is in the pool; a zeroed envl_random is a valid empty one. */
+/* Wipes and empties the pool; a zeroed envl_random is a valid empty one. */
 extern void envl_random_reset(envl_random *random);
 
-/* On failure out is wiped and nothing was taken. */
+/* On failure out is wiped and the pool keeps its bytes. */
 extern envl_status envl_random_take(envl_random *random,
 									const envl_engine *engine, uint8_t *out,
 									size_t len) ENVL_MUST_CHECK;

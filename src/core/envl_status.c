@@ -1,6 +1,6 @@
 /*
  * envl_status.c
- *	  Outcomes of the core's functions, as words.
+ *	  Outcomes of the core's functions, as stable words.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -10,7 +10,7 @@
 const char *
 envl_status_name(envl_status status)
 {
-	/* No default label: the compiler then names a value that is missing. */
+	/* No default label, so that the compiler warns of a missing value. */
 	switch (status)
 	{
 		case ENVL_OK:

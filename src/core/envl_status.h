@@ -18,7 +18,7 @@ typedef enum envl_status
 {
 	ENVL_OK = 0,
 
-	/* Structure: the bytes are not what they claim to be. */
+	/* Structure: the bytes are not what they claim. */
 	ENVL_MALFORMED,				/* no well-formed value, context or JWE */
 	ENVL_UNSUPPORTED,			/* another version's format, suite or flag */
 	ENVL_LIMIT,					/* longer than the format allows */
@@ -38,7 +38,7 @@ typedef enum envl_status
 	ENVL_CONTEXT_EMPTY_MEMBER	/* a required member is an empty string */
 } envl_status;
 
-/* The status as a short stable word, for tests and vectors: "malformed". */
+/* The status as a short stable word for tests and vectors: "malformed". */
 extern const char *envl_status_name(envl_status status);
 
 #endif							/* ENVL_STATUS_H */

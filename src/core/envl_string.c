@@ -2,9 +2,9 @@
  * envl_string.c
  *	  Text: valid UTF-8, and the strings of canonical JSON.
  *
- * Most text is ASCII that needs no escape, and short.  So eight bytes are
- * looked at as one integer, of which each byte says by its highest bit whether
- * it is something else; only then is it taken apart.
+ * Most text is short ASCII that needs no escape.  So the loops look at eight
+ * bytes as one integer, and mark a byte that is anything else by its highest
+ * bit.  Only then do they look at single bytes.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,7 +13,7 @@
 
 #include "envl_string.h"
 
-/* An integer of eight such bytes. */
+/* Eight copies of a byte. */
 #define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
 #define HIGHEST_BITS EIGHT(0x80)
 
@@ -23,7 +23,7 @@ static const char hex_digits[] = "0123456789abcdef";
 /* Eight bytes at a time                                            */
 /* ---------------------------------------------------------------- */
 
-/* The first byte is the lowest, on any machine. */
+/* Loads the first byte into the lowest bits, on any machine. */
 static inline uint64_t
 load_eight(const uint8_t *from)
 {
@@ -40,7 +40,7 @@ load_four(const uint8_t *from)
 		(uint64_t) from[2] << 16 | (uint64_t) from[3] << 24;
 }
 
-/* Up to seven bytes, some of them twice, and spaces. */
+/* Loads up to seven bytes, some of them twice; spaces fill the rest. */
 static inline uint64_t
 load_fewer(envl_view bytes)
 {
@@ -54,7 +54,7 @@ load_fewer(envl_view bytes)
 		(uint64_t) bytes.data[bytes.len - 1] << 16;
 }
 
-/* The highest bits of the bytes that are not ASCII. */
+/* Marks the bytes that are not ASCII. */
 static inline uint64_t
 beyond_ascii(uint64_t eight)
 {
@@ -62,9 +62,8 @@ beyond_ascii(uint64_t eight)
 }
 
 /*
- * The lowest bit that is set is the highest bit of the first byte that is
- * less than limit, which is at most 0x80; bits above it mean nothing, as a
- * subtraction borrows from the bytes above.
+ * Marks the first byte that is less than limit (at most 0x80).  Only the
+ * lowest mark is valid: subtraction borrows from the bytes above it.
  */
 static inline uint64_t
 less_than(uint64_t eight, uint8_t limit)
@@ -72,7 +71,7 @@ less_than(uint64_t eight, uint8_t limit)
 	return (eight - EIGHT(limit)) & ~eight & HIGHEST_BITS;
 }
 
-/* The same of the first byte that is not ASCII or is escaped. */
+/* Marks the first byte that is not ASCII or needs an escape. */
 static inline uint64_t
 not_plain(uint64_t eight)
 {
@@ -80,7 +79,7 @@ not_plain(uint64_t eight)
 		less_than(eight ^ EIGHT('"'), 1) | less_than(eight ^ EIGHT('\\'), 1);
 }
 
-/* Whether no byte is what the test finds. */
+/* Whether the test marks no byte. */
 static inline bool
 has_none(envl_view bytes, uint64_t (*test)(uint64_t))
 {
@@ -98,7 +97,10 @@ has_none(envl_view bytes, uint64_t (*test)(uint64_t))
 /* UTF-8                                                            */
 /* ---------------------------------------------------------------- */
 
-/* Bytes of the character (RFC 3629, section 4) at next, or 0 if none is. */
+/*
+ * The length in bytes of the character at next (RFC 3629, section 4), or 0 if
+ * there is no valid one.
+ */
 static size_t
 utf8_character_len(const uint8_t *next, size_t left)
 {
@@ -118,7 +120,7 @@ utf8_character_len(const uint8_t *next, size_t left)
 	else
 		return 0;
 
-	/* Not overlong, no surrogate, not beyond U+10FFFF. */
+	/* Refuse overlong forms, surrogates, and anything beyond U+10FFFF. */
 	if (lead == 0xE0)
 		second_min = 0xA0;
 	else if (lead == 0xED)
@@ -162,14 +164,14 @@ envl_utf8_valid(envl_view bytes)
 /* Escapes                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Whether a byte of a valid string is escaped. */
+/* Whether a byte of a valid string must be escaped. */
 static bool
 needs_escape(uint8_t byte)
 {
 	return byte < 0x20 || byte == '"' || byte == '\\';
 }
 
-/* The letter of a two-character escape, or 0. */
+/* The letter of a byte's two-character escape, or 0 if it has none. */
 static uint8_t
 escape_letter(uint8_t byte)
 {
@@ -193,7 +195,7 @@ escape_letter(uint8_t byte)
 	}
 }
 
-/* What the letter stands for; only for letters that escape_letter makes. */
+/* The reverse of escape_letter, for the letters that it returns. */
 static uint8_t
 escaped_byte(uint8_t letter)
 {
@@ -234,7 +236,7 @@ write_escape(envl_writer *writer, uint8_t byte)
 	envl_write_u8(writer, (uint8_t) hex_digits[byte & 0x0F]);
 }
 
-/* What is between the quotes. */
+/* Writes what is between the quotes. */
 static void
 write_content(envl_writer *writer, envl_view string)
 {
@@ -269,7 +271,7 @@ envl_string_write(envl_writer *writer, envl_view string)
 /* Reading                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Behind the ASCII characters at next that need no escape. */
+/* Returns the end of the ASCII characters that need no escape. */
 static const uint8_t *
 plain_end(const uint8_t *next, const uint8_t *end)
 {
@@ -286,7 +288,7 @@ plain_end(const uint8_t *next, const uint8_t *end)
 	return next;
 }
 
-/* Steps over what follows a backslash. */
+/* Skips what follows a backslash. */
 static bool
 skip_escape(envl_reader *reader)
 {
@@ -306,7 +308,7 @@ skip_escape(envl_reader *reader)
 		(high != '0' && high != '1') || low == 0)
 		return false;
 
-	/* Lower case, and no character that has an escape of its own. */
+	/* The digits are lower case, and the character has no short escape. */
 	digit = strchr(hex_digits, low);
 	return digit != NULL &&
 		escape_letter((uint8_t) ((high - '0') << 4 |
@@ -358,8 +360,8 @@ envl_string_next_byte(envl_reader *content)
 	if (byte != 'u')
 		return escaped_byte(byte);
 
-	/* u001f: only the last two digits differ from zero, the first of them
-	 * is 0 or 1 */
+	/* In \u001f only the last two digits differ from zero, and the first of
+	 * these is 0 or 1. */
 	byte = (uint8_t) ((content->next[2] - '0') << 4);
 	byte |= (uint8_t) (strchr(hex_digits, content->next[3]) - hex_digits);
 	content->next += 4;

@@ -2,11 +2,11 @@
  * envl_suite.c
  *	  The one table of cipher suites, and AES-256-GCM over one reused context.
  *
- * Making a context and looking up its cipher costs more than encrypting a
- * small value, so one context serves every operation; it is given only key
- * and nonce anew.  A context in which something failed is in an unknown state
- * and is never used again.  Nothing is left in libcrypto's error queue, which
- * the server's TLS shares.
+ * Making a context and finding its cipher costs more than encrypting a small
+ * value.  So one context serves every operation and gets only a new key and
+ * nonce.  After a failure the state of a context is unknown, so it is thrown
+ * away.  libcrypto's error queue is left empty, since the server's TLS uses
+ * the same one.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -53,7 +53,7 @@ envl_engine_init(envl_engine *engine)
 	return ENVL_CRYPTO_FAILED;
 }
 
-/* The next operation makes a new one. */
+/* Throws the context away; the next operation makes a new one. */
 static void
 gcm_forget(envl_engine *engine)
 {
@@ -70,7 +70,7 @@ envl_engine_clear(envl_engine *engine)
 	memset(engine, 0, sizeof(*engine));
 }
 
-/* The tag as a parameter of libcrypto's, to be read or written. */
+/* The tag as a parameter of libcrypto's, to read or to write. */
 static OSSL_PARAM
 gcm_tag_parameter(uint8_t *tag)
 {
@@ -79,8 +79,8 @@ gcm_tag_parameter(uint8_t *tag)
 }
 
 /*
- * Runs bytes through the context; out is NULL for AAD.  EVP takes no more
- * than INT_MAX, so that no provider has been tried with more.
+ * Runs bytes through the context; out is NULL for AAD.  EVP takes at most
+ * INT_MAX bytes, so no provider has been tested with more.
  */
 static bool
 gcm_update(envl_engine *engine, envl_view in, uint8_t *out)
@@ -96,9 +96,9 @@ gcm_update(envl_engine *engine, envl_view in, uint8_t *out)
 }
 
 /*
- * Runs the AAD through the context: in one piece if it is short, since a call
- * of libcrypto costs more than copying, and one that starts amid a block more
- * again.
+ * Runs the AAD through the context.  A short AAD is joined first: a call into
+ * libcrypto costs more than copying, and more still if it starts within a
+ * block.
  */
 static bool
 gcm_bind(envl_engine *engine, const envl_gcm *gcm)
@@ -119,8 +119,8 @@ gcm_bind(envl_engine *engine, const envl_gcm *gcm)
 }
 
 /*
- * Gives the context key, nonce and AAD, and the tag to expect where it is to
- * open; tag is NULL where it is to seal.
+ * Gives the context its key, nonce and AAD, and when opening also the expected
+ * tag; tag is NULL when sealing.
  */
 static bool
 gcm_start(envl_engine *engine, const envl_gcm *gcm, const uint8_t *tag)
@@ -139,7 +139,7 @@ gcm_start(envl_engine *engine, const envl_gcm *gcm, const uint8_t *tag)
 		gcm_bind(engine, gcm);
 }
 
-/* Ends the operation.  All that there was to write has been written. */
+/* Ends the operation.  GCM has no output left at this point. */
 static bool
 gcm_end(envl_engine *engine)
 {

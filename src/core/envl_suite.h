@@ -3,8 +3,8 @@
  *	  The one table of cipher suites, and libcrypto's ciphers fetched once.
  *
  * A value names its suite in a nibble (docs/format.md, section 2); the table
- * says what that means.  No algorithm is ever chosen by anything else in the
- * input.  Suite 2 (A256KW + A256CBC-HS512, key-committing) is reserved.
+ * says what that means.  Nothing else in the input can choose an algorithm.
+ * Suite 2 (A256KW + A256CBC-HS512, key-committing) is reserved.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -30,21 +30,21 @@ typedef struct envl_suite
 	const char *jwe_enc;		/* RFC 7518 section 5.1 */
 } envl_suite;
 
-/* The suite, or NULL if this version knows none of that number. */
+/* Finds the suite.  NULL if this version does not know the number. */
 extern const envl_suite *envl_suite_find(uint8_t id);
 
 /*
- * What a process needs of libcrypto, made once: fetching a cipher by name
- * costs more than encrypting a value.  Not for concurrent use by threads.
+ * What a process needs of libcrypto, made once, because fetching a cipher by
+ * name costs more than encrypting a value.  Not safe for concurrent threads.
  */
 typedef struct envl_engine
 {
 	bool		approved_only;	/* FIPS is asked for */
 	envl_cipher gcm;			/* AES-256-GCM */
-	envl_cipher wrap;			/* AES-256-WRAP where FIPS is asked for, else
-								 * AES-256-ECB, the body of RFC 3394: the
-								 * former runs table AES */
-	void	   *gcm_context;	/* reused; thrown away on any failure */
+	envl_cipher wrap;			/* AES-256-WRAP where FIPS is asked for; else
+								 * AES-256-ECB for our own RFC 3394, because
+								 * OpenSSL's runs table AES */
+	void	   *gcm_context;	/* reused; thrown away after a failure */
 } envl_engine;
 
 /* On failure the engine is left empty, and clearing it again is harmless. */
@@ -60,16 +60,17 @@ typedef struct envl_gcm
 } envl_gcm;
 
 /*
- * Encrypts head followed by tail into out (head.len + tail.len bytes; may be
- * where the inputs are) and writes the tag.  On failure both are wiped.
+ * Encrypts head followed by tail into out (head.len + tail.len bytes; it may
+ * be the place of the inputs) and writes the tag.  On failure both are
+ * wiped.
  */
 extern envl_status envl_gcm_seal(envl_engine *engine, const envl_gcm *gcm,
 								 envl_view head, envl_view tail,
 								 uint8_t *out, uint8_t *tag) ENVL_MUST_CHECK;
 
 /*
- * Decrypts into out (ciphertext.len bytes).  Unless the tag is right, out is
- * wiped and the status is ENVL_AUTHENTICATION.
+ * Decrypts into out (ciphertext.len bytes).  If the tag is wrong, out is wiped
+ * and the status is ENVL_AUTHENTICATION.
  */
 extern envl_status envl_gcm_open(envl_engine *engine, const envl_gcm *gcm,
 								 envl_view ciphertext, const uint8_t *tag,

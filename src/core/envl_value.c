@@ -18,8 +18,9 @@
 #define VIEW_OF(s) (const uint8_t *) (s), sizeof(s) - 1
 
 /*
- * docs/format.md, section 4.  Found by the flags TEXT and PADDED.  The base64
- * has the dot that follows it in the AAD: one call of libcrypto less.
+ * docs/format.md, section 4, indexed by the flags TEXT and PADDED.  The base64
+ * includes the dot that follows it in the AAD, which saves a call of
+ * libcrypto.
  */
 static const struct
 {
@@ -72,7 +73,7 @@ envl_protected_base64(uint8_t flags)
 	return base64;
 }
 
-/* At least one byte, up to the next multiple. */
+/* At least one byte, up to the next multiple of payload->padding. */
 static size_t
 padding_len(const envl_payload *payload)
 {
@@ -95,7 +96,10 @@ envl_value_size(const envl_payload *payload,
 							  stored ? (int) context->canonical.len : -1);
 }
 
-/* What no value may say, whatever the caller thinks. */
+/*
+ * Checks what must hold for any value, so that a mistake of the caller is not
+ * sealed.
+ */
 static bool
 payload_valid(const envl_payload *payload)
 {
@@ -108,8 +112,8 @@ payload_valid(const envl_payload *payload)
 }
 
 /*
- * Random, and made different for a twin of this machine that was cloned with
- * the same pool: the two differ in time, or in what they have sealed.
+ * Makes a random nonce that also differs between this machine and a clone with
+ * the same pool: the time or the count of sealed values differs.
  */
 static envl_status
 make_nonce(envl_sealer *sealer, uint64_t moment_us, uint8_t *nonce)
@@ -161,7 +165,7 @@ envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
 		return ENVL_MALFORMED;
 	}
 
-	/* Every part is made in its place. */
+	/* Every part is made where it belongs in out. */
 	memset(&envelope, 0, sizeof(envelope));
 	envelope.suite = envl_suite_find(ENVL_SUITE_A256KW_A256GCM);
 	envelope.flags = payload->flags;
@@ -205,11 +209,11 @@ envl_value_seal(envl_sealer *sealer, const envl_kek *kek,
 }
 
 /*
- * Takes the padding off.  The bytes were authenticated, so whoever made bad
- * padding had the key; it is one more value that cannot be trusted.
+ * Removes the padding.  The bytes were authenticated, so whoever made bad
+ * padding had the key; the value still cannot be trusted.
  */
 static envl_status
-unpad(const uint8_t *bytes, size_t *len)
+remove_padding(const uint8_t *bytes, size_t *len)
 {
 	size_t		left = *len;
 
@@ -236,7 +240,7 @@ envl_value_open(envl_engine *engine, const envl_kek *kek,
 
 	*out_len = 0;
 	if (envelope->tag == NULL)
-		return ENVL_MALFORMED;	/* the header of a value only */
+		return ENVL_MALFORMED;	/* only the header of a value */
 	if ((envelope->flags & ENVL_FLAG_CONTEXT) != 0 &&
 		!envl_view_equal(envelope->context, context->canonical))
 	{
@@ -254,7 +258,7 @@ envl_value_open(envl_engine *engine, const envl_kek *kek,
 	}
 	envl_wipe(&dek, sizeof(dek));
 	if (status == ENVL_OK && (envelope->flags & ENVL_FLAG_PADDED) != 0)
-		status = unpad(out, &len);
+		status = remove_padding(out, &len);
 	if (status == ENVL_OK)
 		*out_len = len;
 	else

@@ -4,12 +4,12 @@
  *
  * RFC 3394, section 2.2.1, index based, with n = 4: 24 steps, each one block
  * cipher call on A | R[i].  The steps of one wrap depend on each other, those
- * of different wraps do not: the blocks of a batch lie side by side, so that
+ * of different wraps do not.  So the blocks of a batch lie side by side, and
  * each step is one call over all of them.  R[] is kept in the caller's array.
  *
- * Each block is written as a whole: a processor that is given its two halves
- * apart, and then asked for sixteen bytes, waits for both to reach the cache,
- * which made a single wrap a quarter slower.
+ * Each block is written as a whole.  A processor that gets two halves and then
+ * reads sixteen bytes waits for both to reach the cache, which made a single
+ * wrap a quarter slower.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,7 +26,7 @@
 #define STEPS ((int) (6 * HALVES))
 #define INITIAL_VALUE 0xA6		/* section 2.2.3.1, eight times */
 
-/* What the block cipher works on: A, and one R[i]. */
+/* The block cipher's input: A and one R[i]. */
 typedef struct block
 {
 	uint64_t	a;
@@ -82,7 +82,7 @@ wrap_approved(const envl_kek *kek, size_t count, const envl_key *deks,
 	return true;
 }
 
-/* The step number as it is added to A, that is, big-endian. */
+/* The step number in big-endian, as it is added to A. */
 static uint64_t
 step_mask(int step)
 {
@@ -94,7 +94,7 @@ step_mask(int step)
 	return mask;
 }
 
-/* A block of A with the step number added, and R[i]. */
+/* A block of A, with the step number added, and R[i]. */
 static block
 make_block(uint64_t a, uint64_t mask, const uint8_t *r)
 {
@@ -170,8 +170,8 @@ envl_kek_wrap(const envl_kek *kek, size_t count, const envl_key *deks,
 }
 
 /*
- * Here libcrypto does not tell a wrong key from trouble of its own, so any
- * failure counts as the former, which is by far the likelier.
+ * Here libcrypto does not tell a wrong key from its own trouble.  Any failure
+ * counts as a wrong key, which is far more likely.
  */
 static void
 unwrap_approved(const envl_kek *kek, size_t count, const envl_wrapped *in,
@@ -217,7 +217,7 @@ unwrap_side_by_side(const envl_kek *kek, size_t count,
 			memcpy(deks[i].bytes + half, &blocks[i].r, HALF_LEN);
 	}
 
-	/* Eight bytes at once: none is looked at before the others. */
+	/* Compare all eight bytes at once, in constant time. */
 	memset(&initial, INITIAL_VALUE, sizeof(initial));
 	for (size_t i = 0; i < count; i++)
 		opened[i] = (blocks[i].a ^ initial) == 0;
@@ -281,7 +281,7 @@ dek_pool_fill(envl_dek_pool *pool, const envl_kek *kek,
 	return status;
 }
 
-/* Where FIPS is asked for: one DEK, made when it is needed. */
+/* Makes one DEK when it is needed, where FIPS is asked for. */
 static envl_status
 dek_make(const envl_kek *kek, const envl_engine *engine, envl_random *random,
 		 envl_key *dek, uint8_t *wrapped)

@@ -16,14 +16,14 @@
 
 #include "envl_random.h"
 
-/* The most wraps that one call takes. */
+/* The most DEKs that one call wraps or unwraps. */
 #define ENVL_WRAP_BATCH 64
 
 typedef uint8_t envl_wrapped[ENVL_WRAP_LEN];
 
 /*
- * A KEK, keyed once.  The key itself is only in libcrypto's contexts.  The
- * engine that it was made with outlives it.
+ * A KEK, expanded once.  The key itself is only in libcrypto's contexts.  The
+ * engine must outlive the KEK.
  */
 typedef struct envl_kek
 {
@@ -44,8 +44,8 @@ extern envl_status envl_kek_wrap(const envl_kek *kek, size_t count,
 
 /*
  * Unwraps count (1..ENVL_WRAP_BATCH) DEKs.  If any wrap does not open under
- * this KEK the status is ENVL_AUTHENTICATION, that DEK is wiped, and the
- * others are good; opened[i], unless opened is NULL, says which.  On any
+ * this KEK, the status is ENVL_AUTHENTICATION, its DEK is wiped, and the other
+ * DEKs are good.  opened[i], unless opened is NULL, says which opened.  On any
  * other failure all are wiped.
  */
 extern envl_status envl_kek_unwrap(const envl_kek *kek, size_t count,
@@ -53,9 +53,9 @@ extern envl_status envl_kek_unwrap(const envl_kek *kek, size_t count,
 								   bool *opened) ENVL_MUST_CHECK;
 
 /*
- * DEKs of one KEK, generated and wrapped ahead of use.  A DEK leaves the pool
- * (and is wiped there) before its first use.  The owner resets it under the
- * same rules as an envl_random, and when the KEK changes.
+ * DEKs of one KEK, generated and wrapped before they are needed.  A DEK leaves
+ * the pool, and is wiped there, before its first use.  The owner resets the
+ * pool under the same rules as an envl_random, and when the KEK changes.
  */
 typedef struct envl_dek_pool
 {
@@ -66,7 +66,7 @@ typedef struct envl_dek_pool
 
 extern void envl_dek_pool_reset(envl_dek_pool *pool);
 
-/* Takes one DEK and its wrap, refilling the pool when it is empty. */
+/* Takes one DEK and its wrap; refills an empty pool. */
 extern envl_status envl_dek_take(envl_dek_pool *pool, const envl_kek *kek,
 								 const envl_engine *engine,
 								 envl_random *random, envl_key *dek,

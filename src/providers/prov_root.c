@@ -2,10 +2,10 @@
  * prov_root.c
  *	  Names of providers, why they fail, and what exactly they seal.
  *
- * The provider list is configuration, so it is read strictly: an entry that
- * is not understood is an error, never skipped, because a provider that is
- * silently absent makes its values unreadable.  Messages name an entry only
- * by its provider: somebody may have pasted a key where a URI belongs.
+ * The provider list is configuration, so it is read strictly.  An entry that
+ * cannot be parsed is an error and never skipped, because without its provider
+ * the values under it cannot be read.  Messages name an entry only by its
+ * provider: someone may have pasted a key where a URI belongs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -29,7 +29,7 @@ static const char *const category_names[PROV_CATEGORIES] = {
 
 static const struct
 {
-	envl_view	prefix;			/* of the URI; what follows is the path */
+	envl_view	prefix;			/* of the URI; the path follows */
 	prov_kind	kind;
 } local_schemes[] = {
 	{{(const uint8_t *) "file://", 7}, PROV_FILE},
@@ -39,7 +39,7 @@ static const struct
 
 #define LOCAL_SCHEMES (sizeof(local_schemes) / sizeof(local_schemes[0]))
 
-/* Of our programs, which understand the rest of the URI. */
+/* The schemes of our own programs, which parse the rest of the URI. */
 static const struct
 {
 	const char *scheme;
@@ -118,7 +118,7 @@ prov_fail(prov_failure *failure, prov_category category, const char *reason,
 		va_end(args);
 	}
 
-	/* A long path may have been cut within a character: drop its stump. */
+	/* The cut may have split a character: drop its first bytes. */
 	if (len >= (int) sizeof(failure->detail))
 	{
 		size_t		end = sizeof(failure->detail) - 1;
@@ -149,7 +149,7 @@ prov_root_next(const char **cursor, prov_root *root, bool *found,
 		return PROV_OK;
 	}
 
-	/* Advance in any case, so that a caller's loop ends. */
+	/* Always advance, so that a caller's loop ends. */
 	end = start + strcspn(start, ",");
 	*cursor = end;
 	if (*end == ',')
@@ -250,9 +250,8 @@ parse_uri(envl_view uri, prov_root *root, prov_failure *failure)
 }
 
 /*
- * An absolute path, which is taken as it stands.  The characters that mean
- * something in other URIs are refused, so that they can be given that meaning
- * one day.
+ * Takes an absolute path as it is.  Refuses the characters that have a meaning
+ * in other URIs, so that they can get one here later.
  */
 static prov_category
 parse_path(envl_view path, prov_root *root, prov_failure *failure)
@@ -295,8 +294,8 @@ is_program_scheme(envl_view uri, prov_kind *kind)
 }
 
 /*
- * What only the program can judge is found out when it is run.  The URI is an
- * argument of it, so everybody on the machine can see it.
+ * Checks only the form; the program judges the rest when it runs.  The URI is
+ * its argument, so all users of the machine can see it.
  */
 static prov_category
 parse_program(envl_view uri, prov_root *root, prov_failure *failure)
@@ -386,7 +385,7 @@ has_control(envl_view text)
 	return false;
 }
 
-/* The caller has checked that it fits. */
+/* The caller has checked that the text fits. */
 static void
 copy_text(envl_view text, char *out)
 {

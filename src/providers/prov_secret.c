@@ -2,8 +2,8 @@
  * prov_secret.c
  *	  Reading the file of a credential, and refusing careless ones.
  *
- * The rules are those of prov_file.c with one more case: what an orchestrator
- * mounts into a container is often readable by all of it.
+ * The rules are those of prov_file.c, with one more case: a file that an
+ * orchestrator mounts into a container is often readable by everyone in it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -40,7 +40,7 @@ prov_secret_read(const char *path, const char *what, bool mounted,
 		return fail_file(failure, PROV_MISCONFIGURED, what,
 						 "must be given by an absolute path", path);
 
-	/* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+	/* O_NONBLOCK: do not wait for the writer of a FIFO. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return fail_errno(failure, what, path, errno);
@@ -64,7 +64,7 @@ read_open_file(int fd, const char *path, const char *what, bool mounted,
 	if (refusal != NULL)
 		return fail_file(failure, PROV_MISCONFIGURED, what, refusal, path);
 
-	/* One byte more than is allowed, by which a longer file shows. */
+	/* Read one byte beyond the limit, to notice a longer file. */
 	while (secret->len <= PROV_SECRET_MAX)
 	{
 		ssize_t		got = read(fd, secret->text + secret->len,
@@ -158,8 +158,8 @@ fail_file(prov_failure *failure, prov_category category, const char *what,
 }
 
 /*
- * What is not there may be mounted later, but somebody has to see to it; what
- * fails otherwise may pass.
+ * A missing file may be mounted later, but someone has to do it.  Any other
+ * error may pass.
  */
 static prov_category
 fail_errno(prov_failure *failure, const char *what, const char *path,

@@ -2,8 +2,8 @@
  * prov_uri.c
  *	  The URI that names a root key and how to reach it.
  *
- * Strict, since a URI is configuration: what is not understood is refused.
- * No message quotes a URI.
+ * A URI is configuration, so it is parsed strictly and anything unknown is
+ * refused.  No message quotes a URI.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -24,7 +24,7 @@ static prov_category parse_settings(envl_view query, prov_uri *uri,
 static bool parse_setting(envl_view part, prov_uri_setting *setting);
 static bool is_word(envl_view text);
 static bool is_host(envl_view text);
-static bool copy_text(envl_view text, char *out, size_t size);
+static bool copy_fitting(envl_view text, char *out, size_t size);
 static bool is_listed(const char *word, const char *const *list);
 static int	hex_value(uint8_t c);
 static envl_view view_of(const char *text);
@@ -45,7 +45,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 	if (memchr(rest.data, ':', rest.len) == NULL ||
 		!prov_uri_next_part(&rest, ':', &scheme) ||
 		!is_scheme(scheme) ||
-		!copy_text(scheme, uri->scheme, sizeof(uri->scheme)))
+		!copy_fitting(scheme, uri->scheme, sizeof(uri->scheme)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI does not start with a scheme.",
 						 NULL);
@@ -69,7 +69,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 		if (mark != NULL)
 			path.len = (size_t) (mark - rest.data);
 	}
-	if (!copy_text(path, uri->path, sizeof(uri->path)))
+	if (!copy_fitting(path, uri->path, sizeof(uri->path)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI is too long.", NULL);
 	if (path.len == rest.len)
@@ -80,7 +80,7 @@ prov_uri_parse(const char *text, prov_uri *uri, prov_failure *failure)
 }
 
 /*
- * Whether all characters may stand in a URI, and every escape is whole.  "#"
+ * Whether all characters may be in a URI and every escape is complete.  "#"
  * may not: a fragment means nothing here.
  */
 static bool
@@ -98,7 +98,7 @@ is_clean(envl_view text)
 	return true;
 }
 
-/* Lower case, so that there is one way to write each. */
+/* Lower case only, so that each scheme has one spelling. */
 static bool
 is_scheme(envl_view text)
 {
@@ -113,7 +113,7 @@ is_scheme(envl_view text)
 	return text.len > 0;
 }
 
-/* Whether it starts with "%" and two hexadecimal digits. */
+/* Whether the text starts with "%" and two hexadecimal digits. */
 static bool
 is_escape(envl_view text)
 {
@@ -138,7 +138,7 @@ parse_authority(envl_view *rest, prov_uri *uri, prov_failure *failure)
 	rest->data += host.len;
 	rest->len -= host.len;
 
-	/* The last colon, unless it is within an IPv6 address. */
+	/* The last colon, unless it is inside an IPv6 address. */
 	colon = (host.len > 0) ? memrchr(host.data, ':', host.len) : NULL;
 	end = host.data + host.len;
 	if (colon != NULL && memchr(colon, ']', (size_t) (end - colon)) == NULL)
@@ -147,7 +147,7 @@ parse_authority(envl_view *rest, prov_uri *uri, prov_failure *failure)
 		port.len = (size_t) (end - port.data);
 		host.len = (size_t) (colon - host.data);
 	}
-	if (!is_host(host) || !copy_text(host, uri->host, sizeof(uri->host)) ||
+	if (!is_host(host) || !copy_fitting(host, uri->host, sizeof(uri->host)) ||
 		(port.data != NULL && !parse_port(port, &uri->port)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The provider's URI must have a host and perhaps a "
@@ -196,7 +196,7 @@ parse_settings(envl_view query, prov_uri *uri, prov_failure *failure)
 							 uri->settings_len + 1);
 		if (prov_uri_word(uri, setting.word) != NULL)
 			return prov_fail(failure, PROV_MISCONFIGURED,
-							 "A setting is twice in the provider's URI.",
+							 "The provider's URI has a setting twice.",
 							 "It is \"%s\".", setting.word);
 		uri->settings[uri->settings_len++] = setting;
 	}
@@ -218,7 +218,7 @@ parse_setting(envl_view part, prov_uri_setting *setting)
 	value.data = equals + 1;
 	value.len = part.len - word.len - 1;
 	return is_word(word) && value.len > 0 &&
-		copy_text(word, setting->word, sizeof(setting->word)) &&
+		copy_fitting(word, setting->word, sizeof(setting->word)) &&
 		prov_uri_decode(value, setting->value, sizeof(setting->value));
 }
 
@@ -403,9 +403,9 @@ prov_uri_encode(const char *text, char *out, size_t size)
 	return true;
 }
 
-/* False if it does not fit with its NUL. */
+/* False if the text and its NUL do not fit. */
 static bool
-copy_text(envl_view text, char *out, size_t size)
+copy_fitting(envl_view text, char *out, size_t size)
 {
 	if (text.len >= size)
 		return false;

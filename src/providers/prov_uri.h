@@ -5,15 +5,15 @@
  *		SCHEME:PATH[?WORD=VALUE[&WORD=VALUE]...]
  *		SCHEME://HOST[:PORT]/PATH[?...]
  *
- * RFC 3986 without user, password and fragment.  Everything is kept as it
- * was written until it is asked for, then percent-decoded once, so an encoded
- * "/" or ";" never splits anything.  What a URI may not hold, such as control
- * characters, encoded or not, is refused when it is parsed.
+ * RFC 3986 without user, password and fragment.  A part stays encoded until
+ * the caller asks for it and is percent-decoded once, so an encoded "/" or ";"
+ * never splits anything.  Parsing refuses what a URI may not hold, such as
+ * control characters, encoded or not.
  *
- * The words of the query part are a program's settings.  Each may be given
- * once, and one that nobody knows is an error: a misspelt "ca-file" must not
- * mean "trust the system's".  No setting is a secret; secrets are in files
- * that settings name.
+ * The words of the query are the settings of a program.  Each may be given
+ * once, and an unknown one is an error: a misspelt "ca-file" must not mean
+ * "trust the system's".  No setting is a secret; settings name the files that
+ * hold secrets.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -44,13 +44,13 @@ typedef struct prov_uri
 } prov_uri;
 
 /*
- * Takes a URI apart.  PROV_MISCONFIGURED with a reason otherwise, which does
- * not quote it: somebody may have put a secret there.
+ * Parses a URI.  On failure, PROV_MISCONFIGURED, the reason does not quote the
+ * URI: someone may have put a secret there.
  */
 extern prov_category prov_uri_parse(const char *text, prov_uri *uri,
 									prov_failure *failure);
 
-/* The value of a word, decoded; NULL if it was not given. */
+/* The decoded value of a word; NULL if it was not given. */
 extern const char *prov_uri_word(const prov_uri *uri, const char *word);
 
 /*
@@ -61,8 +61,8 @@ extern const char *prov_uri_setting_of(const prov_uri *uri, const char *word,
 									   const char *variable);
 
 /*
- * Refuses every word that is in none of the lists, each of which ends with
- * NULL; a list may be NULL.  The failure names the word, never its value.
+ * Refuses every word that none of the lists has.  A list ends with NULL, and
+ * may be NULL itself.  The failure names the word, never its value.
  */
 extern prov_category prov_uri_only(const prov_uri *uri,
 								   const char *const *words,
@@ -70,26 +70,29 @@ extern prov_category prov_uri_only(const prov_uri *uri,
 								   prov_failure *failure);
 
 /*
- * Reads the next part of *rest up to the separator or the end, and advances
- * behind the separator.  False when nothing is left.  For "/a/b", the first
- * part is empty; "" has no part, "a/" has "a" and an empty one.  A NULL
- * rest->data marks the end.
+ * Takes the next part of *rest up to the separator or the end, and advances
+ * behind the separator.  False when nothing is left.  The first part of "/a/b"
+ * is empty; "" has no part, "a/" has "a" and an empty one.  A NULL rest->data
+ * marks the end.
  */
 extern bool prov_uri_next_part(envl_view *rest, char separator,
 							   envl_view *part);
 
 /*
- * Percent-decodes into out, with a NUL.  False if an escape is broken, if
- * the result has a control character or does not fit.
+ * Percent-decodes into out and adds a NUL.  False if an escape is broken, or
+ * if the result has a control character or does not fit.
  */
 extern bool prov_uri_decode(envl_view encoded, char *out,
 							size_t size) ENVL_MUST_CHECK;
 
-/* As prov_uri_decode, for values of any bytes, such as ids of PKCS#11. */
+/* As prov_uri_decode, for any bytes, such as ids of PKCS#11. */
 extern bool prov_uri_decode_bytes(envl_view encoded, uint8_t *out, size_t size,
 								  size_t *len) ENVL_MUST_CHECK;
 
-/* Percent-encodes all but unreserved characters.  False if it does not fit. */
+/*
+ * Percent-encodes everything but unreserved characters.  False if it does not
+ * fit.
+ */
 extern bool prov_uri_encode(const char *text, char *out,
 							size_t size) ENVL_MUST_CHECK;
 

@@ -13,7 +13,7 @@
 #include "providers/aws/prov_xml.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_time.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 /* What is found is within the file, on one line, and without blanks around. */
 static void

@@ -33,6 +33,12 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   start_killed_server wait_for_server
   new_session_key session_jwk write_session_keys session_token);
 
+# Into a schema of its own, as the documents have it; the servers' search_path
+# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
+our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
+  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
+  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
+
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
 our $rewrap_workers;
@@ -106,6 +112,7 @@ sub new_node
 autovacuum = off
 log_statement = none
 log_replication_commands = off
+search_path = '"\$user", public, envelope'
 END
 	# Or a standby that starts late finds its WAL recycled.
 	$node->append_conf('postgresql.conf', "wal_keep_size = 1GB\n")
@@ -123,7 +130,7 @@ END
 	return $node if exists $options{start} && !$options{start};
 	$node->start;
 	$node->safe_psql('postgres',
-		'CREATE EXTENSION pgenvelope; CREATE EXTENSION pgenvelope_test;')
+		"$create_extension; CREATE EXTENSION pgenvelope_test;")
 	  if $options{extension} // 1;
 	return $node;
 }

@@ -241,8 +241,9 @@ run_providers() {
 
 run_suite() {
     case $1 in
-        unit) echo "C functions of core and providers"
-            run_unit plain ;;
+        unit) echo "C functions of core and providers, also with EVP_ONLY=1"
+            run_unit plain
+            run_unit evp ;;
         vectors) echo "the vectors, by their generator and by other decoders"
             check 1 "120 code $python" test/vectors/generate.py :: --check
             check "$jobs" "120 tap $python" test/vectors/{decode,jose}.py ;;

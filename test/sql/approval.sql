@@ -504,6 +504,42 @@ WHERE grantee = 'approval_reader'::regrole AND per_minute IS NOT NULL;
 DROP TABLE approval_honey;
 
 -- ---------------------------------------------------------------------------
+-- Names that have to be quoted, or look like numbers; and JSON's null, which is
+-- not no context
+-- ---------------------------------------------------------------------------
+\c - approval_super
+SELECT pgenvelope.create_key('approval_names',
+    required_context => '{"tenant": null}') > 0 AS created;
+CREATE ROLE "approval ""Odd""" LOGIN IN ROLE approval_group;
+CREATE ROLE "4711";
+GRANT EXECUTE ON FUNCTION pgenvelope.grant_key, pgenvelope.limit_grant TO "approval ""Odd""";
+SELECT pgenvelope.grant_key('approval_names', 'admin', 'approval_group'),
+    pgenvelope.require_approval('approval_names');
+\c - "approval ""Odd"""
+\set VERBOSITY sqlstate
+SELECT pgenvelope.grant_key('approval_names', 'decrypt', '"4711"',
+    '{"tenant": ["a\"b", "null", "42"]}', false);
+SELECT approval_next() AS names \gset
+SELECT pgenvelope.grant_key('approval_names', 'decrypt', '"4711"');
+SELECT approval_next() AS everything \gset
+SELECT pgenvelope.limit_grant('approval_names', '"4711"', 'null', per_minute => 1);
+SELECT approval_next() AS limit_null \gset
+SELECT pgenvelope.limit_grant('approval_names', '"4711"', per_transaction => 2);
+SELECT approval_next() AS limit_all \gset
+\c - approval_carol
+\set VERBOSITY sqlstate
+SELECT pgenvelope.approve(:names), pgenvelope.approve(:everything);
+SELECT pgenvelope.approve(:limit_null);
+SELECT pgenvelope.approve(:limit_all);
+\c - approval_super
+SELECT context, definer, per_minute, per_transaction FROM pgenvelope.key_grant
+WHERE grantee = '"4711"'::regrole ORDER BY context NULLS FIRST;
+SELECT arguments FROM pgenvelope.requests
+WHERE key = 'approval_names' ORDER BY request_id;
+DROP OWNED BY "approval ""Odd""";
+DROP ROLE "approval ""Odd""", "4711";
+
+-- ---------------------------------------------------------------------------
 -- The table is guarded, and the view shows who may know
 -- ---------------------------------------------------------------------------
 GRANT ALL ON pgenvelope.request TO approval_alice;

@@ -4,7 +4,9 @@
 -- argued for it, nobody may call the administrators' functions, and the key
 -- tables are guarded, dumped and kept out of the statistics.
 --
-CREATE EXTENSION pgenvelope;
+CREATE SCHEMA envelope;
+GRANT USAGE ON SCHEMA envelope TO PUBLIC;
+CREATE EXTENSION pgenvelope SCHEMA envelope;
 \i test/sql/include/prepare.sql
 
 SELECT extname, extrelocatable, extnamespace::regnamespace
@@ -128,4 +130,4 @@ SELECT "Other Place".env_decrypt("Other Place".env_encrypt('moved',
 ALTER EXTENSION pgenvelope SET SCHEMA public;
 DROP EXTENSION pgenvelope;
 DROP SCHEMA "Other Place";
-CREATE EXTENSION pgenvelope;
+CREATE EXTENSION pgenvelope SCHEMA envelope;

@@ -1,7 +1,7 @@
 -- pgenvelope.take_census counts what is stored, wherever it is and whatever it is.
 \i test/sql/include/prepare.sql
 
-SET search_path = census, public;
+SET search_path = census, public, envelope;
 CREATE SCHEMA census;
 SELECT pgenvelope.create_key('census', required_context => '{}') > 0 AS created;
 CREATE TABLE t (id int, a envelope, b envelope);

@@ -168,7 +168,6 @@ SET pgenvelope.key_timeout = '5s';
 SET pgenvelope.store_context = on;
 SET pgenvelope.required_context = '{}';
 SET pgenvelope.allow_maintenance_decrypt = on;
-SET pgenvelope.format = 1;
 RESET ROLE;
 DROP ROLE encrypt_user;
 

@@ -150,7 +150,7 @@ CREATE FUNCTION guard_trap.equal(bigint, bigint) RETURNS boolean LANGUAGE sql
     AS 'SELECT true';
 CREATE OPERATOR guard_trap.= (LEFTARG = bigint, RIGHTARG = bigint,
     FUNCTION = guard_trap.equal);
-SET search_path = guard_trap, public, pg_catalog;
+SET search_path = guard_trap, public, envelope, pg_catalog;
 SELECT pgenvelope.create_key('guard 2', required_context => '{}') > 0 AS created;
 SELECT pgenvelope.rotate_key('guard 2');
 SELECT pgenvelope.revoke_key('guard 2', 'audit', current_user::regrole);

@@ -38,12 +38,12 @@ DECLARE
     call text;
 BEGIN
     FOREACH call IN ARRAY '{
-        "public.env_decrypt(note, c)",
-        "public.env_decrypt_bytea(note, c)",
-        "public.env_verify(note, c)",
-        "public.env_reencrypt(note, c)",
-        "public.env_rebind(note, c, a)",
-        "public.env_encrypt(''x'', c, ''injection'')",
+        "envelope.env_decrypt(note, c)",
+        "envelope.env_decrypt_bytea(note, c)",
+        "envelope.env_verify(note, c)",
+        "envelope.env_reencrypt(note, c)",
+        "envelope.env_rebind(note, c, a)",
+        "envelope.env_encrypt(''x'', c, ''injection'')",
         "env_decrypt(note, c)"}'::text[] LOOP
         outcomes := outcomes || pg_temp.outcome(format(
             $q$SELECT %s FROM public.injection,
@@ -142,8 +142,8 @@ SELECT a.* FROM (VALUES
     ('key_grant, new', $$INSERT INTO pgenvelope.key_grant (key_id, privilege, grantee) SELECT key_id, 'decrypt', 'injection_app'::regrole FROM pgenvelope.key$$),
     ('function of another', $$CREATE FUNCTION public.h() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'$$),
     ('given away', 'ALTER FUNCTION public.h() OWNER TO injection_victim'),
-    ('ours altered', 'ALTER FUNCTION public.env_bind_session(text, text) SECURITY DEFINER'),
-    ('ours replaced', $$CREATE OR REPLACE FUNCTION public.env_decrypt(value envelope, context jsonb, key text DEFAULT NULL) RETURNS text LANGUAGE sql AS 'SELECT 1'$$)
+    ('ours altered', 'ALTER FUNCTION envelope.env_bind_session(text, text) SECURITY DEFINER'),
+    ('ours replaced', $$CREATE OR REPLACE FUNCTION envelope.env_decrypt(value envelope, context jsonb, key text DEFAULT NULL) RETURNS text LANGUAGE sql AS 'SELECT 1'$$)
 ) AS t (what, statement), LATERAL pg_temp.attack(what, statement) AS a;
 ROLLBACK;
 ALTER SYSTEM SET pgenvelope.session_context = '{"tenant": "other"}';
@@ -151,8 +151,8 @@ ALTER SYSTEM SET pgenvelope.session_context = '{"tenant": "other"}';
 -- Other objects by the names that queries use, found first
 :bound
 SELECT * FROM pg_temp.attack('overloads',
-    $$CREATE FUNCTION public.env_decrypt(envelope, json) RETURNS text LANGUAGE sql AS 'SELECT public.env_decrypt($1, $2::jsonb)'$$,
-    $$CREATE FUNCTION public.env_decrypt(envelope, jsonb) RETURNS text LANGUAGE sql AS 'SELECT public.env_decrypt($1, $2, NULL)'$$,
+    $$CREATE FUNCTION public.env_decrypt(envelope, json) RETURNS text LANGUAGE sql AS 'SELECT envelope.env_decrypt($1, $2::jsonb)'$$,
+    $$CREATE FUNCTION public.env_decrypt(envelope, jsonb) RETURNS text LANGUAGE sql AS 'SELECT envelope.env_decrypt($1, $2, NULL)'$$,
     $$CREATE FUNCTION public.env_decrypt(anyelement, anyelement) RETURNS text LANGUAGE sql AS 'SELECT ''mine'''$$,
     $$CREATE FUNCTION public.env_bind_session(text) RETURNS void LANGUAGE sql AS ''$$);
 SELECT * FROM pg_temp.attack('shadows',
@@ -167,7 +167,7 @@ SELECT * FROM pg_temp.attack('shadows',
     $$CREATE CAST (text AS envelope) WITHOUT FUNCTION$$,
     $$CREATE TABLE pg_temp.key_grant AS SELECT * FROM pg_class$$,
     $$CREATE SCHEMA pgenvelope$$,
-    $$SET LOCAL search_path = pg_temp, public, pg_catalog$$);
+    $$SET LOCAL search_path = pg_temp, public, envelope, pg_catalog$$);
 ROLLBACK;
 
 -- Contexts that mean two things

@@ -104,17 +104,17 @@ CREATE FUNCTION lint_schema.env_encrypt(text, jsonb) RETURNS text
 LANGUAGE sql AS $$ SELECT $1 $$;
 CREATE FUNCTION pg_temp.env_decrypt(envelope, jsonb) RETURNS text
 LANGUAGE sql AS $$ SELECT '' $$;
-CREATE FUNCTION public.env_encrypt(varchar, jsonb) RETURNS text
+CREATE FUNCTION envelope.env_encrypt(varchar, jsonb) RETURNS text
 LANGUAGE sql AS $$ SELECT '' $$;
-GRANT CREATE ON SCHEMA public TO lint_role;
+GRANT CREATE ON SCHEMA envelope TO lint_role;
 SELECT severity, "check", regexp_replace(object, 'pg_temp_\d+', 'pg_temp')
     AS object, message, regexp_replace(remedy, 'pg_temp_\d+', 'pg_temp')
     AS remedy
 FROM pg_temp.new;
 DROP SCHEMA lint_schema CASCADE;
 DROP FUNCTION pg_temp.env_decrypt(envelope, jsonb);
-DROP FUNCTION public.env_encrypt(varchar, jsonb);
-REVOKE CREATE ON SCHEMA public FROM lint_role;
+DROP FUNCTION envelope.env_encrypt(varchar, jsonb);
+REVOKE CREATE ON SCHEMA envelope FROM lint_role;
 SELECT * FROM pg_temp.new;
 
 -- Rights

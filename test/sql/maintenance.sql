@@ -14,13 +14,13 @@ INSERT INTO maintenance SELECT i, env_encrypt('value ' || i % 3, '{}')
 
 -- As somebody would get around the volatility
 CREATE FUNCTION plain_sql(envelope) RETURNS text LANGUAGE sql IMMUTABLE
-AS $$ SELECT public.env_decrypt($1, '{}') $$;
+AS $$ SELECT envelope.env_decrypt($1, '{}') $$;
 CREATE FUNCTION plain(envelope) RETURNS text LANGUAGE plpgsql IMMUTABLE
-AS $$ BEGIN RETURN public.env_decrypt($1, '{}'); END $$;
+AS $$ BEGIN RETURN envelope.env_decrypt($1, '{}'); END $$;
 CREATE FUNCTION plain_bytes(envelope) RETURNS bytea LANGUAGE plpgsql IMMUTABLE
-AS $$ BEGIN RETURN public.env_decrypt_bytea($1, '{}'); END $$;
+AS $$ BEGIN RETURN envelope.env_decrypt_bytea($1, '{}'); END $$;
 CREATE FUNCTION verdict(envelope) RETURNS text LANGUAGE plpgsql IMMUTABLE
-AS $$ BEGIN RETURN public.env_verify($1, '{}'); END $$;
+AS $$ BEGIN RETURN envelope.env_verify($1, '{}'); END $$;
 
 CREATE INDEX ON maintenance (plain(value));
 CREATE INDEX ON maintenance (plain_sql(value));
@@ -78,7 +78,7 @@ ALTER TABLE maintenance ADD COLUMN length integer;
 UPDATE maintenance SET length = length(plain(value));
 SELECT length, count(*) FROM maintenance GROUP BY 1;
 CREATE FUNCTION definer(envelope) RETURNS text LANGUAGE sql SECURITY DEFINER
-AS $$ SELECT public.env_decrypt($1, '{}') $$;
+AS $$ SELECT envelope.env_decrypt($1, '{}') $$;
 SELECT definer(value) FROM maintenance WHERE id = 1;
 
 -- The owner of an index is who its function runs as: a superuser's CREATE

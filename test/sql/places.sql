@@ -2,7 +2,7 @@
 -- job reaches, and, with the reason, everything that it does not.
 \i test/sql/include/prepare.sql
 
-SET search_path = places, public;
+SET search_path = places, public, envelope;
 CREATE SCHEMA places;
 SELECT pgenvelope.create_key('places', required_context => '{}') > 0 AS created;
 SELECT env_encrypt('x', '{}', 'places') AS value \gset

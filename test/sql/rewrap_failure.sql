@@ -4,7 +4,7 @@
 \i test/sql/include/prepare.sql
 \i test/sql/include/rewrap.sql
 
-SET search_path = failure, public;
+SET search_path = failure, public, envelope;
 CREATE SCHEMA failure;
 SELECT pgenvelope.create_key('failure', required_context => '{}') > 0 AS created;
 CREATE TABLE t (id int PRIMARY KEY, a envelope, b envelope);

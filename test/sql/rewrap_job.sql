@@ -3,7 +3,7 @@
 \i test/sql/include/prepare.sql
 \i test/sql/include/rewrap.sql
 
-SET search_path = job, public;
+SET search_path = job, public, envelope;
 CREATE SCHEMA job;
 SELECT pgenvelope.create_key('job', required_context => '{}') > 0 AS created;
 CREATE FUNCTION value(n int) RETURNS envelope LANGUAGE sql

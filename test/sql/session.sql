@@ -67,7 +67,7 @@ $$;
 
 -- In a function with settings of its own, beyond which it lasts
 CREATE FUNCTION pg_temp.bind(token text) RETURNS void LANGUAGE sql
-SET search_path = public AS $$ SELECT env_bind_session(token) $$;
+SET search_path = public, envelope AS $$ SELECT env_bind_session(token) $$;
 BEGIN;
 SELECT pg_temp.bind(:'acme');
 :shown
@@ -151,7 +151,7 @@ COMMIT;
 
 -- Not by a parallel worker, and not in a maintenance command
 CREATE FUNCTION session_bind(token text) RETURNS text LANGUAGE sql IMMUTABLE
-AS $$ SELECT 'x' FROM public.env_bind_session(token) $$;
+AS $$ SELECT 'x' FROM envelope.env_bind_session(token) $$;
 CREATE TABLE session_token AS SELECT :'acme' AS token;
 CREATE INDEX ON session_token (session_bind(token));
 DROP TABLE session_token;

@@ -26,7 +26,6 @@ SET pgenvelope.key_cache_ttl = 1;
 SET pgenvelope.key_cache_grace = 0;
 SET pgenvelope.provider_timeout = 100;
 SET pgenvelope.misspelled = 1;
-SET pgenvelope.format = 2;
 SET pgenvelope.key_timeout = 99;
 SET pgenvelope.key_timeout = '11min';
 SET pgenvelope.padding = '1kB';

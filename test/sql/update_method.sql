@@ -228,7 +228,7 @@ SELECT env_key_version(c), count(*) FROM damaged GROUP BY 1 ORDER BY 1;
 -- but those are moved, and nothing of what it says is kept
 CREATE TABLE refused (id int PRIMARY KEY, c envelope);
 CREATE FUNCTION update_method_refuse(id int, c envelope) RETURNS int
-IMMUTABLE LANGUAGE plpgsql SET search_path = public AS $$
+IMMUTABLE LANGUAGE plpgsql SET search_path = public, envelope AS $$
 BEGIN
     IF env_key_version(c) > 14 AND id IN (1, 6, 7, 20) THEN
         RAISE 'the secret is %', c;
@@ -250,10 +250,10 @@ CREATE TABLE acting (id int PRIMARY KEY, c envelope);
 CREATE FUNCTION update_method_acting(id int, c envelope) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF public.env_key_version(c) > 15 THEN
+    IF envelope.env_key_version(c) > 15 THEN
         RAISE WARNING 'role %, search path %, decrypt %', current_user,
             current_setting('search_path'), pg_temp.outcome(format(
-            'SELECT public.env_decrypt(%L, ''{"id": 1}'')', c));
+            'SELECT envelope.env_decrypt(%L, ''{"id": 1}'')', c));
     END IF;
     RETURN true;
 END

@@ -178,9 +178,9 @@ ALTER TABLE use DISABLE ROW LEVEL SECURITY;
 CREATE SCHEMA use_trap;
 CREATE FUNCTION use_trap.env_decrypt(envelope, jsonb) RETURNS text
 LANGUAGE sql AS $$ SELECT 'trap' $$;
-SET search_path = use_trap, public;
+SET search_path = use_trap, public, envelope;
 SELECT env_decrypt(value, '{"id": 1}') FROM use WHERE id = 1;
-SELECT public.env_decrypt(value, '{"id": 1}') FROM use WHERE id = 1;
+SELECT envelope.env_decrypt(value, '{"id": 1}') FROM use WHERE id = 1;
 SELECT plain FROM use_readable WHERE id = 1;
 RESET search_path;
 DROP FUNCTION use_trap.env_decrypt;

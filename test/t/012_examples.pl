@@ -70,7 +70,7 @@ sub lines_shown
 
 	for my $line (split /\n/, $text)
 	{
-		if ($line =~ /^-[-+]*$/)
+		if ($line =~ /^\s*-[-+]*$/)
 		{
 			pop @lines;
 			next;

@@ -144,12 +144,12 @@ act(8, 'other');
 anchored(10);
 
 # Killed between commit and anchor
-my $keeper = keeper_pid($node);
-kill('STOP', $keeper);
+my $launcher = counter($node, 'launcher_pid', 'other');
+kill('STOP', $launcher);
 act(3, 'other');
 my $pid = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/ && $1;
 $node->kill9;
-kill_process($keeper);
+kill_process($launcher);
 start_killed_server($node, $pid);
 is(verify('other'), 'checked 13', 'a crash before the anchor is written');
 ok((grep { slurp_file($_) =~ /^entry 10$/m } glob "$anchors/*.anchor"),

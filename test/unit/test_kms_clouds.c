@@ -13,7 +13,7 @@
 #include "providers/aws/prov_aws.h"
 #include "providers/azure/prov_azure.h"
 #include "providers/gcp/prov_gcp.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -17,7 +17,8 @@
 
 #include "answering.h"
 #include "providers/gcp/prov_gcp.h"
-#include "providers/kms/kms_services.h"
+#include "providers/gcp/prov_gcp_credentials.h"
+#include "providers/http/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

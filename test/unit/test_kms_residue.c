@@ -16,7 +16,7 @@
 
 #include "answering.h"
 #include "providers/http/prov_memory.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 #include "scratch.h"
 #include "unit.h"
 

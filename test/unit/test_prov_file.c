@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "providers/local/prov_file.h"
+#include "providers/local/prov_local.h"
 #include "scratch.h"
 #include "unit.h"
 

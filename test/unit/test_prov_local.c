@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "providers/local/prov_jwe.h"
+#include "providers/local/prov_local.h"
 #include "scratch.h"
 #include "unit.h"
 

@@ -2,14 +2,14 @@
  * prov_aws.c
  *	  Root keys in AWS KMS.
  *
- * Encrypt, Decrypt and DescribeKey, in AWS's JSON 1.1, signed by libcurl.
- * Which key it is about ("0123456789ab/1") goes along as the encryption
- * context: the service authenticates it and writes it into CloudTrail.
+ * Encrypt, Decrypt and DescribeKey in AWS's JSON 1.1, signed by libcurl.  The
+ * encryption context says which KEK a request is for ("0123456789ab/1"); the
+ * service authenticates it and writes it into CloudTrail.
  *
- * Every Decrypt names the key.  Without that, AWS would open what any key
- * seals that the role may use, and whoever can write the catalog could bring
- * a KEK of his own.  For the same reason the URI has a key's ARN and not an
- * alias, which can be pointed elsewhere.
+ * Every Decrypt names the root key.  Otherwise AWS would open what any key
+ * that the role may use has sealed, and an attacker who can write the catalog
+ * could plant a KEK of their own.  For the same reason the URI takes a key's
+ * ARN and no alias, which can be moved to another key.
  *
  * The sealed bytes are "awskms:v1:" and the CiphertextBlob in base64.
  *
@@ -17,20 +17,21 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "awskms:v1:"
 #define ALGORITHM "SYMMETRIC_DEFAULT"
 #define CONTEXT_MEMBER "pgenvelope-key"
 
-/* Room for a request: a sealed KEK, an ARN and names. */
+/* Room for a sealed KEK, an ARN and member names. */
 #define REQUEST_SIZE (PROV_SEALED_MAX + PROV_LOCATION_SIZE + 1024)
 
 static prov_category aws_open(const prov_uri *uri, void **state,
@@ -291,8 +292,8 @@ aws_check(void *state, prov_check *check, prov_failure *failure)
 	else if (strcmp(key_state, "Enabled") != 0 &&
 			 strcmp(key_state, "Updating") != 0)
 		category = prov_fail(failure, PROV_DISABLED,
-							 "The root key is disabled, waits for its "
-							 "material or is about to be deleted.",
+							 "The root key is disabled, has no key material "
+							 "yet or is about to be deleted.",
 							 NULL);
 	else if ((prov_json_string(json, "KeyMetadata.KeySpec", key_spec,
 							   sizeof(key_spec)) ||

@@ -11,12 +11,17 @@
 #include <strings.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_credentials.h"
 #include "providers/aws/prov_xml.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
 #include "providers/serve/prov_serve.h"
 
-/* Credentials are replaced this long before they end, and not used this. */
+/*
+ * Credentials are replaced this long before they expire, and no longer used
+ * this long before.
+ */
 #define REFRESH_AHEAD_S 300
 #define UNUSABLE_S 10
 
@@ -24,13 +29,13 @@ static prov_category call_once(prov_aws *aws, const char *operation,
 							   envl_view body, prov_http_reply *reply,
 							   prov_failure *failure);
 static prov_category use_credentials(prov_aws *aws, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static bool is_pending(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure,
 								const prov_http_reply *reply);
 
-/* Indexes of the headers that are wanted of every reply. */
+/* Indexes of the headers that we want of every reply. */
 enum
 {
 	HEADER_ERROR,
@@ -43,7 +48,7 @@ static const char *const wanted_headers[] = {
 	NULL,
 };
 
-/* What AWS's error codes mean; for others the status decides. */
+/* What AWS's error codes mean; for other codes the status decides. */
 static const prov_cloud_code error_codes[] = {
 	{"ThrottlingException", PROV_THROTTLED},
 	{"Throttling", PROV_THROTTLED},
@@ -81,7 +86,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* Codes that say that the credentials, not their rights, are no good. */
+/* Codes that reject the credentials themselves rather than their rights. */
 static const char *const stale_codes[] = {
 	"ExpiredToken",
 	"ExpiredTokenException",
@@ -147,8 +152,8 @@ prov_aws_is_true(const char *value)
 }
 
 /*
- * Calls an operation; PROV_OK: the reply is a good one.  What AWS says about
- * stale credentials is tried once more with fresh ones.
+ * PROV_OK: the reply is a success.  If AWS rejects the credentials as stale,
+ * fetch new ones and try once more.
  */
 prov_category
 prov_aws_call(prov_aws *aws, const char *operation, envl_view body,
@@ -195,7 +200,7 @@ call_once(prov_aws *aws, const char *operation, envl_view body,
 		.headers = headers,
 		.body = body,
 		.wanted = wanted_headers,
-		.classify = classify,
+		.classify = classify_reply,
 		.sigv4 = sigv4,
 		.access_key = aws->credentials.access_key,
 		.secret_key = aws->credentials.secret_key,
@@ -220,8 +225,8 @@ call_once(prov_aws *aws, const char *operation, envl_view body,
 }
 
 /*
- * Keeps credentials that end until shortly before they do.  If new ones are
- * not to be had just then, the old ones serve to their end.
+ * Replaces credentials shortly before they expire.  If new ones cannot be had,
+ * keeps using the old ones until they expire.
  */
 static prov_category
 use_credentials(prov_aws *aws, prov_failure *failure)
@@ -250,7 +255,7 @@ use_credentials(prov_aws *aws, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		code[64];
 
@@ -263,8 +268,9 @@ classify(const prov_http_reply *reply)
 }
 
 /*
- * A key in an invalid state is pending deletion or import, or else one in a
- * custom key store, where any failure is told so.  Only words tell them apart.
+ * For a key in an invalid state: whether it is pending deletion or import. AWS
+ * reports any failure of a custom key store with the same code, so only the
+ * words of the message can tell.
  */
 static bool
 is_pending(const prov_http_reply *reply)
@@ -280,7 +286,10 @@ is_pending(const prov_http_reply *reply)
 	return pending;
 }
 
-/* "com.amazonaws.kms#NotFoundException", "NotFoundException:http://..." */
+/*
+ * Takes the code from "com.amazonaws.kms#NotFoundException" or
+ * "NotFoundException:http://...".
+ */
 static void
 error_code(const prov_http_reply *reply, char *code, size_t size)
 {
@@ -295,7 +304,7 @@ error_code(const prov_http_reply *reply, char *code, size_t size)
 		snprintf(text, sizeof(text), "%.255s", reply->headers[HEADER_ERROR]);
 	prov_json_free(json);
 
-	/* What refuses a signature may stand before the service, and say XML. */
+	/* A gateway that rejects the signature may answer in XML. */
 	if (text[0] == '\0')
 		(void) prov_xml_text((envl_view) {(const uint8_t *) reply->body,
 										 reply->body_len},
@@ -319,7 +328,7 @@ fail_reply(prov_failure *failure, const prov_http_reply *reply)
 		[PROV_MISCONFIGURED] = "AWS KMS refused the request.",
 	};
 	char		code[64];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_code(reply, code, sizeof(code));
 	return prov_http_fail(failure, category, reasons[category], reply, code,

@@ -1,8 +1,8 @@
 /*
  * prov_aws_credentials.c
- *	  Finding AWS credentials where users of AWS expect them to be found.
+ *	  Finding AWS credentials where users of AWS expect them.
  *
- * The order is that of AWS's own tools.  With a profile in the URI only that
+ * The order is that of AWS's own tools.  If the URI names a profile, only that
  * profile counts; else
  *
  *	  1. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN)
@@ -11,8 +11,8 @@
  *	  4. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or .._FULL_URI
  *	  5. the instance's metadata service, version 2 only
  *
- * A source that is configured and fails is a failure, not a reason to try the
- * next: credentials that nobody meant would be refused at best.
+ * If a configured source fails, the search fails too.  The next source would
+ * give credentials that nobody meant, which AWS would at best refuse.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,11 +23,15 @@
 #include <unistd.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_credentials.h"
+#include "providers/aws/prov_aws_metadata.h"
+#include "providers/aws/prov_aws_sts.h"
 #include "providers/aws/prov_profile.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/serve/prov_serve.h"
 
-/* Profiles that name each other: more are a circle. */
+/* The longest chain of source profiles; a longer one is a loop. */
 #define PROFILES_DEEP 5
 
 /* The two files; absent ones are empty. */
@@ -60,10 +64,10 @@ static prov_category use_source(prov_aws *aws, const profile_files *files,
 								prov_failure *failure);
 static bool take_keys(envl_view text, const char *profile, bool *half,
 					  prov_aws_credentials *out);
-static bool get(envl_view text, const char *profile, const char *setting,
-				char *out, size_t size);
+static bool copy_setting(envl_view text, const char *profile,
+						 const char *setting, char *out, size_t size);
 static envl_view view_of(const prov_secret *secret);
-static const char *variable(const char *name);
+static const char *get_variable(const char *name);
 static prov_category from_container(prov_aws *aws, bool *found,
 									prov_aws_credentials *out,
 									prov_failure *failure);
@@ -73,32 +77,32 @@ prov_aws_find_credentials(prov_aws *aws, prov_aws_credentials *out,
 						  prov_failure *failure)
 {
 	const char *profile = prov_uri_word(&aws->uri, "profile");
-	const char *token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *role = variable("AWS_ROLE_ARN");
+	const char *token_file = get_variable("AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *role = get_variable("AWS_ROLE_ARN");
 	bool		found;
 	prov_category category;
 
 	memset(out, 0, sizeof(*out));
 	if (profile != NULL)
 		return from_profile(aws, profile, true, &found, out, failure);
-	if (variable("AWS_ACCESS_KEY_ID") != NULL)
+	if (get_variable("AWS_ACCESS_KEY_ID") != NULL)
 		return from_environment(out, failure);
 	if (token_file != NULL && role != NULL)
 		return prov_aws_web_identity(aws, role,
-									 variable("AWS_ROLE_SESSION_NAME"),
+									 get_variable("AWS_ROLE_SESSION_NAME"),
 									 token_file, out, failure);
 
-	profile = variable("AWS_PROFILE");
+	profile = get_variable("AWS_PROFILE");
 	category = from_profile(aws, profile != NULL ? profile : "default",
 							profile != NULL, &found, out, failure);
 	if (category == PROV_OK && !found)
 		category = from_container(aws, &found, out, failure);
 	if (category != PROV_OK || found)
 		return category;
-	if (prov_aws_is_true(variable("AWS_EC2_METADATA_DISABLED")))
+	if (prov_aws_is_true(get_variable("AWS_EC2_METADATA_DISABLED")))
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "There are no AWS credentials: not in the "
-						 "environment, in a profile, or of a container.",
+						 "There are no AWS credentials in the environment, "
+						 "in a profile or from a container.",
 						 NULL);
 	return prov_aws_instance(aws, out, failure);
 }
@@ -106,9 +110,9 @@ prov_aws_find_credentials(prov_aws *aws, prov_aws_credentials *out,
 static prov_category
 from_environment(prov_aws_credentials *out, prov_failure *failure)
 {
-	const char *secret_key = variable("AWS_SECRET_ACCESS_KEY");
-	const char *session_token = variable("AWS_SESSION_TOKEN");
-	const char *access_key = variable("AWS_ACCESS_KEY_ID");
+	const char *secret_key = get_variable("AWS_SECRET_ACCESS_KEY");
+	const char *session_token = get_variable("AWS_SESSION_TOKEN");
+	const char *access_key = get_variable("AWS_ACCESS_KEY_ID");
 
 	if (secret_key == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
@@ -158,13 +162,13 @@ from_profile(prov_aws *aws, const char *profile, bool must_exist, bool *found,
 	return category;
 }
 
-/* A file that nobody named may be absent. */
+/* Reads a file.  It may be absent unless a setting names it. */
 static prov_category
 read_file(const prov_aws *aws, const char *word, const char *named_by,
 		  const char *name, prov_secret *out, prov_failure *failure)
 {
 	const char *path = prov_uri_setting_of(&aws->uri, word, named_by);
-	const char *home = variable("HOME");
+	const char *home = get_variable("HOME");
 	char		usual[PROV_LOCATION_SIZE];
 	int			len;
 
@@ -182,7 +186,7 @@ read_file(const prov_aws *aws, const char *word, const char *named_by,
 							failure);
 }
 
-/* A role goes before keys, as the keys may be those of its source. */
+/* Looks for a role before keys, since the keys may be the role's source. */
 static prov_category
 use_profile(prov_aws *aws, const profile_files *files, const char *profile,
 			int deep, bool *found, prov_aws_credentials *out,
@@ -194,8 +198,8 @@ use_profile(prov_aws *aws, const profile_files *files, const char *profile,
 	bool		half = false;
 
 	*found = true;
-	if (get(config, profile, "role_arn", role, sizeof(role)) ||
-		get(credentials, profile, "role_arn", role, sizeof(role)))
+	if (copy_setting(config, profile, "role_arn", role, sizeof(role)) ||
+		copy_setting(credentials, profile, "role_arn", role, sizeof(role)))
 		return use_role(aws, files, profile, role, deep, out, failure);
 	if (take_keys(credentials, profile, &half, out) ||
 		(!half && take_keys(config, profile, &half, out)))
@@ -233,13 +237,14 @@ use_role(prov_aws *aws, const profile_files *files, const char *profile,
 	prov_aws_credentials source = {0};
 	prov_category category;
 
-	if (get(config, profile, "role_session_name", session, sizeof(session)))
+	if (copy_setting(config, profile, "role_session_name", session,
+					 sizeof(session)))
 		session_name = session;
-	if (get(config, profile, "external_id", external_id,
-			sizeof(external_id)))
+	if (copy_setting(config, profile, "external_id", external_id,
+					 sizeof(external_id)))
 		external = external_id;
-	if (get(config, profile, "web_identity_token_file", token_file,
-			sizeof(token_file)))
+	if (copy_setting(config, profile, "web_identity_token_file", token_file,
+					 sizeof(token_file)))
 		return prov_aws_web_identity(aws, role, session_name, token_file, out,
 									 failure);
 	category = use_source(aws, files, profile, deep, &source, failure);
@@ -250,7 +255,7 @@ use_role(prov_aws *aws, const profile_files *files, const char *profile,
 	return category;
 }
 
-/* The credentials that a role is asked for with. */
+/* Finds the credentials with which a profile's role is requested. */
 static prov_category
 use_source(prov_aws *aws, const profile_files *files, const char *profile,
 		   int deep, prov_aws_credentials *out, prov_failure *failure)
@@ -261,16 +266,17 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 	bool		half = false;
 	prov_category category = PROV_OK;
 
-	if (get(config, profile, "source_profile", name, sizeof(name)))
+	if (copy_setting(config, profile, "source_profile", name, sizeof(name)))
 	{
-		/* A profile may be its own source: its keys, for its role. */
+		/* A profile may be its own source: its keys request its role. */
 		if (strcmp(name, profile) == 0)
 			found = take_keys(view_of(&files->credentials), name, &half, out);
 		else if (deep < PROFILES_DEEP)
 			category = use_profile(aws, files, name, deep + 1, &found, out,
 								   failure);
 	}
-	else if (get(config, profile, "credential_source", name, sizeof(name)))
+	else if (copy_setting(config, profile, "credential_source", name,
+						  sizeof(name)))
 	{
 		if (strcmp(name, "Ec2InstanceMetadata") == 0)
 			return prov_aws_instance(aws, out, failure);
@@ -287,7 +293,7 @@ use_source(prov_aws *aws, const profile_files *files, const char *profile,
 	return category;
 }
 
-/* *half: there is something, but no pair that can be used. */
+/* *half: the profile has a key, but no usable pair. */
 static bool
 take_keys(envl_view text, const char *profile, bool *half,
 		  prov_aws_credentials *out)
@@ -296,24 +302,24 @@ take_keys(envl_view text, const char *profile, bool *half,
 
 	if (!prov_profile_find(text, profile, "aws_access_key_id", &value))
 		return false;
-	*half = !get(text, profile, "aws_access_key_id", out->access_key,
-				 sizeof(out->access_key)) ||
-		!get(text, profile, "aws_secret_access_key", out->secret_key,
-			 sizeof(out->secret_key));
+	*half = !copy_setting(text, profile, "aws_access_key_id", out->access_key,
+						  sizeof(out->access_key)) ||
+		!copy_setting(text, profile, "aws_secret_access_key", out->secret_key,
+					  sizeof(out->secret_key));
 	if (prov_profile_find(text, profile, "aws_session_token", &value) &&
 		value.len > 0 &&
-		!get(text, profile, "aws_session_token", out->session_token,
-			 sizeof(out->session_token)))
+		!copy_setting(text, profile, "aws_session_token", out->session_token,
+					  sizeof(out->session_token)))
 		*half = true;
 	if (*half)
 		envl_wipe(out, sizeof(*out));
 	return !*half;
 }
 
-/* False also for an empty value and one that does not fit. */
+/* Copies a setting.  False also if it is empty or does not fit. */
 static bool
-get(envl_view text, const char *profile, const char *setting, char *out,
-	size_t size)
+copy_setting(envl_view text, const char *profile, const char *setting,
+			 char *out, size_t size)
 {
 	envl_view	value;
 
@@ -331,9 +337,9 @@ view_of(const prov_secret *secret)
 	return (envl_view) {(const uint8_t *) secret->text, secret->len};
 }
 
-/* An environment variable, NULL if empty. */
+/* An environment variable; NULL if it is unset or empty. */
 static const char *
-variable(const char *name)
+get_variable(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -344,8 +350,8 @@ static prov_category
 from_container(prov_aws *aws, bool *found, prov_aws_credentials *out,
 			   prov_failure *failure)
 {
-	const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *relative = get_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = get_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	char		url[PROV_LOCATION_SIZE];
 	int			len;
 

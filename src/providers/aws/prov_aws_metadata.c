@@ -1,10 +1,10 @@
 /*
  * prov_aws_metadata.c
- *	  AWS credentials that a container's or a machine's host hands out.
+ *	  AWS credentials from the host of a container or an instance.
  *
  * Containers (ECS, EKS Pod Identity) have an address in their environment,
- * instances (EC2) a well-known one.  Of the latter only version 2 is spoken:
- * it wants a token that a forged request could not get.
+ * instances (EC2) a well-known one.  For instances only version 2 is used: it
+ * requires a token that a forged request cannot get.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_metadata.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
 #include "providers/http/prov_time.h"
@@ -22,18 +23,20 @@
 #define INSTANCE_ENDPOINT "http://169.254.169.254"
 #define ROLES "/latest/meta-data/iam/security-credentials/"
 
-static prov_category get(prov_aws *aws, const char *url, const char *header,
-						 prov_http_reply *reply, prov_failure *failure);
-static prov_category take(const prov_http_reply *reply,
-						  prov_aws_credentials *out, prov_failure *failure);
+static prov_category get_url(prov_aws *aws, const char *url,
+							 const char *header, prov_http_reply *reply,
+							 prov_failure *failure);
+static prov_category take_json(const prov_http_reply *reply,
+							   prov_aws_credentials *out,
+							   prov_failure *failure);
 static prov_category get_token(prov_aws *aws, const char *endpoint,
 							   char *header, size_t size,
 							   prov_failure *failure);
 static prov_category get_role(prov_aws *aws, const char *endpoint,
 							  const char *header, char *url, size_t size,
 							  prov_failure *failure);
-static prov_category authorization(char *header, size_t size,
-								   prov_failure *failure);
+static prov_category make_authorization(char *header, size_t size,
+										prov_failure *failure);
 static void first_line(char *text);
 static prov_category refusal_of(const prov_http_reply *reply);
 
@@ -45,10 +48,10 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 	prov_http_reply reply;
 	prov_category category;
 
-	category = authorization(header, sizeof(header), failure);
+	category = make_authorization(header, sizeof(header), failure);
 	if (category == PROV_OK)
-		category = get(aws, url, header[0] != '\0' ? header : NULL, &reply,
-					   failure);
+		category = get_url(aws, url, header[0] != '\0' ? header : NULL, &reply,
+						   failure);
 	envl_wipe(header, sizeof(header));
 	if (category != PROV_OK)
 		return category;
@@ -56,15 +59,15 @@ prov_aws_container(prov_aws *aws, const char *url, prov_aws_credentials *out,
 		return prov_http_fail(failure, refusal_of(&reply),
 							  "The container's credentials were refused.",
 							  &reply, NULL, NULL);
-	category = take(&reply, out, failure);
+	category = take_json(&reply, out, failure);
 	envl_wipe(&reply, sizeof(reply));
 	snprintf(out->kind, sizeof(out->kind), "container");
 	return category;
 }
 
-/* The file is read each time: EKS replaces it. */
+/* Reads the file each time, because EKS replaces it. */
 static prov_category
-authorization(char *header, size_t size, prov_failure *failure)
+make_authorization(char *header, size_t size, prov_failure *failure)
 {
 	const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 	const char *token = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
@@ -115,7 +118,7 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 	if (category == PROV_OK)
 		category = get_role(aws, base, header, url, sizeof(url), failure);
 	if (category == PROV_OK)
-		category = get(aws, url, header, &reply, failure);
+		category = get_url(aws, url, header, &reply, failure);
 	envl_wipe(header, sizeof(header));
 	if (category != PROV_OK)
 		return category;
@@ -124,13 +127,13 @@ prov_aws_instance(prov_aws *aws, prov_aws_credentials *out,
 							  "The instance's metadata service does not have "
 							  "the role's credentials.",
 							  &reply, NULL, NULL);
-	category = take(&reply, out, failure);
+	category = take_json(&reply, out, failure);
 	envl_wipe(&reply, sizeof(reply));
 	snprintf(out->kind, sizeof(out->kind), "instance metadata");
 	return category;
 }
 
-/* Off AWS nobody is at the address: then there are no credentials at all. */
+/* Outside AWS nothing answers at this address: there are no credentials. */
 static prov_category
 get_token(prov_aws *aws, const char *endpoint, char *header, size_t size,
 		  prov_failure *failure)
@@ -181,7 +184,7 @@ get_token(prov_aws *aws, const char *endpoint, char *header, size_t size,
 	return category;
 }
 
-/* The address of the credentials of the instance's role. */
+/* Finds the address of the credentials of the instance's role. */
 static prov_category
 get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 		 size_t size, prov_failure *failure)
@@ -191,7 +194,7 @@ get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 	prov_category category;
 
 	snprintf(url, size, "%s%s", endpoint, ROLES);
-	category = get(aws, url, header, &reply, failure);
+	category = get_url(aws, url, header, &reply, failure);
 	if (category != PROV_OK)
 		return category;
 	first_line(reply.body);
@@ -209,7 +212,9 @@ get_role(prov_aws *aws, const char *endpoint, const char *header, char *url,
 						  &reply, NULL, NULL);
 }
 
-/* Cuts a text where its first line, or what can be shown, ends. */
+/*
+ * Cuts a text at the end of its first line or at its first unprintable byte.
+ */
 static void
 first_line(char *text)
 {
@@ -225,8 +230,8 @@ refusal_of(const prov_http_reply *reply)
 }
 
 static prov_category
-get(prov_aws *aws, const char *url, const char *header,
-	prov_http_reply *reply, prov_failure *failure)
+get_url(prov_aws *aws, const char *url, const char *header,
+		prov_http_reply *reply, prov_failure *failure)
 {
 	const char *const headers[] = {header, NULL};
 	prov_http_request request = {
@@ -240,8 +245,8 @@ get(prov_aws *aws, const char *url, const char *header,
 }
 
 static prov_category
-take(const prov_http_reply *reply, prov_aws_credentials *out,
-	 prov_failure *failure)
+take_json(const prov_http_reply *reply, prov_aws_credentials *out,
+		  prov_failure *failure)
 {
 	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
 	char		expiration[64];
@@ -266,7 +271,7 @@ take(const prov_http_reply *reply, prov_aws_credentials *out,
 	{
 		envl_wipe(out, sizeof(*out));
 		return prov_http_fail(failure, PROV_UNAVAILABLE,
-							  "What the metadata service gave are not "
+							  "The metadata service's reply holds no "
 							  "credentials.",
 							  reply, NULL, NULL);
 	}

@@ -2,9 +2,9 @@
  * prov_aws_sts.c
  *	  Asking AWS's token service (STS) for a role's credentials.
  *
- * The service answers in XML.  What is taken from it are the texts of four
- * elements, found by name: it is the answer of one known server over TLS, and
- * none of them has attributes, children or escapes.
+ * The service answers in XML.  We take the texts of four elements, found by
+ * name.  That is enough for the answer of one known server over TLS: none of
+ * the four has attributes, children or escapes.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "providers/aws/prov_aws.h"
+#include "providers/aws/prov_aws_call.h"
+#include "providers/aws/prov_aws_sts.h"
 #include "providers/aws/prov_xml.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"
@@ -22,17 +24,18 @@
 
 #define SESSION_NAME "pgenvelope"
 
-/* A web identity's token, encoded, and the rest. */
+/* Room for a percent-encoded web identity's token and the other fields. */
 #define BODY_SIZE (3 * 20000 + 4096)
 
-static prov_category ask(prov_aws *aws, envl_view body,
-						 const prov_aws_credentials *source,
-						 prov_aws_credentials *out, prov_failure *failure);
-static prov_category take(const prov_http_reply *reply,
-						  prov_aws_credentials *out, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
-static void begin(prov_form *form, char *buffer, const char *action,
-				  const char *role, const char *session);
+static prov_category ask_sts(prov_aws *aws, envl_view body,
+							 const prov_aws_credentials *source,
+							 prov_aws_credentials *out, prov_failure *failure);
+static prov_category take_role(const prov_http_reply *reply,
+							   prov_aws_credentials *out,
+							   prov_failure *failure);
+static prov_category classify_sts(const prov_http_reply *reply);
+static void begin_form(prov_form *form, char *buffer, const char *action,
+					   const char *role, const char *session);
 static const char *region_of(const prov_aws *aws);
 
 static const prov_cloud_code error_codes[] = {
@@ -72,10 +75,10 @@ prov_aws_web_identity(prov_aws *aws, const char *role, const char *session,
 										 true, token, failure);
 	if (category == PROV_OK)
 	{
-		begin(&form, buffer, "AssumeRoleWithWebIdentity", role, session);
+		begin_form(&form, buffer, "AssumeRoleWithWebIdentity", role, session);
 		prov_form_put(&form, "WebIdentityToken", token->text);
 		if (prov_form_end(&form, &body))
-			category = ask(aws, body, NULL, out, failure);
+			category = ask_sts(aws, body, NULL, out, failure);
 		else
 			category = prov_cloud_too_long(failure);
 		snprintf(out->kind, sizeof(out->kind), "web identity");
@@ -100,11 +103,11 @@ prov_aws_assume_role(prov_aws *aws, const char *role, const char *session,
 	envl_view	body;
 	prov_category category;
 
-	begin(&form, buffer, "AssumeRole", role, session);
+	begin_form(&form, buffer, "AssumeRole", role, session);
 	if (external_id != NULL)
 		prov_form_put(&form, "ExternalId", external_id);
 	if (prov_form_end(&form, &body))
-		category = ask(aws, body, source, out, failure);
+		category = ask_sts(aws, body, source, out, failure);
 	else
 		category = prov_cloud_too_long(failure);
 	snprintf(out->kind, sizeof(out->kind), "role, by %.72s", source->kind);
@@ -112,8 +115,8 @@ prov_aws_assume_role(prov_aws *aws, const char *role, const char *session,
 }
 
 static void
-begin(prov_form *form, char *buffer, const char *action, const char *role,
-	  const char *session)
+begin_form(prov_form *form, char *buffer, const char *action, const char *role,
+		   const char *session)
 {
 	bool		long_one = strcmp(action, "AssumeRole") != 0;
 
@@ -125,7 +128,7 @@ begin(prov_form *form, char *buffer, const char *action, const char *role,
 				  session != NULL ? session : SESSION_NAME);
 }
 
-/* The service's region need not be the key's. */
+/* The region of the token service, which need not be the key's. */
 static const char *
 region_of(const prov_aws *aws)
 {
@@ -137,10 +140,13 @@ region_of(const prov_aws *aws)
 	return region != NULL ? region : aws->region;
 }
 
-/* Signs with source, unless it is NULL: a web identity's token is enough. */
+/*
+ * Sends the request, signed with source.  source is NULL for a web identity,
+ * whose token is enough.
+ */
 static prov_category
-ask(prov_aws *aws, envl_view body, const prov_aws_credentials *source,
-	prov_aws_credentials *out, prov_failure *failure)
+ask_sts(prov_aws *aws, envl_view body, const prov_aws_credentials *source,
+		prov_aws_credentials *out, prov_failure *failure)
 {
 	const char *region = region_of(aws);
 	char		url[512];
@@ -152,7 +158,7 @@ ask(prov_aws *aws, envl_view body, const prov_aws_credentials *source,
 		.url = url,
 		.headers = headers,
 		.body = body,
-		.classify = classify,
+		.classify = classify_sts,
 	};
 	prov_http_reply reply;
 	prov_category category;
@@ -186,14 +192,14 @@ ask(prov_aws *aws, envl_view body, const prov_aws_credentials *source,
 		envl_wipe(token, sizeof(token));
 	if (category != PROV_OK)
 		return category;
-	category = take(&reply, out, failure);
+	category = take_role(&reply, out, failure);
 	envl_wipe(&reply, sizeof(reply));
 	return category;
 }
 
 static prov_category
-take(const prov_http_reply *reply, prov_aws_credentials *out,
-	 prov_failure *failure)
+take_role(const prov_http_reply *reply, prov_aws_credentials *out,
+		  prov_failure *failure)
 {
 	envl_view	xml = {(const uint8_t *) reply->body, reply->body_len};
 	char		code[64] = "";
@@ -206,7 +212,7 @@ take(const prov_http_reply *reply, prov_aws_credentials *out,
 	if (reply->status != 200)
 	{
 		(void) prov_xml_text(xml, "Code", code, sizeof(code));
-		return prov_http_fail(failure, classify(reply),
+		return prov_http_fail(failure, classify_sts(reply),
 							  "AWS's token service did not give credentials "
 							  "for the role.",
 							  reply, code, request_id);
@@ -233,7 +239,7 @@ take(const prov_http_reply *reply, prov_aws_credentials *out,
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_sts(const prov_http_reply *reply)
 {
 	envl_view	xml = {(const uint8_t *) reply->body, reply->body_len};
 	char		code[64] = "";

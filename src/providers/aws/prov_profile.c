@@ -2,9 +2,9 @@
  * prov_profile.c
  *	  Reading the profile files of AWS: INI, as the vendor's tools read it.
  *
- * The file is a person's, shared with other tools, so it is read with
- * tolerance where it does not matter; what is found is a credential, so
- * nothing of the file is ever quoted in a message.
+ * People edit this file and other tools share it, so unknown lines are
+ * tolerated where they do not matter.  It holds credentials, so no message
+ * ever quotes it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,7 +18,7 @@ static bool next_line(envl_view *rest, envl_view *line);
 static bool is_section(envl_view line, envl_view *name);
 static bool is_setting(envl_view line, const char *setting,
 					   envl_view *value);
-static envl_view trim(envl_view text);
+static envl_view trim_blanks(envl_view text);
 static bool is_blank(uint8_t c);
 static bool equals_text(envl_view view, const char *text);
 
@@ -46,7 +46,7 @@ prov_profile_find(envl_view text, const char *profile, const char *setting,
 	return found;
 }
 
-/* A line without its newline, and without white space at its end. */
+/* Takes the next line, without its newline and trailing white space. */
 static bool
 next_line(envl_view *rest, envl_view *line)
 {
@@ -69,7 +69,7 @@ next_line(envl_view *rest, envl_view *line)
 	return true;
 }
 
-/* [NAME], [profile NAME] or [profile "NAME"], with a remark behind it. */
+/* Matches [NAME], [profile NAME] or [profile "NAME"]; a comment may follow. */
 static bool
 is_section(envl_view line, envl_view *name)
 {
@@ -81,14 +81,14 @@ is_section(envl_view line, envl_view *name)
 		return false;
 	name->data = line.data + 1;
 	name->len = (size_t) (end - name->data);
-	*name = trim(*name);
+	*name = trim_blanks(*name);
 	if (name->len > sizeof(word) - 1 &&
 		memcmp(name->data, word, sizeof(word) - 1) == 0 &&
 		is_blank(name->data[sizeof(word) - 1]))
 	{
 		name->data += sizeof(word) - 1;
 		name->len -= sizeof(word) - 1;
-		*name = trim(*name);
+		*name = trim_blanks(*name);
 	}
 	if (name->len >= 2 && name->data[0] == '"' &&
 		name->data[name->len - 1] == '"')
@@ -99,7 +99,7 @@ is_section(envl_view line, envl_view *name)
 	return true;
 }
 
-/* NAME = VALUE; the name's case does not matter. */
+/* Matches NAME = VALUE; the case of the name does not matter. */
 static bool
 is_setting(envl_view line, const char *setting, envl_view *value)
 {
@@ -112,18 +112,18 @@ is_setting(envl_view line, const char *setting, envl_view *value)
 		return false;
 	name.data = line.data;
 	name.len = (size_t) (equals - line.data);
-	name = trim(name);
+	name = trim_blanks(name);
 	if (name.len != strlen(setting) ||
 		strncasecmp((const char *) name.data, setting, name.len) != 0)
 		return false;
 	value->data = equals + 1;
 	value->len = line.len - (size_t) (value->data - line.data);
-	*value = trim(*value);
+	*value = trim_blanks(*value);
 	return true;
 }
 
 static envl_view
-trim(envl_view text)
+trim_blanks(envl_view text)
 {
 	while (text.len > 0 && is_blank(text.data[0]))
 	{

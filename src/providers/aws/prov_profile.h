@@ -11,13 +11,13 @@
 #include "core/envl_bytes.h"
 
 /*
- * Finds a setting of a profile; *value is a view into text, without the
- * white space around it.  With setting NULL: whether there is such a profile,
- * and *value is untouched.  The profile is a section [NAME], or
- * [profile NAME] as the config file spells all but the default one.  Of
- * settings that are repeated the last counts.  Lines that are indented (they
- * belong to a setting that is a list) and lines without a "=" are passed
- * over: other tools keep settings of theirs in the same file.
+ * Finds a setting of a profile; *value is a view into text, without the white
+ * space around it.  With setting NULL it only says whether the profile exists,
+ * and *value is untouched. A profile is a section [NAME] or, as the config
+ * file spells all but the default one, [profile NAME].  The last of repeated
+ * settings counts.  Indented lines (items of a setting that is a list) and
+ * lines without a "=" are skipped, because other tools keep their settings in
+ * the same file.
  */
 extern bool prov_profile_find(envl_view text, const char *profile,
 							  const char *setting, envl_view *value);

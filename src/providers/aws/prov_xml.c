@@ -1,6 +1,6 @@
 /*
  * prov_xml.c
- *	  Taking a text out of a simple XML answer.
+ *	  Taking the text of an element from a simple XML reply.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

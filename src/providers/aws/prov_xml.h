@@ -1,6 +1,6 @@
 /*
  * prov_xml.h
- *	  Taking a text out of a simple XML answer.
+ *	  Taking the text of an element from a simple XML reply.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -11,9 +11,9 @@
 #include "core/envl_bytes.h"
 
 /*
- * The text of the first element <name>, which has neither attributes nor
- * children.  False, and out empty, if there is none, if its text has an
- * escape or a control character, is empty, or does not fit.
+ * Copies the text of the first element <name> that has neither attributes nor
+ * children.  False, with out empty, if there is none, or if its text is empty,
+ * has an escape or a control character, or does not fit.
  */
 extern bool prov_xml_text(envl_view xml, const char *name, char *out,
 						  size_t size);

@@ -4,28 +4,29 @@
  *
  * wrapKey, unwrapKey and get of a key, api-version 7.4.  Vaults wrap with RSA
  * (RSA-OAEP-256), a managed HSM with AES (A256KW).  Neither takes additional
- * data: what is sealed is bound to its key by what is in it, which the caller
- * checks.
+ * data, so the plaintext itself holds the binding to its key, and the caller
+ * checks it.
  *
- * A version of a key opens only what it has sealed itself, so it is kept with
- * it.  The sealed bytes are "azurekv:v1:ALGORITHM:VERSION:" and the wrapped
- * bytes in base64url.  That may come from somebody who can write the catalog,
- * who gains nothing by it: the key's name is the URI's, and where that is an
- * AES key, an RSA version that it had before opens nothing.
+ * A version of a key opens only what it sealed, so the version is stored with
+ * the sealed bytes: "azurekv:v1:ALGORITHM:VERSION:" and the wrapped bytes in
+ * base64url.  An attacker who can write the catalog gains nothing by changing
+ * the prefix: the URI fixes the key's name, and an AES key opens nothing with
+ * an older RSA version of that name.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "azurekv:v1:"
 #define RSA_OAEP "RSA-OAEP-256"
@@ -137,8 +138,8 @@ take_key(prov_azure *azure, prov_failure *failure)
 }
 
 /*
- * Whom tokens are for, and who gives them, by the domain of the host: it is
- * never taken from what a server says, which might be another's.
+ * Finds the audience and the issuer of tokens by the domain of the host. They
+ * are never taken from a server's reply, which might name an attacker's.
  */
 static prov_category
 take_cloud(prov_azure *azure, prov_failure *failure)
@@ -179,8 +180,8 @@ take_cloud(prov_azure *azure, prov_failure *failure)
 	if (!known && resource == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The URI's host is not in a domain of Azure's key "
-						 "services; if it is meant, say by \"resource\" whom "
-						 "tokens are for.",
+						 "services; if it is right, set \"resource\" to the "
+						 "audience of tokens.",
 						 NULL);
 	azure->algorithm = clouds[found].algorithm;
 	if (algorithm != NULL)
@@ -295,8 +296,8 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	if (strcmp(azure->algorithm, AES_WRAP) == 0 &&
 		strcmp(algorithm, AES_WRAP) != 0)
 		return prov_fail(failure, PROV_INTEGRITY,
-						 "The key was sealed by RSA, as anyone may who has a "
-						 "public key; the root key is an AES key.",
+						 "The key was sealed with RSA, which anyone with the "
+						 "public key can do; the root key is an AES key.",
 						 NULL);
 	prov_http_begin(azure->http);
 	prov_json_begin(&writer, request, sizeof(request));
@@ -315,8 +316,8 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 		category = prov_azure_rubbish(failure, &answer.reply);
 	else if (strcasecmp(answer.version, version) != 0)
 		category = prov_fail(failure, PROV_INTEGRITY,
-							 "Another version of the key than was asked opened "
-							 "the sealed key.",
+							 "Another version of the key than the requested "
+							 "one opened the sealed key.",
 							 NULL);
 	else if (!prov_json_base64(answer.json, "value", ENVL_BASE64_URL,
 							   plaintext, ENVL_SEALED_PLAINTEXT_LEN, &len) ||
@@ -326,7 +327,7 @@ azure_unseal(void *state, const char *key, envl_view sealed,
 	return category;
 }
 
-/* Takes apart azurekv:v1:ALGORITHM:VERSION: and writes it again. */
+/* Parses azurekv:v1:ALGORITHM:VERSION: and writes it again. */
 static bool
 read_prefix(envl_view sealed, char *prefix, char *algorithm, char *version)
 {
@@ -407,13 +408,13 @@ check_key(const prov_azure *azure, const prov_json *json, prov_check *check,
 						 is_rsa ? "RSA" : "not RSA", azure->algorithm);
 	if (prov_json_number(json, "attributes.exp", &when) && when <= now)
 		snprintf(check->warning, sizeof(check->warning),
-				 "The root key has expired: it opens, and may not seal.");
+				 "The root key has expired: it can open, but not seal.");
 	return PROV_OK;
 }
 
 /* ---------------------------------------------------------------------- */
 
-/* NAME/VERSION; the version alone if that is too long. */
+/* NAME/VERSION, or the version alone if that is too long. */
 static void
 name_root_key(const prov_azure *azure, const char *version, char *root_key)
 {

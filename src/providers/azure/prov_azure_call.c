@@ -9,24 +9,26 @@
 #include <string.h>
 
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_call.h"
+#include "providers/azure/prov_azure_credentials.h"
 #include "providers/http/prov_cloud.h"
 
 #define API_VERSION "7.4"
 
 static bool version_of(const prov_azure *azure, const char *kid,
 					   char *version);
-static prov_category ask(prov_azure *azure, const char *version,
-						 const char *verb, envl_view body,
-						 prov_http_reply *reply, prov_failure *failure);
+static prov_category ask_vault(prov_azure *azure, const char *version,
+							   const char *verb, envl_view body,
+							   prov_http_reply *reply, prov_failure *failure);
 static prov_category get_token(void *state, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
 static prov_category fail_reply(prov_failure *failure, const char *verb,
 								const prov_http_reply *reply);
 
 static const char *const wanted_headers[] = {"x-ms-request-id", NULL};
 
-/* The inner code goes before the outer one: "Forbidden" may be many things. */
+/* The inner code counts before the outer one: "Forbidden" has many causes. */
 static const prov_cloud_code error_codes[] = {
 	{"KeyDisabled", PROV_DISABLED},
 	{"KeyNotYetValid", PROV_DISABLED},
@@ -38,7 +40,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* Calls, and takes the answer apart.  After PROV_OK: prov_azure_end. */
+/* After PROV_OK the caller calls prov_azure_end. */
 prov_category
 prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 				envl_view body, prov_azure_answer *answer,
@@ -50,7 +52,7 @@ prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 
 	answer->json = NULL;
 	answer->version[0] = '\0';
-	category = ask(azure, version, verb, body, reply, failure);
+	category = ask_vault(azure, version, verb, body, reply, failure);
 	if (category != PROV_OK)
 		return category;
 	if (reply->status != 200)
@@ -68,7 +70,10 @@ prov_azure_call(prov_azure *azure, const char *version, const char *verb,
 	return PROV_OK;
 }
 
-/* The version in a kid, https://HOST/keys/NAME/VERSION, of our key. */
+/*
+ * Takes the version from a kid, https://HOST/keys/NAME/VERSION.  False if it
+ * names another key.
+ */
 static bool
 version_of(const prov_azure *azure, const char *kid, char *version)
 {
@@ -90,10 +95,10 @@ version_of(const prov_azure *azure, const char *kid, char *version)
 	return true;
 }
 
-/* Without a body it is GET. */
+/* Sends the request: GET if it has no body. */
 static prov_category
-ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
-	prov_http_reply *reply, prov_failure *failure)
+ask_vault(prov_azure *azure, const char *version, const char *verb,
+		  envl_view body, prov_http_reply *reply, prov_failure *failure)
 {
 	static const char *const headers[] = {
 		"Content-Type: application/json",
@@ -107,7 +112,7 @@ ask(prov_azure *azure, const char *version, const char *verb, envl_view body,
 		.headers = headers,
 		.body = body,
 		.wanted = wanted_headers,
-		.classify = classify,
+		.classify = classify_reply,
 	};
 	prov_oauth_client client = {azure->http, &azure->token, get_token, azure};
 
@@ -131,7 +136,7 @@ get_token(void *state, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		code[64];
 
@@ -153,7 +158,7 @@ error_code(const prov_http_reply *reply, char *code, size_t size)
 	prov_json_free(json);
 }
 
-/* What the service cannot unwrap is a bad parameter to it. */
+/* Azure reports what it cannot unwrap as a bad parameter. */
 static prov_category
 fail_reply(prov_failure *failure, const char *verb,
 		   const prov_http_reply *reply)
@@ -169,7 +174,7 @@ fail_reply(prov_failure *failure, const char *verb,
 		[PROV_MISCONFIGURED] = "Azure Key Vault refused the request.",
 	};
 	char		code[64];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_code(reply, code, sizeof(code));
 	if (strcmp(verb, "/unwrapkey") == 0 && reply->status == 400 &&

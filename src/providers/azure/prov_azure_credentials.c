@@ -1,6 +1,6 @@
 /*
  * prov_azure_credentials.c
- *	  Tokens of Microsoft Entra ID, as Azure's own libraries come by them.
+ *	  Tokens of Microsoft Entra ID, found as Azure's own libraries find them.
  *
  *	  1. a client secret: AZURE_TENANT_ID, AZURE_CLIENT_ID and
  *		 client-secret-file or AZURE_CLIENT_SECRET
@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "providers/azure/prov_azure.h"
+#include "providers/azure/prov_azure_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"
 #include "providers/serve/prov_serve.h"
@@ -85,9 +86,9 @@ prov_azure_get_token(prov_azure *azure, prov_failure *failure)
 }
 
 /*
- * RFC 6749, section 4.4, with a secret or, federated, with another issuer's
- * token as an assertion (RFC 7523).  Without a path the secret is the
- * environment's.
+ * RFC 6749, section 4.4, with a secret or, if federated, with another issuer's
+ * token as an assertion (RFC 7523).  Without a path the secret comes from the
+ * environment.
  */
 static prov_category
 from_client(prov_azure *azure, const char *tenant, const char *client,
@@ -253,7 +254,9 @@ managed_url(const prov_azure *azure, const char *start, const char *version,
 	return len > 0 && len < URL_SIZE;
 }
 
-/* Its documentation: these are told while it starts or is updated. */
+/*
+ * As documented, the service returns these codes while it starts or updates.
+ */
 static prov_category
 classify_machine(const prov_http_reply *reply)
 {

@@ -2,8 +2,8 @@
  * prov_crc32c.c
  *	  CRC-32C (Castagnoli).
  *
- * A bit at a time, without a table: some of the bytes are a key, and a table
- * would be looked up by them.  They are few.
+ * Computed bit by bit without a table: some of the bytes are a key, and a
+ * table lookup would leak them through the cache.  There are only few bytes.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,7 +1,7 @@
 /*
  * prov_crc32c.h
  *	  CRC-32C (Castagnoli), by which Google's key service and its clients
- *	  find what was damaged between them.
+ *	  detect damage in transit.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

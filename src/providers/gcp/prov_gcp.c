@@ -2,10 +2,10 @@
  * prov_gcp.c
  *	  Root keys in Google Cloud KMS.
  *
- * encrypt, decrypt and get of a key, over REST.  Which key it is about
- * ("0123456789ab/1") is the additional authenticated data.  Checksums
- * (CRC-32C) go both ways: the service says whether it got what was sent, and
- * what it sends is compared.  What was damaged on the way is asked again.
+ * encrypt, decrypt and get of a key, over REST.  The additional authenticated
+ * data says which KEK a request is for ("0123456789ab/1").  Checksums
+ * (CRC-32C) go both ways: the service confirms what it received, and we
+ * compare what it sends.  A damaged request or reply is repeated.
  *
  * The key's primary version seals, and the service finds the version that
  * opens.  The sealed bytes are "gcpkms:v1:" and the ciphertext in base64.
@@ -14,21 +14,22 @@
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "providers/gcp/prov_crc32c.h"
+#include "providers/http/kms_services.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
-#include "providers/kms/kms_services.h"
 
 #define SEALED_PREFIX "gcpkms:v1:"
 #define ENDPOINT "https://cloudkms.googleapis.com"
 #define VERSIONS "/cryptoKeyVersions/"
 
-/* How often what was damaged on its way is asked for. */
+/* How often a request is sent if it or its reply arrives damaged. */
 #define TRIES 3
 
 #define REQUEST_SIZE (2 * PROV_SEALED_MAX)
@@ -118,7 +119,7 @@ gcp_open(const prov_uri *uri, void **state, prov_failure *failure)
 	return PROV_OK;
 }
 
-/* What the URI has as its host is the name's first part. */
+/* The URI's host is the first part of the key's name. */
 static prov_category
 take_name(prov_gcp *gcp, prov_failure *failure)
 {
@@ -162,7 +163,7 @@ take_name(prov_gcp *gcp, prov_failure *failure)
 					 NULL);
 }
 
-/* Projects may have a domain and a colon. */
+/* A project's name may have a domain and a colon. */
 static bool
 is_name_part(envl_view part)
 {
@@ -237,7 +238,10 @@ gcp_seal(void *state, const char *key, const uint8_t *plaintext,
 	return category;
 }
 
-/* False: the answer is none.  *damaged: it, or what it answers, is. */
+/*
+ * False: the reply is not valid.  *damaged: the request or the reply was
+ * damaged in transit.
+ */
 static bool
 take_ciphertext(const prov_gcp *gcp, const prov_json *json,
 				prov_sealed *sealed, bool *damaged)
@@ -361,7 +365,7 @@ gcp_check(void *state, prov_check *check, prov_failure *failure)
 
 /* ---------------------------------------------------------------------- */
 
-/* int64 in JSON is a string. */
+/* JSON spells an int64 as a string. */
 static void
 put_checked(prov_json_writer *writer, const char *name, const char *crc_name,
 			envl_view bytes)
@@ -382,7 +386,10 @@ crc_matches(const prov_json *json, const char *name, envl_view bytes)
 		crc == (int64_t) prov_crc32c(bytes);
 }
 
-/* KEY/NUMBER, of the full name of a version of our key. */
+/*
+ * Takes KEY/NUMBER from the full name of a version.  False if it is another
+ * key's.
+ */
 static bool
 root_key_of(const prov_gcp *gcp, const char *version, char *root_key)
 {
@@ -403,7 +410,7 @@ static prov_category
 fail_damaged(prov_failure *failure)
 {
 	return prov_fail(failure, PROV_UNAVAILABLE,
-					 "What Google Cloud KMS got or sent was damaged on its "
-					 "way: a checksum is missing or wrong.",
+					 "A request to Google Cloud KMS or its reply was damaged "
+					 "on the way: a checksum is missing or wrong.",
 					 NULL);
 }

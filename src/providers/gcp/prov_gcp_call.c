@@ -9,17 +9,19 @@
 #include <string.h>
 
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_call.h"
+#include "providers/gcp/prov_gcp_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_json.h"
 
 static prov_category get_token(void *state, prov_failure *failure);
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 static void error_status(const prov_http_reply *reply, char *status,
 						 size_t size);
 static prov_category fail_reply(prov_failure *failure, const char *verb,
 								const prov_http_reply *reply);
 
-/* google.rpc.Code, as far as the HTTP status does not say as much. */
+/* google.rpc.Code, where it says more than the HTTP status. */
 static const prov_cloud_code error_codes[] = {
 	{"RESOURCE_EXHAUSTED", PROV_THROTTLED},
 	{"UNAVAILABLE", PROV_UNAVAILABLE},
@@ -36,7 +38,7 @@ static const prov_cloud_code error_codes[] = {
 	{NULL, PROV_OK},
 };
 
-/* Without a body it is GET. */
+/* GET if there is no body. */
 prov_category
 prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
 			  prov_http_reply *reply, prov_failure *failure)
@@ -53,7 +55,7 @@ prov_gcp_call(prov_gcp *gcp, const char *verb, envl_view body,
 		.url = url,
 		.headers = headers,
 		.body = body,
-		.classify = classify,
+		.classify = classify_reply,
 	};
 	prov_oauth_client client = {gcp->http, &gcp->token, get_token, gcp};
 	prov_category category;
@@ -74,7 +76,7 @@ get_token(void *state, prov_failure *failure)
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		status[40];
 
@@ -95,7 +97,7 @@ error_status(const prov_http_reply *reply, char *status, size_t size)
 	prov_json_free(json);
 }
 
-/* What the service cannot decrypt is an invalid argument to it. */
+/* Google reports what it cannot decrypt as an invalid argument. */
 static prov_category
 fail_reply(prov_failure *failure, const char *verb,
 		   const prov_http_reply *reply)
@@ -111,7 +113,7 @@ fail_reply(prov_failure *failure, const char *verb,
 		[PROV_MISCONFIGURED] = "Google Cloud KMS refused the request.",
 	};
 	char		status[40];
-	prov_category category = classify(reply);
+	prov_category category = classify_reply(reply);
 
 	error_status(reply, status, sizeof(status));
 	if (strcmp(verb, ":decrypt") == 0 &&

@@ -2,10 +2,10 @@
  * prov_gcp_credentials.c
  *	  Tokens of Google Cloud: application default credentials.
  *
- * Of the kinds of credentials that Google's libraries know, those that a
- * server has: a service account's key, the metadata server (Compute Engine,
- * and GKE with its workload identity), and workload identity federation with
- * a token in a file.  Files are read again for each new token.
+ * Google's libraries know several kinds of credentials.  These are the kinds
+ * that a server has: a service account's key, the metadata server (Compute
+ * Engine, and GKE with its workload identity), and workload identity
+ * federation with a token in a file.  Files are read again for each new token.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "providers/gcp/prov_gcp.h"
+#include "providers/gcp/prov_gcp_credentials.h"
 #include "providers/http/prov_cloud.h"
 #include "providers/http/prov_form.h"
 #include "providers/http/prov_json.h"
@@ -38,19 +39,20 @@
 
 static prov_category from_file(prov_gcp *gcp, const char *path,
 							   prov_failure *failure);
-static prov_category service_account(prov_gcp *gcp, const prov_json *json,
-									 prov_failure *failure);
+static prov_category from_service_account(prov_gcp *gcp, const prov_json *json,
+										  prov_failure *failure);
 static bool make_assertion(const prov_json *json, const char *audience,
 						   char *token);
-static prov_category external_account(prov_gcp *gcp, const prov_json *json,
-									  prov_failure *failure);
+static prov_category from_external_account(prov_gcp *gcp,
+										   const prov_json *json,
+										   prov_failure *failure);
 static prov_category read_subject(const prov_json *json, char *out,
 								  size_t size, prov_failure *failure);
-static prov_category exchange(prov_gcp *gcp, const prov_json *json,
-							  const char *subject, const char *scope,
-							  prov_failure *failure);
-static prov_category impersonate(prov_gcp *gcp, const char *url,
-								 prov_failure *failure);
+static prov_category exchange_token(prov_gcp *gcp, const prov_json *json,
+									const char *subject, const char *scope,
+									prov_failure *failure);
+static prov_category get_account_token(prov_gcp *gcp, const char *url,
+									   prov_failure *failure);
 static prov_category post_form(prov_gcp *gcp, const char *url, envl_view body,
 							   const char *what, prov_failure *failure);
 static prov_category from_metadata(prov_gcp *gcp, prov_failure *failure);
@@ -91,9 +93,9 @@ from_file(prov_gcp *gcp, const char *path, prov_failure *failure)
 			!prov_json_string(json, "type", type, sizeof(type)))
 			category = fail_file(failure, "is not a JSON object with a type");
 		else if (strcmp(type, "service_account") == 0)
-			category = service_account(gcp, json, failure);
+			category = from_service_account(gcp, json, failure);
 		else if (strcmp(type, "external_account") == 0)
-			category = external_account(gcp, json, failure);
+			category = from_external_account(gcp, json, failure);
 		else
 			category = fail_file(failure, "is neither a service account's "
 										  "nor an external account's");
@@ -107,7 +109,8 @@ from_file(prov_gcp *gcp, const char *path, prov_failure *failure)
 /* ---------------------------------------------------------------------- */
 
 static prov_category
-service_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
+from_service_account(prov_gcp *gcp, const prov_json *json,
+					 prov_failure *failure)
 {
 	char		assertion[PROV_JWT_SIZE];
 	char		url[URL_SIZE] = TOKEN_URI;
@@ -135,7 +138,10 @@ service_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
 	return category;
 }
 
-/* RFC 7523: signed by the account, for its token service, for an hour. */
+/*
+ * RFC 7523: an assertion that the account signs for its token service, valid
+ * for an hour.
+ */
 static bool
 make_assertion(const prov_json *json, const char *audience, char *token)
 {
@@ -178,7 +184,8 @@ make_assertion(const prov_json *json, const char *audience, char *token)
 /* ---------------------------------------------------------------------- */
 
 static prov_category
-external_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
+from_external_account(prov_gcp *gcp, const prov_json *json,
+					  prov_failure *failure)
 {
 	char		subject[16384];
 	char		url[URL_SIZE] = "";
@@ -191,16 +198,20 @@ external_account(prov_gcp *gcp, const prov_json *json, prov_failure *failure)
 								  "used");
 	category = read_subject(json, subject, sizeof(subject), failure);
 	if (category == PROV_OK)
-		category = exchange(gcp, json, subject,
-							url[0] != '\0' ? SCOPE_PLATFORM : SCOPE, failure);
+		category =
+			exchange_token(gcp, json, subject,
+						   url[0] != '\0' ? SCOPE_PLATFORM : SCOPE, failure);
 	envl_wipe(subject, sizeof(subject));
 	if (category == PROV_OK && url[0] != '\0')
-		category = impersonate(gcp, url, failure);
+		category = get_account_token(gcp, url, failure);
 	snprintf(gcp->token.kind, sizeof(gcp->token.kind), "workload identity");
 	return category;
 }
 
-/* The identity provider's token: a file's line, or a member of its JSON. */
+/*
+ * Reads the identity provider's token: a line of a file, or a member of its
+ * JSON.
+ */
 static prov_category
 read_subject(const prov_json *json, char *out, size_t size,
 			 prov_failure *failure)
@@ -254,10 +265,10 @@ read_subject(const prov_json *json, char *out, size_t size,
 	return category;
 }
 
-/* RFC 8693 */
+/* Exchanges the subject's token (RFC 8693). */
 static prov_category
-exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
-		 const char *scope, prov_failure *failure)
+exchange_token(prov_gcp *gcp, const prov_json *json, const char *subject,
+			   const char *scope, prov_failure *failure)
 {
 	char		url[URL_SIZE];
 	char		audience[512];
@@ -291,9 +302,12 @@ exchange(prov_gcp *gcp, const prov_json *json, const char *subject,
 	return category;
 }
 
-/* The exchanged token is good for one thing: asking for the account's. */
+/*
+ * Asks for the service account's token, which is all that an exchanged token
+ * is good for.
+ */
 static prov_category
-impersonate(prov_gcp *gcp, const char *url, prov_failure *failure)
+get_account_token(prov_gcp *gcp, const char *url, prov_failure *failure)
 {
 	const char *const headers[] = {"Content-Type: application/json", NULL};
 	prov_http_request request = {
@@ -380,7 +394,9 @@ from_metadata(prov_gcp *gcp, prov_failure *failure)
 	return category;
 }
 
-/* what follows "The Google credentials file"; nothing of it is quoted. */
+/*
+ * what completes "The Google credentials file"; it quotes nothing of the file.
+ */
 static prov_category
 fail_file(prov_failure *failure, const char *what)
 {

@@ -1,10 +1,10 @@
 /*
  * prov_cloud.h
- *	  What the providers of the clouds have in common: the form of what they
- *	  seal, tables of error codes, and a few failures.
+ *	  What the providers of the clouds share: the form of what they seal,
+ *	  tables of error codes, and a few failures.
  *
- * What is sealed is text, "PROVIDER:v1:...", so that it says what it is to
- * whoever has to open it without this software.  docs/providers.md has it.
+ * The sealed bytes are text, "PROVIDER:v1:...", so that they can be recognised
+ * and opened without this software.  See docs/providers.md.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,41 +21,41 @@ typedef struct prov_cloud_code
 	prov_category category;
 } prov_cloud_code;
 
-/* What the table says, or else prov_cloud_refusal. */
+/* The category of the code in the table, else prov_cloud_refusal. */
 extern prov_category prov_cloud_category(const prov_cloud_code *codes,
 										 const char *code,
 										 const prov_http_reply *reply);
 
 /*
- * What the status of a reply says that is not the one hoped for.  Never
- * PROV_OK: a 204 is as good as nothing.  That it denies or does not find is
- * believed of an answer in JSON only: a proxy, a firewall or a page of a web
- * server says so too, of other things, and it would cost keys their grace.
+ * The category of a reply that is no success, by its status; never PROV_OK,
+ * since even a 204 is not what was asked for.  "Denied" and "not found" count
+ * only if the body is JSON.  A proxy, a firewall or a web server sends these
+ * statuses too, and believing it would end the grace period of keys.
  */
 extern prov_category prov_cloud_refusal(const prov_http_reply *reply);
 
 /*
- * A category, of who gives credentials and knows nothing of root keys: what
- * is not found there is never one.
+ * Adapts the category of a service that issues credentials.  It knows no root
+ * keys, so "not found" must not mean that the root key is missing.
  */
 extern prov_category prov_cloud_no_credentials(prov_category category);
 
-/* prefix and the bytes in base64.  False if it does not fit. */
+/* Writes prefix and the bytes in base64.  False if they do not fit. */
 extern bool prov_cloud_write_sealed(prov_sealed *sealed, const char *prefix,
 									envl_base64 kind,
 									envl_view bytes) ENVL_MUST_CHECK;
 
 /*
- * The reverse, into PROV_SEALED_MAX bytes.  False for what was not written
- * so.
+ * Reads what prov_cloud_write_sealed wrote, into PROV_SEALED_MAX bytes.  False
+ * for anything else.
  */
 extern bool prov_cloud_read_sealed(envl_view sealed, const char *prefix,
 								   envl_base64 kind, uint8_t *out,
 								   size_t *len) ENVL_MUST_CHECK;
 
 /*
- * For a call that one can do without: between begin and end the deadline is a
- * third of the time that is left, so that there is time for what matters.
+ * For a call that we can do without.  Between begin and end the deadline is a
+ * third of the time left, which keeps time for the call that matters.
  */
 typedef struct prov_cloud_part
 {
@@ -66,13 +66,18 @@ typedef struct prov_cloud_part
 extern void prov_cloud_begin_part(prov_http *http, prov_cloud_part *part);
 extern void prov_cloud_end_part(prov_http *http, const prov_cloud_part *part);
 
-/* 1 to longest letters, digits and hyphens: nothing that moves a host. */
+/*
+ * Whether a part is 1 to longest letters, digits and hyphens, so that it
+ * cannot change the host of a URL.
+ */
 extern bool prov_cloud_is_word(envl_view part, size_t longest);
 
-/* Copies what is known to fit, with a NUL. */
+/* Copies a text that fits, and adds a NUL. */
 extern void prov_cloud_copy(envl_view text, char *out);
 
-/* Writes "NAME: VALUE" of a secret header; false if it does not fit. */
+/*
+ * Writes "NAME: VALUE" for a header with a secret; false if it does not fit.
+ */
 extern bool prov_cloud_header(char *out, size_t size, const char *name,
 							  const char *value) ENVL_MUST_CHECK;
 

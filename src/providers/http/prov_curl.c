@@ -2,10 +2,10 @@
  * prov_curl.c
  *	  One try of one HTTP call.
  *
- * The handle lives as long as the program, and keeps its connection; its
+ * The handle lives as long as the program and keeps its connection.  Its
  * options are set anew for each try, so that nothing of one call (a header
- * with a token, a body) can be part of another.  Certificates and keys are
- * read for each try as well: they are renewed while we run.
+ * with a token, a body) can leak into another.  Certificates and keys are read
+ * for each try as well, because they are renewed while the program runs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,12 +25,12 @@ struct prov_curl
 {
 	CURL	   *handle;
 	prov_curl_files files;
-	prov_secret cert;			/* filled in while a try lasts */
+	prov_secret cert;			/* filled in only during a try */
 	prov_secret key;
 	char		error[CURL_ERROR_SIZE];
 };
 
-/* Where the bytes of a reply go. */
+/* Where a reply goes. */
 typedef struct sink
 {
 	prov_http_reply *reply;
@@ -138,7 +138,7 @@ prov_curl_try(prov_curl *curl, const prov_http_request *request,
 	else
 		envl_wipe(reply, sizeof(*reply));
 
-	/* The copies that the handle has of headers and files go with this. */
+	/* This also frees the handle's copies of headers and files. */
 	curl_easy_reset(curl->handle);
 	free_headers(headers);
 	envl_wipe(&curl->cert, sizeof(curl->cert));
@@ -147,8 +147,8 @@ prov_curl_try(prov_curl *curl, const prov_http_request *request,
 }
 
 /*
- * https to anywhere; http to this machine or, if that is what the request is
- * for, a metadata service.  *direct: no proxy may come between.
+ * Allows https to any host.  Allows http to this machine and, if the request
+ * asks for one, to a metadata service.  *direct: use no proxy.
  */
 static prov_category
 check_url(const prov_http_request *request, bool *direct,
@@ -186,7 +186,7 @@ check_url(const prov_http_request *request, bool *direct,
 					 NULL);
 }
 
-/* libcurl itself takes "localhost" for nothing but loopback addresses. */
+/* libcurl resolves "localhost" only to loopback addresses. */
 static bool
 is_loopback(const char *host)
 {
@@ -198,7 +198,7 @@ is_loopback(const char *host)
 		ntohl(address.s_addr) >> 24 == 127;
 }
 
-/* Link-local addresses, and the two that EC2 has in IPv6. */
+/* Link-local addresses, and the two IPv6 addresses of EC2. */
 static bool
 is_metadata(const char *host)
 {
@@ -213,8 +213,8 @@ is_metadata(const char *host)
 }
 
 /*
- * Whoever can write the certificates that are trusted can be the service.  The
- * client's certificate may be public; its key is under secrets' rules.
+ * Whoever can write the trusted certificates can pose as the service.  The
+ * client's certificate may be public; the rules for secrets apply to its key.
  */
 static prov_category
 read_files(prov_curl *curl, prov_failure *failure)
@@ -244,7 +244,9 @@ set_options(prov_curl *curl, const prov_http_request *request, bool direct,
 	long		total = timeout_ms > 0 ? (long) timeout_ms : 1;
 	bool		good = true;
 
-	/* Half of the time for a connection: an address may be dead. */
+	/*
+	 * Only half of the time may go into connecting: the address may be dead.
+	 */
 	long		connecting = total > 200 ? total / 2 : total;
 
 #define SET(option, value) \
@@ -255,7 +257,10 @@ set_options(prov_curl *curl, const prov_http_request *request, bool direct,
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_NOSIGNAL, 1L);
 
-	/* Else a lookup that hangs would be waited for, whatever the timeout. */
+	/*
+	 * Otherwise libcurl would wait for a hanging name lookup beyond any
+	 * timeout.
+	 */
 	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_TIMEOUT_MS, total);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, connecting);
@@ -291,7 +296,7 @@ set_files(prov_curl *curl)
 							 CURL_BLOB_COPY};
 	struct curl_blob key = {curl->key.text, curl->key.len, CURL_BLOB_COPY};
 
-	/* Certificates of our own replace the system's, all of them. */
+	/* A configured file replaces all of the system's certificates. */
 	if (curl->files.ca[0] != '\0' &&
 		(curl_easy_setopt(handle, CURLOPT_CAINFO, curl->files.ca) !=
 			 CURLE_OK ||
@@ -325,7 +330,7 @@ set_method(CURL *handle, const prov_http_request *request)
 		CURLE_OK;
 }
 
-/* NULL for none, and if there is no memory. */
+/* NULL for an empty list, and if there is no memory. */
 static struct curl_slist *
 make_headers(const char *const *headers)
 {
@@ -347,21 +352,21 @@ make_headers(const char *const *headers)
 	return list;
 }
 
-/* A line break would be another header, or another request. */
+/* A line break would start another header or another request. */
 static bool
 is_one_line(const char *text)
 {
 	return strpbrk(text, "\r\n") == NULL;
 }
 
-/* Some hold tokens; libcurl frees by the functions that wipe. */
+/* Some headers hold tokens; libcurl frees them through functions that wipe. */
 static void
 free_headers(struct curl_slist *headers)
 {
 	curl_slist_free_all(headers);
 }
 
-/* libcurl keeps headers, and has no limit for all of them. */
+/* libcurl keeps all headers and sets no limit on their number. */
 static size_t
 count_header(char *data, size_t size, size_t count, void *to)
 {
@@ -414,7 +419,7 @@ take_headers(CURL *handle, const prov_http_request *request,
 	}
 }
 
-/* What libcurl's codes mean for whoever set this up. */
+/* Translates libcurl's codes for the administrator. */
 static prov_category
 fail_curl(prov_curl *curl, CURLcode code, const sink *to, bool *passing,
 		  prov_failure *failure)
@@ -456,7 +461,9 @@ fail_curl(prov_curl *curl, CURLcode code, const sink *to, bool *passing,
 	}
 	*passing = category == PROV_UNAVAILABLE;
 
-	/* libcurl's own words may quote what was received, except about TLS. */
+	/*
+	 * libcurl's messages may quote what was received, except those about TLS.
+	 */
 	if (category == PROV_MISCONFIGURED || code == CURLE_SSL_CONNECT_ERROR)
 	{
 		const char *words = curl->error;

@@ -10,7 +10,7 @@
 
 #include "providers/http/prov_http.h"
 
-/* What verifies the other side, and what shows who we are; "" for none. */
+/* What verifies the server, and what identifies us; "" for none. */
 typedef struct prov_curl_files
 {
 	char		ca[512];
@@ -25,9 +25,9 @@ extern prov_curl *prov_curl_open(const prov_curl_files *files);
 extern void prov_curl_close(prov_curl *curl);
 
 /*
- * Tries once, for timeout_ms at the most.  PROV_OK: the reply is in, and
- * *retry_after_ms says how long it asks to wait, or is 0.  Otherwise *passing
- * tells whether it may be better next time.
+ * Tries once, for at most timeout_ms.  PROV_OK: the reply is complete, and
+ * *retry_after_ms is how long it asks to wait, or 0.  Otherwise *passing says
+ * whether another try may succeed.
  */
 extern prov_category prov_curl_try(prov_curl *curl,
 								   const prov_http_request *request,

@@ -11,7 +11,7 @@
 
 #include "providers/prov_uri.h"
 
-static void append(prov_form *form, const char *text);
+static void append_text(prov_form *form, const char *text);
 
 void
 prov_form_begin(prov_form *form, char *buffer, size_t size)
@@ -28,9 +28,9 @@ void
 prov_form_put(prov_form *form, const char *name, const char *value)
 {
 	if (form->len > 0)
-		append(form, "&");
-	append(form, name);
-	append(form, "=");
+		append_text(form, "&");
+	append_text(form, name);
+	append_text(form, "=");
 	if (form->overflow ||
 		!prov_uri_encode(value, form->start + form->len,
 						 form->size - form->len))
@@ -40,7 +40,7 @@ prov_form_put(prov_form *form, const char *name, const char *value)
 }
 
 static void
-append(prov_form *form, const char *text)
+append_text(prov_form *form, const char *text)
 {
 	size_t		len = strlen(text);
 

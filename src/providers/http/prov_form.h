@@ -1,7 +1,7 @@
 /*
  * prov_form.h
- *	  Writing the body of a form (application/x-www-form-urlencoded), as token
- *	  services want it.
+ *	  Writing the body of a form (application/x-www-form-urlencoded), which
+ *	  token services expect.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,7 +13,7 @@
 
 #define PROV_FORM_TYPE "Content-Type: application/x-www-form-urlencoded"
 
-/* Into the caller's buffer, which the caller wipes. */
+/* Writes into the caller's buffer, which the caller wipes. */
 typedef struct prov_form
 {
 	char	   *start;

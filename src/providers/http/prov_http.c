@@ -1,6 +1,6 @@
 /*
  * prov_http.c
- *	  HTTP calls with a deadline, tried again while there is time.
+ *	  HTTP calls with a deadline, repeated while there is time.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,12 +19,12 @@
 #include "providers/http/prov_memory.h"
 #include "providers/serve/prov_serve.h"
 
-/* Run by hand, and without the setting. */
+/* For use by hand without the setting "timeout". */
 #define TIMEOUT_MS 4000
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 600000
 
-/* The keeper's own deadline, in milliseconds (pge_call.c). */
+/* The keeper passes its own deadline in milliseconds here (pge_call.c). */
 #define CALLER_TIMEOUT "PGENVELOPE_PROVIDER_TIMEOUT"
 
 /* Waits are random between 0 and a limit that doubles: full jitter. */
@@ -95,7 +95,8 @@ prov_http_open(const prov_uri *uri, const prov_http_defaults *defaults,
 	}
 	prov_memory_free(*http);
 	*http = NULL;
-	return prov_fail(failure, PROV_UNAVAILABLE, "There is no memory.", NULL);
+	return prov_fail(failure, PROV_UNAVAILABLE,
+					 "There is not enough memory.", NULL);
 }
 
 static bool
@@ -114,8 +115,8 @@ take_file(const prov_uri *uri, const char *word, const char *otherwise,
 }
 
 /*
- * At most four fifths of what the keeper waits, since its deadline ends the
- * process and with it all that it knows.
+ * Takes at most four fifths of the keeper's deadline, at which the keeper
+ * kills this process and all that it has cached.
  */
 static prov_category
 take_timeout(const prov_uri *uri, int64_t *timeout_ms, prov_failure *failure)
@@ -214,7 +215,7 @@ prov_http_call(prov_http *http, const prov_http_request *request,
 				meaning == PROV_THROTTLED;
 		}
 
-		/* Whatever came last is what is returned. */
+		/* Return the last outcome. */
 		wait = next_wait_ms(tries, retry_after_ms);
 		if (!passing || request->once || tries == TRIES_MAX ||
 			wait + SHORTEST_TRY_MS > prov_http_left_ms(http))
@@ -223,7 +224,7 @@ prov_http_call(prov_http *http, const prov_http_request *request,
 	}
 }
 
-/* What the service asks for, or else a random wait. */
+/* Waits as long as the service asks for, else a random time. */
 static int64_t
 next_wait_ms(int tries, int64_t retry_after_ms)
 {
@@ -282,7 +283,9 @@ prov_http_fail(prov_failure *failure, prov_category category,
 					 shown_id);
 }
 
-/* Codes and ids, of which nothing is left that is neither. */
+/*
+ * Copies a code or an id, and drops every character that has no place in one.
+ */
 static void
 copy_code(const char *code, char *out, size_t size)
 {

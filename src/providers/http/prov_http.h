@@ -3,16 +3,16 @@
  *	  One HTTP call at a time, over libcurl, as careful as a key deserves.
  *
  * TLS 1.2 or later; certificate and host name are always verified; redirects
- * are replies like any other; nothing but http and https; plain http to this
- * machine, and where a request says so to a cloud's metadata service, never
- * through a proxy.  A reply has a limit.  Whatever goes wrong, within the
- * deadline there is a reply or a failure.
+ * are returned like any other reply; only http and https.  Plain http reaches
+ * this machine and, if the request asks for it, a cloud's metadata service,
+ * never through a proxy.  The size of a reply is limited.  Every call ends
+ * within the deadline with a reply or a failure.
  *
- * Calls are tried again, with full jitter and honouring Retry-After, while
- * there is time: when the connection failed or broke, and for replies that
- * the request calls passing.  So a request must be one that can be repeated.
+ * A call is repeated, with full jitter and honouring Retry-After, while there
+ * is time: when the connection failed or broke, and for replies that the
+ * request classifies as passing.  So a request must be safe to repeat.
  *
- * libcurl's and the JSON library's memory is wiped when it is freed.
+ * The memory of libcurl and the JSON library is wiped when it is freed.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,7 +25,7 @@
 #define PROV_HTTP_URL_MAX 4096
 #define PROV_HTTP_BODY_MAX 65536	/* of a reply */
 #define PROV_HTTP_WANTED_MAX 6
-#define PROV_HTTP_HEADER_MAX 512	/* of a value that is wanted */
+#define PROV_HTTP_HEADER_MAX 512	/* of the value of a wanted header */
 
 /*
  * The words that prov_http_open takes from a URI, NULL-terminated:
@@ -39,7 +39,7 @@ extern const char *const prov_http_words[];
 
 typedef struct prov_http prov_http;
 
-/* What serves if the URI names no file, or NULL: environment variables. */
+/* Used where the URI names no file, or NULL: from environment variables. */
 typedef struct prov_http_defaults
 {
 	const char *ca_file;
@@ -47,19 +47,22 @@ typedef struct prov_http_defaults
 	const char *key_file;
 } prov_http_defaults;
 
-/* Makes a client; defaults may be NULL.  Calls nobody, reads no file. */
+/*
+ * Makes a client; defaults may be NULL.  It connects to nothing and reads no
+ * file yet.
+ */
 extern prov_category prov_http_open(const prov_uri *uri,
 									const prov_http_defaults *defaults,
 									prov_http **http, prov_failure *failure);
 extern void prov_http_close(prov_http *http);
 
 /*
- * Starts the deadline that all calls share until the next one: once at the
- * start of each seal, unseal and check.
+ * Starts the deadline for all calls until the next prov_http_begin.  Call it
+ * at the start of each seal, unseal and check.
  */
 extern void prov_http_begin(prov_http *http);
 
-/* The same for a deadline of fewer milliseconds. */
+/* As prov_http_begin, with a shorter deadline in milliseconds. */
 extern void prov_http_begin_for(prov_http *http, int64_t ms);
 
 /* Milliseconds until the deadline, 0 when it has passed. */
@@ -69,8 +72,10 @@ typedef struct prov_http_reply
 {
 	long		status;
 	size_t		body_len;
-	char		body[PROV_HTTP_BODY_MAX + 1];	/* and a NUL */
-	/* Values of request->wanted, printable ASCII, "" if absent; cut. */
+	char		body[PROV_HTTP_BODY_MAX + 1];	/* with a NUL */
+	/*
+	 * Values of request->wanted: printable ASCII, cut to size, "" if absent.
+	 */
 	char		headers[PROV_HTTP_WANTED_MAX][PROV_HTTP_HEADER_MAX];
 } prov_http_reply;
 
@@ -80,27 +85,28 @@ typedef struct prov_http_request
 	const char *url;			/* absolute; encoded */
 
 	/*
-	 * "Name: value", NULL-terminated, or NULL.  A value without line breaks
-	 * only.  "Content-Type" too is the caller's to give.
+	 * "Name: value", NULL-terminated, or NULL.  Values have no line breaks.
+	 * The caller adds "Content-Type" itself.
 	 */
 	const char *const *headers;
-	envl_view	body;			/* empty: none; POST sends an empty one */
+	envl_view	body;			/* empty: no body; POST sends an empty one */
 
-	/* Names of headers whose values are wanted, NULL-terminated, or NULL. */
+	/* Names of the headers to keep, NULL-terminated, or NULL. */
 	const char *const *wanted;
 
 	bool		metadata;		/* http to a link-local address is allowed */
-	bool		once;			/* not tried again */
+	bool		once;			/* do not repeat the call */
 
 	/*
-	 * Which replies are passing: PROV_UNAVAILABLE or PROV_THROTTLED mean try
-	 * again, everything else is an answer.  NULL for prov_http_category.
+	 * Classifies a reply as passing: PROV_UNAVAILABLE and PROV_THROTTLED mean
+	 * try again, anything else is final.  NULL for prov_http_category.
 	 */
 	prov_category (*classify)(const prov_http_reply *reply);
 
 	/*
-	 * To be signed by AWS Signature Version 4: "aws:amz:eu-central-1:kms", or
-	 * NULL.  A session token is a header of the caller's.
+	 * Signs the request with AWS Signature Version 4:
+	 * "aws:amz:eu-central-1:kms", or NULL.  The caller adds a session token as
+	 * a header.
 	 */
 	const char *sigv4;
 	const char *access_key;
@@ -108,11 +114,11 @@ typedef struct prov_http_request
 } prov_http_request;
 
 /*
- * Calls.  PROV_OK: there is a reply, of whatever status, perhaps the last of
- * several tries.  Otherwise PROV_UNAVAILABLE (no connection, no or a broken
- * reply, no time left) or PROV_MISCONFIGURED (refused certificate, a URL that
- * is not allowed, a file of certificates that cannot be used).  The reply is
- * wiped by whoever is done with it, and on failure.
+ * Makes the call.  PROV_OK: there is a reply, of any status, perhaps after
+ * several tries; the caller wipes it.  PROV_UNAVAILABLE: no connection, no or
+ * a broken reply, or no time left.  PROV_MISCONFIGURED: a refused certificate,
+ * a URL that is not allowed, or an unusable certificate file.  On failure the
+ * reply is wiped.
  */
 extern prov_category prov_http_call(prov_http *http,
 									const prov_http_request *request,
@@ -120,17 +126,16 @@ extern prov_category prov_http_call(prov_http *http,
 									prov_failure *failure);
 
 /*
- * What a status means where nothing better is known: 2xx PROV_OK, 401 and 403
- * denied, 404 not found, 429 throttled, 408 and 5xx unavailable, the rest
- * misconfigured.
+ * What a status means by default: 2xx PROV_OK, 401 and 403 denied, 404 not
+ * found, 429 throttled, 408 and 5xx unavailable, the rest misconfigured.
  */
 extern prov_category prov_http_category(const prov_http_reply *reply);
 
 /*
- * The failure of a reply that is none of those hoped for.  reason is a full
- * sentence; the detail is made of the status, and of code and request_id,
- * either of which may be NULL or "": only letters, digits and "-_.:/+=#" of
- * them are kept, and 80 of them.
+ * Fills in the failure for a reply that is no success.  reason is a full
+ * sentence.  The detail has the status, code and request_id; the latter two
+ * may be NULL or "", and only their first 80 letters, digits and "-_.:/+=#"
+ * are kept.
  */
 extern prov_category prov_http_fail(prov_failure *failure,
 									prov_category category,

@@ -2,8 +2,8 @@
  * prov_json.c
  *	  Reading JSON replies (over jansson), and writing JSON requests.
  *
- * jansson refuses NULs in strings, invalid UTF-8, duplicate members and what
- * follows the text; its depth is limited.
+ * jansson refuses NULs in strings, invalid UTF-8, duplicate members and
+ * anything after the text; nesting is limited.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,8 +18,8 @@
 
 #define NAME_SIZE 64			/* of a member in a path */
 
-static const json_t *find(const prov_json *json, const char *path);
-static const json_t *step(const json_t *from, const char *name);
+static const json_t *find_value(const prov_json *json, const char *path);
+static const json_t *find_member(const json_t *from, const char *name);
 static bool parse_digits(const char *text, int64_t *out);
 static void put_raw(prov_json_writer *writer, const char *text, size_t len);
 static void put_name(prov_json_writer *writer, const char *name);
@@ -27,7 +27,7 @@ static void put_string(prov_json_writer *writer, const char *text);
 
 /* A prov_json is a json_t. */
 static const json_t *
-inner(const prov_json *json)
+json_of(const prov_json *json)
 {
 	return (const json_t *) json;
 }
@@ -58,11 +58,11 @@ prov_json_free(prov_json *json)
 	json_decref((json_t *) json);
 }
 
-/* What is at a path, or NULL. */
+/* Finds the value at a path, or NULL. */
 static const json_t *
-find(const prov_json *json, const char *path)
+find_value(const prov_json *json, const char *path)
 {
-	const json_t *at = inner(json);
+	const json_t *at = json_of(json);
 
 	while (at != NULL)
 	{
@@ -73,7 +73,7 @@ find(const prov_json *json, const char *path)
 			return NULL;
 		memcpy(name, path, len);
 		name[len] = '\0';
-		at = step(at, name);
+		at = find_member(at, name);
 		if (path[len] == '\0')
 			return at;
 		path += len + 1;
@@ -82,7 +82,7 @@ find(const prov_json *json, const char *path)
 }
 
 static const json_t *
-step(const json_t *from, const char *name)
+find_member(const json_t *from, const char *name)
 {
 	int64_t		index;
 
@@ -97,7 +97,7 @@ bool
 prov_json_string(const prov_json *json, const char *path, char *out,
 				 size_t size)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 	size_t		len;
 
 	out[0] = '\0';
@@ -114,7 +114,7 @@ prov_json_string(const prov_json *json, const char *path, char *out,
 bool
 prov_json_integer(const prov_json *json, const char *path, int64_t *out)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 
 	*out = json_is_integer(found) ? (int64_t) json_integer_value(found) : 0;
 	return json_is_integer(found);
@@ -130,7 +130,9 @@ prov_json_number(const prov_json *json, const char *path, int64_t *out)
 	return prov_json_integer(json, path, out);
 }
 
-/* An optional "-" and up to 18 digits: no more than an int64_t holds. */
+/*
+ * Parses an optional "-" and up to 18 digits, which an int64_t always holds.
+ */
 static bool
 parse_digits(const char *text, int64_t *out)
 {
@@ -157,7 +159,7 @@ parse_digits(const char *text, int64_t *out)
 bool
 prov_json_boolean(const prov_json *json, const char *path, bool *out)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 
 	*out = json_is_true(found);
 	return json_is_boolean(found);
@@ -167,7 +169,7 @@ bool
 prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 				 uint8_t *out, size_t size, size_t *len)
 {
-	const json_t *found = find(json, path);
+	const json_t *found = find_value(json, path);
 	envl_view	text;
 	uint8_t    *decoded;
 	size_t		max;
@@ -180,7 +182,7 @@ prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 	text.data = (const uint8_t *) json_string_value(found);
 	text.len = json_string_length(found);
 
-	/* Decoding needs room for a padded group more than it writes. */
+	/* The decoder needs room for a padded group more than it writes. */
 	max = envl_base64_decoded_max(text.len);
 	decoded = prov_memory_alloc(max + 1);
 	if (decoded == NULL)
@@ -198,7 +200,7 @@ prov_json_base64(const prov_json *json, const char *path, envl_base64 kind,
 bool
 prov_json_has(const prov_json *json, const char *path)
 {
-	return find(json, path) != NULL;
+	return find_value(json, path) != NULL;
 }
 
 void

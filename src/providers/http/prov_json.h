@@ -2,10 +2,10 @@
  * prov_json.h
  *	  Reading JSON replies (over jansson), and writing JSON requests.
  *
- * A path is member names joined by dots, "data.keys.0.name"; a number counts
- * in an array.  What is absent, of another type, too long or holds a NUL is
- * false, and what was to be filled in is empty.  A JSON text that is not one
- * object, or has a member twice, is refused.
+ * A path is member names joined by dots, "data.keys.0.name"; a number indexes
+ * an array.  A getter returns false, with its output empty, if the value is
+ * absent, of another type, too long or holds a NUL.  A JSON text that is not
+ * one object, or repeats a member, is refused.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,19 +17,21 @@
 
 typedef struct prov_json prov_json;
 
-/* NULL if it is not a JSON object.  Freed, and wiped, by prov_json_free. */
+/*
+ * NULL if the text is not a JSON object.  prov_json_free wipes and frees it.
+ */
 extern prov_json *prov_json_parse(const char *text, size_t len);
-extern void prov_json_free(prov_json *json);	/* NULL is harmless */
+extern void prov_json_free(prov_json *json);	/* takes NULL */
 
-/* A string, with its NUL in size bytes. */
+/* Copies a string and its NUL into size bytes. */
 extern bool prov_json_string(const prov_json *json, const char *path,
 							 char *out, size_t size);
 
-/* A number without fraction. */
+/* Reads a number without a fraction. */
 extern bool prov_json_integer(const prov_json *json, const char *path,
 							  int64_t *out);
 
-/* A number without fraction, or a string of its decimal digits. */
+/* Reads a number without a fraction, or a string of its decimal digits. */
 extern bool prov_json_number(const prov_json *json, const char *path,
 							 int64_t *out);
 
@@ -37,14 +39,14 @@ extern bool prov_json_boolean(const prov_json *json, const char *path,
 							  bool *out);
 
 /*
- * A string in strict base64 (of either kind; for the URL kind padding is
- * refused) of at most size bytes.  size bytes of out are wiped on failure.
+ * Decodes a string in strict base64 (of either kind; the URL kind takes no
+ * padding) of at most size bytes.  On failure all size bytes of out are wiped.
  */
 extern bool prov_json_base64(const prov_json *json, const char *path,
 							 envl_base64 kind, uint8_t *out, size_t size,
 							 size_t *len);
 
-/* Whether there is anything at the path, null included. */
+/* Whether there is any value at the path, null included. */
 extern bool prov_json_has(const prov_json *json, const char *path);
 
 /*
@@ -64,7 +66,7 @@ typedef struct prov_json_writer
 	char	   *next;
 	char	   *end;
 	bool		overflow;
-	bool		first;			/* of the object's members */
+	bool		first;			/* before the object's first member */
 } prov_json_writer;
 
 extern void prov_json_begin(prov_json_writer *writer, char *buffer,
@@ -78,7 +80,10 @@ extern void prov_json_put_base64(prov_json_writer *writer, const char *name,
 extern void prov_json_open(prov_json_writer *writer, const char *name);
 extern void prov_json_shut(prov_json_writer *writer);
 
-/* Ends the object; *text views it, a NUL behind.  False if it did not fit. */
+/*
+ * Ends the object; *text views it, and a NUL follows.  False if it did not
+ * fit.
+ */
 extern bool prov_json_end(prov_json_writer *writer,
 						  envl_view *text) ENVL_MUST_CHECK;
 

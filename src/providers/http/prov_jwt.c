@@ -21,8 +21,8 @@
 
 static EVP_PKEY *load_key(envl_view pem);
 static int	no_passphrase(char *buffer, int size, int writing, void *data);
-static bool sign(EVP_PKEY *key, envl_view text, uint8_t *signature,
-				 size_t *len);
+static bool sign_text(EVP_PKEY *key, envl_view text, uint8_t *signature,
+					  size_t *len);
 static size_t append_base64(envl_view bytes, char *out);
 
 bool
@@ -48,8 +48,8 @@ prov_jwt_sign(envl_view private_key, const char *header, const char *claims,
 		len = append_base64(parts[0], token);
 		token[len++] = '.';
 		len += append_base64(parts[1], token + len);
-		good = sign(key, (envl_view) {(const uint8_t *) token, len},
-					signature, &signature_len);
+		good = sign_text(key, (envl_view) {(const uint8_t *) token, len},
+						 signature, &signature_len);
 		if (good)
 		{
 			envl_view	view = {signature, signature_len};
@@ -85,7 +85,7 @@ load_key(envl_view pem)
 	return key;
 }
 
-/* libcrypto's own would ask at the terminal. */
+/* libcrypto's default would ask at the terminal. */
 static int
 no_passphrase(char *buffer, int size, int writing, void *data)
 {
@@ -97,7 +97,7 @@ no_passphrase(char *buffer, int size, int writing, void *data)
 }
 
 static bool
-sign(EVP_PKEY *key, envl_view text, uint8_t *signature, size_t *len)
+sign_text(EVP_PKEY *key, envl_view text, uint8_t *signature, size_t *len)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool		good;

@@ -2,7 +2,7 @@
  * prov_memory.c
  *	  Memory that is wiped when it is freed.
  *
- * The size stands before each block, since free is not told it.
+ * free is not given a block's size, so the size is kept in front of the block.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,10 +17,10 @@
 
 #include "core/envl_secret.h"
 
-/* Keeps what follows aligned for any type. */
+/* Keeps the block behind it aligned for any type. */
 typedef union block
 {
-	size_t		size;			/* of what follows */
+	size_t		size;			/* of the block behind it */
 	max_align_t alignment;
 } block;
 

@@ -10,7 +10,9 @@
 
 #include <stddef.h>
 
-/* As malloc, calloc, realloc, strdup and free; not to be mixed with those. */
+/*
+ * Like malloc, calloc, realloc, strdup and free.  Do not mix them with those.
+ */
 extern void *prov_memory_alloc(size_t size);
 extern void *prov_memory_zeroed(size_t count, size_t size);
 extern void *prov_memory_resize(void *memory, size_t size);
@@ -18,8 +20,8 @@ extern char *prov_memory_copy(const char *text);
 extern void prov_memory_free(void *memory);
 
 /*
- * Has libcrypto use them too: its buffers hold what TLS has decrypted.  First
- * thing in a program, before libcrypto allocates anything.
+ * Makes libcrypto use them too, since its buffers hold what TLS has decrypted.
+ * Call it before libcrypto allocates anything.
  */
 extern void prov_memory_install(void);
 

@@ -14,24 +14,27 @@
 #include "providers/http/prov_json.h"
 #include "providers/serve/prov_serve.h"
 
-/* A token is replaced this long before it ends, and not used this long. */
+/*
+ * A token is replaced this long before it expires, and no longer used this
+ * long before.
+ */
 #define REFRESH_AHEAD_S 300
 #define UNUSABLE_S 10
 
-/* A service that names no end: as short as any is. */
+/* Assumed if the service names no expiry: no token lasts less. */
 #define LIFETIME_S 600
 
-/* Longer than any lasts: what is beyond is rubbish. */
+/* No token lasts longer; a longer lifetime is not believed. */
 #define LONGEST_S (2 * 86400)
 
 static prov_category keep_fresh(const prov_oauth_client *client,
 								prov_failure *failure);
 static void error_code(const prov_http_reply *reply, char *code, size_t size);
-static prov_category classify(const prov_http_reply *reply);
-static int64_t within(int64_t seconds, int64_t longest);
-static bool take(const prov_http_reply *reply, prov_oauth_token *token);
+static prov_category classify_reply(const prov_http_reply *reply);
+static int64_t clamp_seconds(int64_t seconds, int64_t longest);
+static bool take_token(const prov_http_reply *reply, prov_oauth_token *token);
 
-/* RFC 6749, section 5.2, and what Google and Microsoft add to it. */
+/* RFC 6749, section 5.2, and Google's and Microsoft's additions. */
 static const prov_cloud_code error_codes[] = {
 	{"invalid_client", PROV_DENIED},
 	{"invalid_grant", PROV_DENIED},
@@ -123,7 +126,7 @@ prov_oauth_ask(prov_http *http, const prov_http_request *request,
 
 	envl_wipe(token, sizeof(*token));
 	if (asked.classify == NULL)
-		asked.classify = classify;
+		asked.classify = classify_reply;
 	category = prov_http_call(http, &asked, &reply, failure);
 	if (category != PROV_OK)
 		return category;
@@ -136,7 +139,7 @@ prov_oauth_ask(prov_http *http, const prov_http_request *request,
 									  asked.classify(&reply)),
 								  reason, &reply, code, NULL);
 	}
-	else if (!take(&reply, token))
+	else if (!take_token(&reply, token))
 	{
 		envl_wipe(token, sizeof(*token));
 		snprintf(reason, sizeof(reason),
@@ -149,7 +152,7 @@ prov_oauth_ask(prov_http *http, const prov_http_request *request,
 }
 
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	char		code[64];
 
@@ -161,7 +164,7 @@ classify(const prov_http_reply *reply)
 		prov_cloud_category(error_codes, code, reply));
 }
 
-/* The error's word, with Microsoft's number for it. */
+/* Copies the error's word and Microsoft's number for it. */
 static void
 error_code(const prov_http_reply *reply, char *code, size_t size)
 {
@@ -182,7 +185,7 @@ error_code(const prov_http_reply *reply, char *code, size_t size)
 }
 
 static bool
-take(const prov_http_reply *reply, prov_oauth_token *token)
+take_token(const prov_http_reply *reply, prov_oauth_token *token)
 {
 	prov_json  *json = prov_json_parse(reply->body, reply->body_len);
 	int64_t		now = prov_clock_seconds();
@@ -195,9 +198,9 @@ take(const prov_http_reply *reply, prov_oauth_token *token)
 		token->text[0] != '\0' &&
 		strpbrk(token->text, " \t\r\n") == NULL;
 	if (good && prov_json_number(json, "expires_in", &seconds))
-		token->expires = now + within(seconds, LONGEST_S);
+		token->expires = now + clamp_seconds(seconds, LONGEST_S);
 	else if (good && prov_json_number(json, "expires_on", &seconds))
-		token->expires = within(seconds, now + LONGEST_S);
+		token->expires = clamp_seconds(seconds, now + LONGEST_S);
 	else
 		token->expires = now + LIFETIME_S;
 	prov_json_free(json);
@@ -205,7 +208,7 @@ take(const prov_http_reply *reply, prov_oauth_token *token)
 }
 
 static int64_t
-within(int64_t seconds, int64_t longest)
+clamp_seconds(int64_t seconds, int64_t longest)
 {
 	if (seconds < 0)
 		return 0;

@@ -1,6 +1,6 @@
 /*
  * prov_oauth.h
- *	  Bearer tokens (OAuth 2.0), as two of the clouds hand them out.
+ *	  Bearer tokens (OAuth 2.0), as Azure and Google Cloud use them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -12,15 +12,15 @@
 
 #define PROV_OAUTH_TOKEN_SIZE 16384
 
-/* Whoever holds one wipes it. */
+/* The owner wipes it. */
 typedef struct prov_oauth_token
 {
-	char		text[PROV_OAUTH_TOKEN_SIZE];	/* "" if there is none */
+	char		text[PROV_OAUTH_TOKEN_SIZE];	/* "" without one */
 	int64_t		expires;		/* seconds since 1970 */
-	char		kind[96];		/* how it was come by: "service account" */
+	char		kind[96];		/* the source: "service account" */
 } prov_oauth_token;
 
-/* Who has a token, and how it comes by another one. */
+/* The owner of a token, and how to get another one. */
 typedef struct prov_oauth_client
 {
 	prov_http  *http;
@@ -29,21 +29,21 @@ typedef struct prov_oauth_client
 	void	   *state;
 } prov_oauth_client;
 
-/* Of a request's own headers. */
+/* The most headers that a request brings itself. */
 #define PROV_OAUTH_HEADERS_MAX 4
 
 /*
- * prov_http_call, with the token.  One that is about to end is replaced
- * before, and one that is refused (401) is, once.  If no other is to be had
- * just then, in a part of the time that there is, the old one serves to its
- * end.
+ * Calls prov_http_call with the token.  A token that is about to expire is
+ * replaced first, and one that is refused (401) is replaced once.  Getting a
+ * new token may take only part of the time; if that fails, the old one is used
+ * until it expires.
  */
 extern prov_category prov_oauth_call(const prov_oauth_client *client,
 									 const prov_http_request *request,
 									 prov_http_reply *reply,
 									 prov_failure *failure);
 
-/* The same, with a token that is neither looked at nor replaced. */
+/* As prov_oauth_call, with a token that is neither checked nor replaced. */
 extern prov_category prov_oauth_call_with(prov_http *http,
 										  const prov_oauth_token *token,
 										  const prov_http_request *request,
@@ -51,9 +51,9 @@ extern prov_category prov_oauth_call_with(prov_http *http,
 										  prov_failure *failure);
 
 /*
- * Asks a token service; of the reply access_token and expires_in or
- * expires_on are taken.  what is for the failure, a subject: "The metadata
- * server".  On failure the token is wiped.
+ * Asks a token service for a token, and takes access_token and expires_in or
+ * expires_on from the reply.  what is the subject of a failure's sentence:
+ * "The metadata server".  On failure the token is wiped.
  */
 extern prov_category prov_oauth_ask(prov_http *http,
 									const prov_http_request *request,

@@ -1,6 +1,6 @@
 /*
  * prov_time.c
- *	  Times as services write them: when a credential ends.
+ *	  Parsing the times that services send: when a credential expires.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -39,7 +39,9 @@ prov_time_parse(envl_view text, time_t *out)
 	parts.tm_year -= 1900;
 	parts.tm_mon -= 1;
 
-	/* timegm takes the 31st of every month: see whether it stayed there. */
+	/*
+	 * timegm accepts the 31st of every month, so check that the month stayed.
+	 */
 	again = parts;
 	*out = timegm(&again);
 	if (again.tm_mon != parts.tm_mon && parts.tm_sec != 60)
@@ -102,7 +104,7 @@ read_number(envl_reader *reader, size_t digits, int lowest, int highest,
 	return *out >= lowest && *out <= highest;
 }
 
-/* One of some characters. */
+/* Reads one of several characters. */
 static bool
 read_mark(envl_reader *reader, const char *marks, uint8_t *mark)
 {

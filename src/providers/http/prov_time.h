@@ -1,6 +1,6 @@
 /*
  * prov_time.h
- *	  Times as services write them: when a credential ends.
+ *	  Parsing the times that services send: when a credential expires.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,9 +13,9 @@
 #include "core/envl_bytes.h"
 
 /*
- * Reads a time of RFC 3339: 2026-11-26T01:32:20Z, with a fraction (dropped)
- * or another offset.  False for anything else, and for years before 1970 and
- * after 9999.
+ * Parses a time of RFC 3339: 2026-11-26T01:32:20Z, with a fraction (dropped)
+ * or another offset.  False for anything else, and for years outside 1970 to
+ * 9999.
  */
 extern bool prov_time_parse(envl_view text, time_t *out);
 

@@ -1,6 +1,6 @@
 /*
  * kms_main.c
- *	  pgenvelope-kms: root keys in key services that are reached by HTTPS.
+ *	  pgenvelope-kms: root keys in key services that speak HTTPS.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "providers/http/prov_memory.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 
 int
 main(int argc, char **argv)
@@ -17,7 +17,10 @@ main(int argc, char **argv)
 		&prov_vault, &prov_vault_http, &prov_aws_service, &prov_gcp_service,
 		&prov_azure_service, NULL};
 
-	/* With it, libcurl would write what decrypts its connections. */
+	/*
+	 * If this is set, libcurl writes the keys of its TLS connections to a
+	 * file.
+	 */
 	unsetenv("SSLKEYLOGFILE");
 	prov_memory_install();
 	return prov_serve_main(argc, argv, services);

@@ -3,9 +3,9 @@
  *	  Reading a file that holds one secret line, and refusing careless ones.
  *
  * The path is resolved first and the resolved path opened, so that the file
- * that was found to lie outside the data directory is the one that is read.
- * Everything else is asked of the open file.  Bytes go from read(2) into the
- * caller's buffer and nowhere else: stdio would leave a copy behind.
+ * that was checked to lie outside the data directory is the one that is read.
+ * All other checks use the open file.  read(2) puts the bytes into the
+ * caller's buffer and nowhere else; stdio would leave a copy behind.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -82,7 +82,7 @@ open_file(const char *path, const char *data_directory, int *fd,
 							 "The file is \"%s\".", path);
 	}
 
-	/* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+	/* O_NONBLOCK: do not wait for the writer of a FIFO. */
 	*fd = open(resolved,
 			   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
 	if (*fd < 0)
@@ -90,7 +90,7 @@ open_file(const char *path, const char *data_directory, int *fd,
 	return PROV_OK;
 }
 
-/* Both are resolved: absolute, without links, "." and "..". */
+/* Both paths are resolved: absolute, without links, "." and "..". */
 static bool
 is_inside(const char *path, const char *directory)
 {
@@ -147,13 +147,13 @@ read_line(int fd, const char *path, prov_file_line *line,
 		memchr(line->bytes, '\r', line->len) != NULL ||
 		memchr(line->bytes, '\0', line->len) != NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The root key's file must hold one line of text, of "
-						 "at most 1024 bytes, ending in a newline or nothing.",
+						 "The root key's file must hold one line of text of "
+						 "at most 1024 bytes, with or without a newline.",
 						 "The file is \"%s\".", path);
 	return PROV_OK;
 }
 
-/* What is missing or forbidden stays so; anything else may pass. */
+/* A missing file or permission lasts; anything else may pass. */
 static prov_category
 fail_errno(prov_failure *failure, const char *path, int error)
 {

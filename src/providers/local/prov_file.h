@@ -10,22 +10,22 @@
 
 #include "providers/prov.h"
 
-/* Longest line, without its newline. */
+/* The longest line, without its newline. */
 #define PROV_FILE_LINE_MAX 1024
 
-/* Whoever holds one wipes it. */
+/* The owner wipes it. */
 typedef struct prov_file_line
 {
 	size_t		len;
-	/* The newline, and a byte more by which a longer file shows. */
+	/* Room for the newline, and a byte that shows that the file is longer. */
 	uint8_t		bytes[PROV_FILE_LINE_MAX + 2];
 } prov_file_line;
 
 /*
  * Reads the one line of a secret's file, without its newline.  Symbolic links
- * are followed (secrets are mounted that way); what they lead to must be a
- * regular file outside data_directory (unless NULL), owned by root or this
- * process's user, with mode 0600 or, if root owns it, 0640, or stricter.
+ * are followed, because orchestrators mount secrets through them.  The file
+ * must be a regular one outside data_directory (unless NULL), owned by root or
+ * this process's user, with mode 0600 or, if root owns it, 0640, or stricter.
  * Carriage returns and NUL bytes are refused.  On failure the line is wiped.
  */
 extern prov_category prov_file_read(const prov_root *root,

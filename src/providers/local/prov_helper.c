@@ -2,14 +2,14 @@
  * prov_helper.c
  *	  Running a helper program, and speaking the helper protocol with it.
  *
- * The helper is somebody else's program.  It may hang, die, flood or print
- * rubbish; each of those ends here as a failure of its own requests.  What it
- * sends is never quoted, except the text of an "error" reply, printable ASCII
- * only, in the detail for the server's log.
+ * We did not write the helper.  It may hang, die, flood or print rubbish; each
+ * ends here as a failure of its own requests.  Nothing that it sends is
+ * quoted, except the text of an "error" reply: printable ASCII only, in the
+ * detail for the server's log.
  *
- * A helper that breaks the protocol is out of step: nobody knows which
- * request its next line would answer.  So it is marked broken, and only a new
- * process is trusted again.
+ * A helper that breaks the protocol is out of step: nobody knows which request
+ * its next line would answer.  It is marked broken, and only a new process is
+ * trusted again.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -43,14 +43,14 @@ static prov_category fail_broken(prov_helper *helper, prov_failure *failure,
 								 const char *what);
 static prov_category fail_ended(prov_helper *helper, prov_failure *failure);
 
-/* How the protocol spells a verb. */
+/* The verbs as the protocol spells them. */
 static const char *const verb_names[] = {
 	[PROV_SEAL] = "seal",
 	[PROV_UNSEAL] = "unseal",
 	[PROV_CHECK] = "check",
 };
 
-/* What a client is told when a helper answers with an error. */
+/* What a client sees when a helper answers with an error. */
 static const char *const error_reasons[PROV_CATEGORIES] = {
 	[PROV_OK] = "",
 	[PROV_UNAVAILABLE] = "The provider is not available.",
@@ -124,8 +124,8 @@ prov_helper_send(prov_helper *helper, prov_verb verb, const prov_root *root,
 	len = format_request(helper, root, kek, bytes, line);
 
 	/*
-	 * The pipe is empty, because the helper has answered all it was sent, and
-	 * a pipe takes a line of this length: there is nothing to wait for.
+	 * This does not block: the helper has answered everything, so the pipe is
+	 * empty, and a pipe holds a line of this length.
 	 */
 	do
 		sent = write(helper->to_fd, line, len);
@@ -140,7 +140,7 @@ prov_helper_send(prov_helper *helper, prov_verb verb, const prov_root *root,
 	return PROV_OK;
 }
 
-/* Nothing may have come since the last reply. */
+/* A helper must not have sent anything since its last reply. */
 static prov_category
 check_idle(prov_helper *helper, prov_failure *failure)
 {
@@ -206,7 +206,8 @@ prov_helper_receive(prov_helper *helper, bool *done, prov_reply *reply,
 
 		helper->line_len += (size_t) got;
 		if (helper->request == 0)
-			return fail_broken(helper, failure, "It wrote without request.");
+			return fail_broken(helper, failure,
+							   "It wrote without a request.");
 		newline = memchr(start, '\n', (size_t) got);
 		if (newline != NULL)
 		{
@@ -222,7 +223,7 @@ prov_helper_receive(prov_helper *helper, bool *done, prov_reply *reply,
 	return fail_broken(helper, failure, "It wrote too long a line.");
 }
 
-/* WORD ID ..., where ID is that of the request under way. */
+/* WORD ID ..., where ID is that of the current request. */
 static prov_category
 take_reply(prov_helper *helper, envl_view line, prov_reply *reply,
 		   prov_failure *failure)
@@ -287,8 +288,8 @@ take_error(prov_helper *helper, envl_reader *reader, prov_failure *failure)
 }
 
 /*
- * What each verb is answered with.  A plaintext of another length is what
- * the provider opened, not a breach of the protocol.
+ * Parses the reply to each verb.  A plaintext of another length means that the
+ * provider opened something else; it does not break the protocol.
  */
 static prov_category
 take_ok(prov_helper *helper, envl_reader *reader, prov_reply *reply,
@@ -343,7 +344,7 @@ take_plaintext(envl_view field, uint8_t *plaintext, size_t *len)
 static bool
 take_sealed(envl_view field, prov_sealed *sealed)
 {
-	/* Room for the padding of the longest that is accepted. */
+	/* Room for the padding of the longest blob that we accept. */
 	uint8_t		decoded[PROV_SEALED_MAX + 3];
 
 	if (field.len > envl_base64_encoded_len(ENVL_BASE64_STANDARD,
@@ -356,7 +357,10 @@ take_sealed(envl_view field, prov_sealed *sealed)
 	return true;
 }
 
-/* The name goes into the catalog: printable ASCII fits every database. */
+/*
+ * The name goes into the catalog.  Printable ASCII fits every database
+ * encoding.
+ */
 static bool
 take_root_key(envl_view field, prov_sealed *sealed)
 {
@@ -379,7 +383,7 @@ take_root_key(envl_view field, prov_sealed *sealed)
 	return true;
 }
 
-/* Decimal, from 1 on, without leading zeros; until the year 33658. */
+/* Decimal from 1 on, without leading zeros, at most 12 digits. */
 static bool
 take_expires(envl_view field, int64_t *expires)
 {
@@ -396,8 +400,8 @@ take_expires(envl_view field, int64_t *expires)
 }
 
 /*
- * Reads up to one space or the end, and the space.  False for an empty field.
- * A space at the very end is refused by leaving it unread.
+ * Reads a field up to one space or the end, and skips the space.  False for an
+ * empty field.  A space at the very end stays unread, so it is refused.
  */
 static bool
 next_field(envl_reader *reader, envl_view *field)
@@ -416,7 +420,7 @@ next_field(envl_reader *reader, envl_view *field)
 		envl_read_view(reader, 1, &space);
 }
 
-/* The helper is out of step; what is one sentence for the log. */
+/* Marks the helper as out of step; what is one sentence for the log. */
 static prov_category
 fail_broken(prov_helper *helper, prov_failure *failure, const char *what)
 {

@@ -1,9 +1,9 @@
 /*
  * prov_helper.h
- *	  A provider that is a program of its own, spoken to over pipes.
+ *	  A provider that runs as a program of its own, reached over pipes.
  *
- * The protocol is one line a request and one line a reply, documented in
- * docs/providers.md:
+ * The protocol has one line per request and one per reply; docs/providers.md
+ * documents it:
  *
  *		seal ID ROOT KEY PLAINTEXT		ok ID SEALED [ROOTKEY]
  *		unseal ID ROOT KEY SEALED		ok ID PLAINTEXT
@@ -12,8 +12,8 @@
  *
  * Nothing here waits: the caller owns the event loop and the deadline, and
  * stops a helper that misses it.  A helper answers one request at a time.
- * Every buffer that held a plaintext is wiped.  The caller ignores SIGPIPE: a
- * helper that has gone away is a failure of its request.
+ * Every buffer that held a plaintext is wiped.  The caller ignores SIGPIPE, so
+ * that writing to a helper that has exited fails only its request.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,7 +25,7 @@
 
 #include "providers/prov.h"
 
-/* Longest line either way, with its newline. */
+/* The longest line either way, with its newline. */
 #define PROV_LINE_MAX 8192
 
 typedef enum prov_verb
@@ -41,20 +41,20 @@ typedef struct prov_helper
 	pid_t		pid;
 	int			to_fd;			/* the helper's standard input, non-blocking */
 	int			from_fd;		/* its standard output, non-blocking */
-	prov_verb	verb;			/* of the request under way */
-	uint64_t	request;		/* its id; 0 when none is under way */
+	prov_verb	verb;			/* of the current request */
+	uint64_t	request;		/* its id; 0 when there is none */
 	uint64_t	last_request;
 	bool		broken;			/* out of step: stop it before the next call */
 	size_t		line_len;
-	char		line[PROV_LINE_MAX];	/* the reply as far as it has come */
+	char		line[PROV_LINE_MAX];	/* the reply received so far */
 } prov_helper;
 
 /*
- * Starts the program at root->location, or that of ours for root->kind, in
- * program_directory, which is told root->location.  It must be a regular file
- * that only its owner (root or this process's user) can write.  No shell, its
- * own process group, no file descriptor but 0, 1 and 2, and it
- * is killed if this process dies.
+ * Starts the program at root->location, or our own program for root->kind in
+ * program_directory with root->location as its argument.  It must be a regular
+ * file that only its owner (root or this process's user) can write.  It gets
+ * no shell, a process group of its own and no file descriptor but 0, 1 and 2,
+ * and the kernel kills it when this process dies.
  */
 extern prov_category prov_helper_start(prov_helper *helper,
 									   const prov_root *root,
@@ -63,26 +63,26 @@ extern prov_category prov_helper_start(prov_helper *helper,
 
 /*
  * Sends one request.  bytes is the plaintext to seal, the sealed KEK to
- * unseal, or empty.  PROV_OK: sent, a reply is owed.
+ * unseal, or empty.  PROV_OK: sent; call prov_helper_receive for the reply.
  */
 extern prov_category prov_helper_send(prov_helper *helper, prov_verb verb,
 									  const prov_root *root,
 									  const prov_kek *kek, envl_view bytes,
 									  prov_failure *failure);
 
-/* A reply: what was sealed, or unsealed. */
+/* A reply to seal, unseal or check. */
 typedef struct prov_reply
 {
 	prov_sealed sealed;			/* PROV_SEAL; PROV_CHECK: root_key only */
-	int64_t		expires;		/* PROV_CHECK: the credential, in seconds since
-								 * 1970; 0: never, or unknown */
+	int64_t		expires;		/* PROV_CHECK: when the credential expires, in
+								 * seconds since 1970; 0: never, or unknown */
 	uint8_t		plaintext[ENVL_SEALED_PLAINTEXT_LEN];	/* PROV_UNSEAL */
 } prov_reply;
 
 /*
- * Reads what has come.  *done false: nothing decided yet, wait for from_fd.
- * *done true: the reply is in, or the failure is.  After a failure for which
- * helper->broken is true the helper is out of step and must be stopped.
+ * Reads what has arrived.  *done false: the reply is incomplete, wait for
+ * from_fd.  *done true: the reply or the failure is final.  If helper->broken
+ * is true after a failure, the helper is out of step and must be stopped.
  */
 extern prov_category prov_helper_receive(prov_helper *helper, bool *done,
 										 prov_reply *reply,

@@ -1,9 +1,9 @@
 /*
  * prov_jwe.c
- *	  The compact JWE that a local provider seals a KEK into.
+ *	  The compact JWE in which a local provider seals a KEK.
  *
- * A header is checked by making it again from its kid and comparing: what is
- * read is exactly what is written, without a JSON parser to be fooled.
+ * A header is checked by making it again from its kid and comparing the bytes.
+ * So only what we write is accepted, and there is no JSON parser to fool.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -55,7 +55,7 @@ prov_jwe_encode(const prov_jwe *jwe, prov_sealed *sealed)
 	sealed->len = envl_writer_len(&writer);
 }
 
-/* A header's worth of bytes at most. */
+/* Writes at most as many bytes as a header has. */
 static void
 write_base64(envl_writer *writer, const uint8_t *bytes, size_t len)
 {
@@ -113,7 +113,7 @@ split_parts(const prov_sealed *sealed, envl_view *parts)
 	return true;
 }
 
-/* Decodes a part that must have exactly len bytes, 48 at most. */
+/* Decodes a part that must give exactly len bytes, 48 at most. */
 static bool
 decode_part(envl_view part, size_t len, uint8_t *out)
 {
@@ -129,7 +129,7 @@ decode_part(envl_view part, size_t len, uint8_t *out)
 	return true;
 }
 
-/* What stands between the header's fixed start and end. */
+/* Decodes what is between the fixed start and end of the header. */
 static bool
 decode_kid(envl_view header, char *kid)
 {
@@ -142,7 +142,7 @@ decode_kid(envl_view header, char *kid)
 	return read_json(header, kid, ENVL_KID_SIZE);
 }
 
-/* Writes the inside of a JSON string as RFC 8785 spells it. */
+/* Writes a text as the inside of a JSON string, spelled as in RFC 8785. */
 static void
 write_json(envl_writer *writer, const char *text)
 {
@@ -168,8 +168,8 @@ write_json(envl_writer *writer, const char *text)
 }
 
 /*
- * Reads what write_json wrote.  It need not be strict, since its result is
- * written again and compared.
+ * Reads what write_json wrote.  It may be lenient, since the caller writes the
+ * result again and compares.
  */
 static bool
 read_json(envl_view json, char *out, size_t size)

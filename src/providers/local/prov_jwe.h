@@ -1,11 +1,11 @@
 /*
  * prov_jwe.h
- *	  The compact JWE that a local provider seals a KEK into.
+ *	  The compact JWE in which a local provider seals a KEK.
  *
- * RFC 7516 with alg "dir" and enc "A256GCM"; docs/format.md, section 6.6.
- * Five parts in base64url, joined by dots: protected header, nothing (there
+ * RFC 7516 with alg "dir" and enc "A256GCM"; docs/format.md, section 6.6. Five
+ * parts in base64url, joined by dots: protected header, an empty part (there
  * is no wrapped content key), nonce, ciphertext, tag.  The header has one
- * spelling, and the base64url of it is the AAD.
+ * spelling, and its base64url is the AAD.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,7 +15,7 @@
 
 #include "providers/prov.h"
 
-/* A kid of control characters takes six characters for each. */
+/* In a kid, a control character takes six characters. */
 #define PROV_JWE_HEADER_MAX (40 + 6 * ENVL_KID_SIZE)
 #define PROV_JWE_HEADER_BASE64_MAX ((PROV_JWE_HEADER_MAX * 4 + 2) / 3)
 

@@ -1,19 +1,19 @@
 /*
  * prov_local.c
- *	  Root keys that are read here: from a file, or made from a passphrase.
+ *	  Root keys that this process reads: from a file, or from a passphrase.
  *
- * What is sealed is a JWE (prov_jwe.h), so that root key to plaintext can be
- * walked with any JOSE library and docs/format.md alone.  Its kid is that of
- * the key (file), or the scrypt parameters and salt as a PHC string
+ * The sealed bytes are a JWE (prov_jwe.h), so that anyone can get from root
+ * key to plaintext with a JOSE library and docs/format.md alone.  Its kid is
+ * the key's (file), or the scrypt parameters and salt as a PHC string
  * (passphrase).
  *
- * A root key is never generated here.  A new one in the place of a lost one
- * would hide that every value has become unreadable.
+ * No root key is ever generated here.  A new one in place of a lost one would
+ * hide that every value has become unreadable.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
-#include "providers/prov.h"
+#include "providers/local/prov_local.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,23 +24,24 @@
 #include "providers/local/prov_file.h"
 #include "providers/local/prov_jwe.h"
 
-/* A shorter passphrase seals nothing, but opens what it once sealed. */
+/* A shorter passphrase cannot seal, but still opens what it once sealed. */
 #define PASSPHRASE_MIN 8
 
-/* scrypt (RFC 7914): N is 2^ln.  Seals are made with SCRYPT_LN. */
+/* scrypt (RFC 7914): N is 2^ln.  Sealing uses SCRYPT_LN. */
 #define SCRYPT_LN 17
 #define SCRYPT_LN_MIN 15
 #define SCRYPT_LN_MAX 20
 #define SCRYPT_R 8
 #define SCRYPT_P 1
 #define SALT_LEN 16
-#define SALT_CHARS 22			/* base64 without padding, as PHC has it */
+#define SALT_CHARS 22			/* base64 without padding, as in a PHC
+								 * string */
 
 typedef struct scrypt_cost
 {
 	unsigned	ln;
 	uint8_t		salt[SALT_LEN];
-	size_t		passphrase_min; /* bytes; 0 to unseal */
+	size_t		passphrase_min; /* in bytes; 0 when unsealing */
 } scrypt_cost;
 
 static prov_category make_kid(const prov_root *root, const prov_kek *kek,
@@ -161,7 +162,7 @@ prov_local_check(const prov_root *root, const char *data_directory,
 
 	root_key[0] = '\0';
 
-	/* To derive a key by scrypt would tell no more. */
+	/* Deriving a key by scrypt would find out nothing more. */
 	if (root->kind == PROV_PASSPHRASE)
 	{
 		category = prov_file_read(root, data_directory, &line, failure);
@@ -180,7 +181,8 @@ static prov_category
 make_kid(const prov_root *root, const prov_kek *kek, const scrypt_cost *cost,
 		 char *kid, prov_failure *failure)
 {
-	char		salt[SALT_CHARS + 2];	/* with padding, which is left out */
+	char		salt[SALT_CHARS + 2];	/* with padding, which is then cut
+										 * off */
 	envl_view	bytes = {cost->salt, SALT_LEN};
 
 	if (root->kind == PROV_FILE)
@@ -198,8 +200,8 @@ make_kid(const prov_root *root, const prov_kek *kek, const scrypt_cost *cost,
 }
 
 /*
- * Whether this kind of provider makes such a kid for this key.  Costs are
- * bounded here, before anything is computed by them.
+ * Whether this kind of provider makes such a kid for this key.  Limits the
+ * cost parameters before anything is computed with them.
  */
 static prov_category
 check_kid(const prov_root *root, const prov_kek *kek, const char *kid,
@@ -218,8 +220,8 @@ check_kid(const prov_root *root, const prov_kek *kek, const char *kid,
 }
 
 /*
- * The kid must say the key's id and version.  Its name is whatever the key
- * was called when it was sealed.
+ * The kid must have the key's id and version.  The name may differ: it is the
+ * key's name at the time of sealing.
  */
 static prov_category
 check_key(const prov_kek *kek, const char *kid, prov_failure *failure)
@@ -378,7 +380,7 @@ fail_form(prov_failure *failure)
 					 NULL);
 }
 
-/* The tag is wrong: another root key, or another blob. */
+/* The tag is wrong, because of another root key or a changed blob. */
 static prov_category
 fail_open(prov_failure *failure, const prov_root *root,
 		  const prov_sealed *sealed, const envl_key *key)
@@ -395,7 +397,7 @@ fail_open(prov_failure *failure, const prov_root *root,
 						 "Provider \"%s\" holds root key %s, which sealed it.",
 						 root->name, held);
 
-	/* What a row says is shown only if it looks like a fingerprint. */
+	/* Show what the row holds only if it looks like a fingerprint. */
 	if (strlen(stored) != len || strspn(stored, "0123456789abcdef") != len)
 		stored = "unknown";
 	return prov_fail(failure, PROV_INTEGRITY,

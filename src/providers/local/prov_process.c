@@ -2,10 +2,10 @@
  * prov_process.c
  *	  Running a helper program with pipes to its standard input and output.
  *
- * The child must not inherit what this process is: its signal handlers, its
- * blocked signals, its open files, its working directory (the data directory)
- * or its life.  Between fork and exec it calls nothing that is not safe in a
- * signal handler, since locks of the parent may be held for ever in it.
+ * The child must not inherit what this process has: signal handlers, blocked
+ * signals, open files, the working directory (the data directory), or its
+ * lifetime.  Between fork and exec it calls only what is safe in a signal
+ * handler, because locks of the parent may stay held in the child for ever.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The caller waits this long for a program's start, and for its end. */
+/* The longest waits for a program's start and for its end. */
 #define EXEC_TIMEOUT_MS 2000
 #define REAP_TIMEOUT_MS 1000
 
@@ -35,7 +35,8 @@ typedef struct process_pipes
 {
 	int			request[2];
 	int			reply[2];
-	int			status[2];		/* closed by exec, or tells why exec failed */
+	int			status[2];		/* exec closes it; otherwise it receives the
+								 * errno */
 } process_pipes;
 
 static prov_category check_program(const char *path, prov_failure *failure);
@@ -92,7 +93,7 @@ prov_process_start(const char *path, const char *argument,
 	return fail_start(failure, path, error);
 }
 
-/* Whoever can write the program can have every key that it unseals. */
+/* Whoever can write the program can get every key that it unseals. */
 static prov_category
 check_program(const char *path, prov_failure *failure)
 {
@@ -120,7 +121,7 @@ check_program(const char *path, prov_failure *failure)
 	return PROV_OK;
 }
 
-/* On failure some pipes may be open: close_pipes. */
+/* On failure some pipes may be open; the caller calls close_pipes. */
 static bool
 open_pipes(process_pipes *pipes)
 {
@@ -132,7 +133,10 @@ open_pipes(process_pipes *pipes)
 		fcntl(pipes->reply[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-/* Above the standard descriptors, which this process may have closed. */
+/*
+ * Opens a pipe above the standard descriptors, which this process may have
+ * closed.
+ */
 static bool
 open_pipe(int *pair)
 {
@@ -174,8 +178,8 @@ close_end(int *fd)
 }
 
 /*
- * Signals are blocked around the fork: a handler of this process that ran in
- * the child would act on shared memory in this process's name.
+ * Blocks signals around the fork: a handler of this process that ran in the
+ * child would act on shared memory in this process's name.
  */
 static pid_t
 fork_child(const char *path, const char *argument,
@@ -209,19 +213,22 @@ run_child(const char *path, const char *argument, const process_pipes *pipes,
 	sigset_t	empty;
 	int			error;
 
-	/* Die with the parent, also if it has died meanwhile. */
+	/* Die with the parent, even if it has died since the fork. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent ||
 		setpgid(0, 0) != 0)
 		goto failed;
 
-	/* Without a descriptor 2, its first own file would become its errors'. */
+	/*
+	 * If descriptor 2 were closed, the first file that the program opens would
+	 * receive its error messages.
+	 */
 	if (dup2(pipes->request[0], STDIN_FILENO) < 0 ||
 		dup2(pipes->reply[1], STDOUT_FILENO) < 0 ||
 		(fcntl(STDERR_FILENO, F_GETFD) < 0 &&
 		 open("/dev/null", O_WRONLY) < 0))
 		goto failed;
 
-	/* Keep what exec closes, and no other descriptor. */
+	/* Keep status_fd, which exec closes, and no other descriptor. */
 	if (status_fd != STDERR_FILENO + 1)
 	{
 		if (dup3(status_fd, STDERR_FILENO + 1, O_CLOEXEC) < 0)
@@ -230,11 +237,13 @@ run_child(const char *path, const char *argument, const process_pipes *pipes,
 	}
 	close_above(status_fd);
 
-	/* Keys pass through it: no core dump. */
+	/* The program handles keys: no core dump. */
 	if (chdir("/") != 0 || setrlimit(RLIMIT_CORE, &nothing) != 0)
 		goto failed;
 
-	/* Ignored signals would stay ignored; the C library keeps two. */
+	/*
+	 * Ignored signals would stay ignored.  The C library reserves two of them.
+	 */
 	for (int i = 1; i < NSIG; i++)
 		(void) sigaction(i, &by_default, NULL);
 	sigemptyset(&empty);
@@ -248,7 +257,7 @@ failed:
 	_exit(127);
 }
 
-/* Kernels before 5.9, and some sandboxes, have no close_range. */
+/* Kernels before 5.9, and some sandboxes, lack close_range. */
 static void
 close_above(int last_fd)
 {
@@ -267,8 +276,8 @@ close_above(int last_fd)
 }
 
 /*
- * Returns 0, or the errno for which the child did not get to its exec: that
- * may be a file system that does not answer.
+ * Returns 0, or the errno with which the child failed before its exec. A file
+ * system that does not answer is ETIMEDOUT.
  */
 static int
 await_exec(int status_fd)
@@ -286,7 +295,7 @@ await_exec(int status_fd)
 	return (got == sizeof(error) && error != 0) ? error : EIO;
 }
 
-/* Whether there is something to be read, or the end, in time. */
+/* Waits until fd is readable or at its end.  False on a timeout. */
 static bool
 wait_readable(int fd, int timeout_ms)
 {
@@ -312,7 +321,7 @@ now_ms(void)
 	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What this machine has too little of may come back. */
+/* A shortage on this machine may pass. */
 static prov_category
 fail_start(prov_failure *failure, const char *path, int error)
 {
@@ -363,8 +372,8 @@ prov_process_stop(const prov_process *process)
 }
 
 /*
- * A process in the middle of a system call that cannot be interrupted is not
- * waited for: it becomes a zombie when the call ends.
+ * Does not wait for a process that is in an uninterruptible system call: it
+ * becomes a zombie when that call ends.
  */
 static void
 kill_and_reap(pid_t pid)
@@ -372,7 +381,7 @@ kill_and_reap(pid_t pid)
 	int64_t		deadline = now_ms() + REAP_TIMEOUT_MS;
 	pid_t		reaped;
 
-	/* Its children are in its group, unless they have left it. */
+	/* Its children are in its group unless they have left it. */
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL);
 	for (;;)

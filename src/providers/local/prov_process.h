@@ -12,7 +12,7 @@
 
 #include "providers/prov.h"
 
-/* Our ends are non-blocking and closed by exec. */
+/* Our ends of the pipes are non-blocking, and exec closes them. */
 typedef struct prov_process
 {
 	pid_t		pid;
@@ -21,22 +21,27 @@ typedef struct prov_process
 } prov_process;
 
 /*
- * Runs the program at path, with argument unless that is NULL, which all
- * users of the machine can see: no shell, our environment, "/" as
- * working directory, its own process group, every signal as by default, no
- * descriptor but 0, 1 and 2, no core dump.  The kernel kills it when the
- * calling thread ends.  Waits for the exec, at most two seconds, not for the
- * program.
+ * Runs the program at path, with argument unless that is NULL.  All users of
+ * the machine can see the argument.  The program gets no shell, our
+ * environment, "/" as working directory, a process group of its own, default
+ * signal handling, no descriptor but 0, 1 and 2, and no core dump.  The kernel
+ * kills it when the calling thread ends.  Waits at most two seconds for the
+ * exec, and not for the program.
  */
 extern prov_category prov_process_start(const char *path,
 										const char *argument,
 										prov_process *process,
 										prov_failure *failure);
 
-/* Writes how it ended into text, if it has; leaves it to be reaped. */
+/*
+ * If the process has ended, writes how into text and returns true.  It still
+ * has to be reaped.
+ */
 extern bool prov_process_ended(pid_t pid, char *text, size_t size);
 
-/* Kills the process group, reaps the process and closes our ends. */
+/*
+ * Kills the process group, reaps the process and closes our ends of the pipes.
+ */
 extern void prov_process_stop(const prov_process *process);
 
 #endif							/* PROV_PROCESS_H */

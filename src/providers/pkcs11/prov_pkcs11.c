@@ -2,8 +2,9 @@
  * prov_pkcs11.c
  *	  Root keys in PKCS#11 tokens: hardware security modules, smart cards.
  *
- * A request that finds its session, its token or its key gone is tried once
- * more from the very beginning, C_Initialize; then the failure is believed.
+ * If a request finds its session, its token or its key gone, everything is
+ * reopened from C_Initialize on and the request tried once more.  A second
+ * failure is final.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +17,7 @@
 
 #include "providers/pkcs11/prov_pkcs11_crypt.h"
 
-/* What is asked: sealed, plaintext and check as the verb has them. */
+/* One request; sealed, plaintext and check belong to the verbs. */
 typedef struct call
 {
 	prov_category (*run)(prov_pkcs11_token *token, struct call *asked,
@@ -40,19 +41,19 @@ static prov_category pkcs11_unseal(void *state, const char *key,
 static prov_category pkcs11_check(void *state, prov_check *check,
 								  prov_failure *failure);
 static void pkcs11_close(void *state);
-static prov_category run(prov_pkcs11_token *token, call *asked,
-						 prov_failure *failure);
+static prov_category run_call(prov_pkcs11_token *token, call *asked,
+							  prov_failure *failure);
 static prov_category run_seal(prov_pkcs11_token *token, call *asked,
 							  prov_failure *failure);
 static prov_category run_unseal(prov_pkcs11_token *token, call *asked,
 								prov_failure *failure);
-static bool says_nothing(const prov_pkcs11_token *token);
+static bool is_unexplained(const prov_pkcs11_token *token);
 static prov_category find_sealer(prov_pkcs11_token *token,
 								 const prov_pkcs11_blob *blob,
 								 prov_pkcs11_key *root,
 								 prov_failure *failure);
-static bool works(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-				  const call *asked);
+static bool try_round_trip(prov_pkcs11_token *token,
+						   const prov_pkcs11_key *root, const call *asked);
 static prov_category run_check(prov_pkcs11_token *token, call *asked,
 							   prov_failure *failure);
 
@@ -93,7 +94,7 @@ pkcs11_seal(void *state, const char *key, const uint8_t *plaintext,
 						 .to_seal = plaintext,
 						 .sealed = sealed};
 
-	return run(state, &asked, failure);
+	return run_call(state, &asked, failure);
 }
 
 static prov_category
@@ -108,7 +109,7 @@ pkcs11_unseal(void *state, const char *key, envl_view sealed,
 		return prov_fail(failure, PROV_INTEGRITY,
 						 "The sealed key is not one of a PKCS#11 token.",
 						 NULL);
-	return run(state, &asked, failure);
+	return run_call(state, &asked, failure);
 }
 
 static prov_category
@@ -116,7 +117,7 @@ pkcs11_check(void *state, prov_check *check, prov_failure *failure)
 {
 	call		asked = {.run = run_check, .check = check};
 
-	return run(state, &asked, failure);
+	return run_call(state, &asked, failure);
 }
 
 static void
@@ -130,7 +131,7 @@ pkcs11_close(void *state)
 }
 
 static prov_category
-run(prov_pkcs11_token *token, call *asked, prov_failure *failure)
+run_call(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 {
 	bool		is_second_try = false;
 
@@ -183,19 +184,19 @@ run_unseal(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 		return category;
 	category = prov_pkcs11_unseal(token, &root, asked->key, &asked->blob,
 								  asked->unsealed, failure);
-	if (category == PROV_OK || !says_nothing(token))
+	if (category == PROV_OK || !is_unexplained(token))
 		return category;
 
-	/* The seal is to blame if one of our own opens, and it still does not. */
+	/* Blame the seal only if the token opens a new seal of its own. */
 	error = token->error;
-	if (!works(token, &root, asked))
+	if (!try_round_trip(token, &root, asked))
 	{
 		token->error = error;
 		return category;
 	}
 	category = prov_pkcs11_unseal(token, &root, asked->key, &asked->blob,
 								  asked->unsealed, failure);
-	if (category == PROV_OK || !says_nothing(token))
+	if (category == PROV_OK || !is_unexplained(token))
 		return category;
 	error = token->error;
 	token->error = CKR_OK;
@@ -204,14 +205,14 @@ run_unseal(prov_pkcs11_token *token, call *asked, prov_failure *failure)
 							   "C_Decrypt or C_UnwrapKey", error);
 }
 
-/* Whether the token failed with an error that does not tell why. */
+/* Whether the token failed with an error that names no cause. */
 static bool
-says_nothing(const prov_pkcs11_token *token)
+is_unexplained(const prov_pkcs11_token *token)
 {
 	return prov_pkcs11_error_cure(token->error) == PROV_PKCS11_PROBE;
 }
 
-/* The key whose id the seal has, if the URI admits it. */
+/* Finds the key whose id the seal has, if the URI admits that id. */
 static prov_category
 find_sealer(prov_pkcs11_token *token, const prov_pkcs11_blob *blob,
 			prov_pkcs11_key *root, prov_failure *failure)
@@ -237,10 +238,10 @@ find_sealer(prov_pkcs11_token *token, const prov_pkcs11_blob *blob,
 	return PROV_OK;
 }
 
-/* Whether the token opens what it seals, in the way that was asked for. */
+/* Whether the token opens what it seals, by the mechanism of the request. */
 static bool
-works(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-	  const call *asked)
+try_round_trip(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			   const call *asked)
 {
 	uint8_t		before[ENVL_SEALED_PLAINTEXT_LEN];
 	uint8_t		after[ENVL_SEALED_PLAINTEXT_LEN];

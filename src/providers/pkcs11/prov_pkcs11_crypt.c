@@ -2,12 +2,13 @@
  * prov_pkcs11_crypt.c
  *	  Sealing and unsealing with a key in a token, by each mechanism.
  *
- * AES-GCM is one call each way.  Key wrap takes keys, not bytes: what is to
- * be sealed is made a secret key of the session, wrapped and destroyed; what
- * was unwrapped is read back and destroyed.  With RSA the token only unseals.
+ * AES-GCM is one call each way.  Key wrap takes keys, not bytes: to seal, the
+ * bytes become a secret key of the session, which is wrapped and destroyed; to
+ * unseal, the unwrapped key is read and destroyed.  With RSA the token only
+ * unseals.
  *
- * A module may write as much as it was told there is room for, and says how
- * much it wrote, which is checked.
+ * A module may write as many bytes as it has room for, and reports how many it
+ * wrote; the code checks that number.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +20,7 @@
 
 #include "providers/pkcs11/prov_pkcs11_rsa.h"
 
-/* CK_GCM_PARAMS as PKCS#11 2.40 had it at first, and old modules still do. */
+/* CK_GCM_PARAMS as PKCS#11 2.40 first had it, and as old modules still do. */
 typedef struct short_gcm_params
 {
 	CK_BYTE    *iv;
@@ -31,7 +32,7 @@ typedef struct short_gcm_params
 
 #define SESSION_KEY_ATTRIBUTES 5
 
-/* A mechanism, and what it points to. */
+/* A mechanism and the data that it points to. */
 typedef struct parameters
 {
 	CK_MECHANISM mechanism;
@@ -49,16 +50,16 @@ static void set_gcm(const prov_pkcs11_token *token, const char *key,
 static void set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf,
 					 parameters *out);
 static void set_session_key(CK_ATTRIBUTE *template);
-static prov_category encrypt(prov_pkcs11_token *token,
-							 const prov_pkcs11_key *root,
-							 parameters *params, const uint8_t *plaintext,
-							 prov_pkcs11_blob *blob, prov_failure *failure);
+static prov_category
+encrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const uint8_t *plaintext,
+			  prov_pkcs11_blob *blob, prov_failure *failure);
 static prov_category take_iv(const parameters *params,
 							 prov_pkcs11_blob *blob, prov_failure *failure);
-static prov_category wrap(prov_pkcs11_token *token,
-						  const prov_pkcs11_key *root, parameters *params,
-						  const uint8_t *plaintext, prov_pkcs11_blob *blob,
-						  prov_failure *failure);
+static prov_category wrap_bytes(prov_pkcs11_token *token,
+								const prov_pkcs11_key *root,
+								parameters *params, const uint8_t *plaintext,
+								prov_pkcs11_blob *blob, prov_failure *failure);
 static prov_category encrypt_outside(prov_pkcs11_token *token,
 									 const prov_pkcs11_key *root,
 									 const uint8_t *plaintext,
@@ -66,14 +67,16 @@ static prov_category encrypt_outside(prov_pkcs11_token *token,
 									 prov_failure *failure);
 static prov_category check_blob(const prov_pkcs11_blob *blob,
 								prov_failure *failure);
-static prov_category decrypt(prov_pkcs11_token *token,
-							 const prov_pkcs11_key *root,
-							 parameters *params, const prov_pkcs11_blob *blob,
-							 uint8_t *plaintext, prov_failure *failure);
-static prov_category unwrap(prov_pkcs11_token *token,
-							const prov_pkcs11_key *root, parameters *params,
-							const prov_pkcs11_blob *blob, uint8_t *plaintext,
-							prov_failure *failure);
+static prov_category decrypt_bytes(prov_pkcs11_token *token,
+								   const prov_pkcs11_key *root,
+								   parameters *params,
+								   const prov_pkcs11_blob *blob,
+								   uint8_t *plaintext, prov_failure *failure);
+static prov_category unwrap_bytes(prov_pkcs11_token *token,
+								  const prov_pkcs11_key *root,
+								  parameters *params,
+								  const prov_pkcs11_blob *blob,
+								  uint8_t *plaintext, prov_failure *failure);
 static prov_category fail_len(prov_failure *failure, size_t len);
 
 /* ---------------------------------------------------------------- */
@@ -139,11 +142,11 @@ set_oaep(CK_MECHANISM_TYPE hash, CK_RSA_PKCS_MGF_TYPE mgf, parameters *out)
 	out->mechanism.ulParameterLen = sizeof(out->oaep);
 }
 
-/* Of what a KEK is in the token for a moment. */
+/* The attributes of a KEK while it is a key in the token. */
 static void
 set_session_key(CK_ATTRIBUTE *template)
 {
-	/* Modules take them as not const, and do not write them. */
+	/* Modules take these as non-const and do not write them. */
 	static CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	static CK_KEY_TYPE type = CKK_GENERIC_SECRET;
 	static CK_BBOOL yes = CK_TRUE;
@@ -182,12 +185,13 @@ prov_pkcs11_seal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	switch (blob->mechanism)
 	{
 		case PROV_PKCS11_AES_GCM:
-			category = encrypt(token, root, &params, plaintext, blob,
-							   failure);
+			category = encrypt_bytes(token, root, &params, plaintext, blob,
+									 failure);
 			break;
 		case PROV_PKCS11_AES_KEY_WRAP:
 		case PROV_PKCS11_AES_KEY_WRAP_PAD:
-			category = wrap(token, root, &params, plaintext, blob, failure);
+			category =
+				wrap_bytes(token, root, &params, plaintext, blob, failure);
 			break;
 		default:
 			category = encrypt_outside(token, root, plaintext, blob, failure);
@@ -197,9 +201,9 @@ prov_pkcs11_seal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 }
 
 static prov_category
-encrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-		parameters *params, const uint8_t *plaintext, prov_pkcs11_blob *blob,
-		prov_failure *failure)
+encrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const uint8_t *plaintext,
+			  prov_pkcs11_blob *blob, prov_failure *failure)
 {
 	CK_ULONG	len = sizeof(blob->ciphertext);
 	CK_RV		error;
@@ -218,7 +222,7 @@ encrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 										PROV_OK;
 }
 
-/* The token has written its IV where it was given zeroes. */
+/* Takes the IV that the token wrote over the zeroes. */
 static prov_category
 take_iv(const parameters *params, prov_pkcs11_blob *blob,
 		prov_failure *failure)
@@ -226,16 +230,16 @@ take_iv(const parameters *params, prov_pkcs11_blob *blob,
 	if (memcmp(params->iv, blob->iv, sizeof(blob->iv)) == 0)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The token does not choose the initialisation "
-						 "vector: take gcm-iv out of the pkcs11: URI.",
+						 "vector: remove gcm-iv from the pkcs11: URI.",
 						 NULL);
 	memcpy(blob->iv, params->iv, sizeof(blob->iv));
 	return PROV_OK;
 }
 
 static prov_category
-wrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-	 parameters *params, const uint8_t *plaintext, prov_pkcs11_blob *blob,
-	 prov_failure *failure)
+wrap_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+		   parameters *params, const uint8_t *plaintext,
+		   prov_pkcs11_blob *blob, prov_failure *failure)
 {
 	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES + 1];
 	CK_OBJECT_HANDLE handle;
@@ -284,7 +288,7 @@ encrypt_outside(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	return PROV_OK;
 }
 
-/* What cannot be read again must not be stored. */
+/* Refuses to store what could not be read again. */
 static prov_category
 check_blob(const prov_pkcs11_blob *blob, prov_failure *failure)
 {
@@ -298,8 +302,8 @@ check_blob(const prov_pkcs11_blob *blob, prov_failure *failure)
 			return PROV_OK;
 	}
 	return prov_fail(failure, PROV_MISCONFIGURED,
-					 "What the token sealed has a length that it cannot "
-					 "have.",
+					 "The token returned a sealed key of an impossible "
+					 "length.",
 					 "It is %zu bytes, by %s.", blob->ciphertext_len,
 					 prov_pkcs11_mechanism_name(blob->mechanism));
 }
@@ -319,20 +323,22 @@ prov_pkcs11_unseal(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	set_parameters(token, key, blob, &params);
 	if (blob->mechanism == PROV_PKCS11_AES_KEY_WRAP ||
 		blob->mechanism == PROV_PKCS11_AES_KEY_WRAP_PAD)
-		category = unwrap(token, root, &params, blob, plaintext, failure);
+		category =
+			unwrap_bytes(token, root, &params, blob, plaintext, failure);
 	else
-		category = decrypt(token, root, &params, blob, plaintext, failure);
+		category =
+			decrypt_bytes(token, root, &params, blob, plaintext, failure);
 	if (category != PROV_OK)
 		envl_wipe(plaintext, ENVL_SEALED_PLAINTEXT_LEN);
 	return category;
 }
 
 static prov_category
-decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-		parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
-		prov_failure *failure)
+decrypt_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			  parameters *params, const prov_pkcs11_blob *blob,
+			  uint8_t *plaintext, prov_failure *failure)
 {
-	/* Some want room for as much as they are given. */
+	/* Some modules want room for as much as they get as input. */
 	uint8_t		opened[PROV_PKCS11_CIPHERTEXT_MAX];
 	CK_ULONG	len = sizeof(opened);
 	CK_RV		error;
@@ -343,8 +349,8 @@ decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 	if (error != CKR_OK && blob->mechanism == PROV_PKCS11_RSA_OAEP_SHA256 &&
 		prov_pkcs11_error_category(error) == PROV_MISCONFIGURED)
 		return prov_pkcs11_fail_as(failure, PROV_MISCONFIGURED,
-								   "The token does not do RSA-OAEP with "
-								   "SHA-256; it may with SHA-1, by "
+								   "The token does not support RSA-OAEP with "
+								   "SHA-256; it may support SHA-1, with "
 								   "mechanism=rsa-oaep-sha1.",
 								   "C_DecryptInit", error);
 	if (error != CKR_OK)
@@ -363,9 +369,9 @@ decrypt(prov_pkcs11_token *token, const prov_pkcs11_key *root,
 }
 
 static prov_category
-unwrap(prov_pkcs11_token *token, const prov_pkcs11_key *root,
-	   parameters *params, const prov_pkcs11_blob *blob, uint8_t *plaintext,
-	   prov_failure *failure)
+unwrap_bytes(prov_pkcs11_token *token, const prov_pkcs11_key *root,
+			 parameters *params, const prov_pkcs11_blob *blob,
+			 uint8_t *plaintext, prov_failure *failure)
 {
 	CK_ATTRIBUTE template[SESSION_KEY_ATTRIBUTES];
 	CK_OBJECT_HANDLE handle;

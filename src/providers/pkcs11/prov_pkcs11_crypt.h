@@ -12,7 +12,7 @@
 
 /*
  * Seals ENVL_SEALED_PLAINTEXT_LEN bytes by blob->mechanism, and fills in the
- * rest of the blob.  key is the field of the protocol.
+ * rest of the blob.  key is KEY of the helper protocol.
  */
 extern prov_category prov_pkcs11_seal(prov_pkcs11_token *token,
 									  const prov_pkcs11_key *root,

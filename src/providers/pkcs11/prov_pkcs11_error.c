@@ -2,16 +2,17 @@
  * prov_pkcs11_error.c
  *	  What the return values of PKCS#11 functions mean for a request.
  *
- * PKCS#11 has no category that is safe to believe for "does not open":
- * modules say CKR_GENERAL_ERROR both for a tag that does not match and for a
- * device on fire.  Hence the cures, which the caller tries first.
+ * PKCS#11 has no reliable error for "does not open": modules return
+ * CKR_GENERAL_ERROR both for a tag that does not match and for a broken
+ * device. So each error has a cure, which the caller tries before it believes
+ * the category.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "providers/pkcs11/prov_pkcs11_error.h"
 
-/* Of PKCS#11 3.0; the header is that of 2.40. */
+/* From PKCS#11 3.0; the header is that of 2.40. */
 #ifndef CKR_AEAD_DECRYPT_FAILED
 #define CKR_AEAD_DECRYPT_FAILED 0x42UL
 #endif
@@ -38,7 +39,7 @@ static const meaning *meaning_of(CK_RV error);
 	}
 
 static const meaning meanings[] = {
-	/* It may work later, or elsewhere. */
+	/* May work later or elsewhere. */
 	ROW(CKR_HOST_MEMORY, UNAVAILABLE, NO_CURE),
 	ROW(CKR_GENERAL_ERROR, UNAVAILABLE, PROBE),
 	ROW(CKR_FUNCTION_FAILED, UNAVAILABLE, PROBE),
@@ -49,7 +50,7 @@ static const meaning meanings[] = {
 	ROW(CKR_RANDOM_NO_RNG, UNAVAILABLE, NO_CURE),
 	ROW(CKR_TOKEN_RESOURCE_EXCEEDED, THROTTLED, NO_CURE),
 
-	/* What was opened is open no more. */
+	/* Something that was open no longer is. */
 	ROW(CKR_SLOT_ID_INVALID, UNAVAILABLE, REOPEN),
 	ROW(CKR_DEVICE_ERROR, UNAVAILABLE, REOPEN),
 	ROW(CKR_DEVICE_REMOVED, UNAVAILABLE, REOPEN),
@@ -86,7 +87,7 @@ static const meaning meanings[] = {
 	ROW(CKR_TOKEN_WRITE_PROTECTED, DENIED, NO_CURE),
 	ROW(CKR_KEY_EXHAUSTED, DISABLED, NO_CURE),
 
-	/* What was given does not open. */
+	/* The data does not open. */
 	ROW(CKR_DATA_INVALID, INTEGRITY, NO_CURE),
 	ROW(CKR_DATA_LEN_RANGE, INTEGRITY, NO_CURE),
 	ROW(CKR_ENCRYPTED_DATA_INVALID, INTEGRITY, NO_CURE),
@@ -95,7 +96,7 @@ static const meaning meanings[] = {
 	ROW(CKR_WRAPPED_KEY_INVALID, INTEGRITY, NO_CURE),
 	ROW(CKR_WRAPPED_KEY_LEN_RANGE, INTEGRITY, NO_CURE),
 
-	/* The token cannot do what the URI asks of it. */
+	/* The token cannot do what the URI asks for. */
 	ROW(CKR_ARGUMENTS_BAD, MISCONFIGURED, NO_CURE),
 	ROW(CKR_NEED_TO_CREATE_THREADS, MISCONFIGURED, NO_CURE),
 	ROW(CKR_CANT_LOCK, MISCONFIGURED, NO_CURE),
@@ -119,13 +120,13 @@ static const meaning meanings[] = {
 
 static const char *const reasons[PROV_CATEGORIES] = {
 	[PROV_OK] = "",
-	[PROV_UNAVAILABLE] = "The token could not do it.",
-	[PROV_THROTTLED] = "The token has too much to do.",
+	[PROV_UNAVAILABLE] = "The token could not execute the request.",
+	[PROV_THROTTLED] = "The token is overloaded.",
 	[PROV_DENIED] = "The token refused.",
 	[PROV_NOT_FOUND] = "The root key is not in the token.",
 	[PROV_DISABLED] = "The root key must not be used any more.",
 	[PROV_INTEGRITY] = "The token could not open the sealed key.",
-	[PROV_MISCONFIGURED] = "The token cannot do it with this key.",
+	[PROV_MISCONFIGURED] = "The token cannot do this with this key.",
 };
 
 static const meaning *
@@ -147,7 +148,7 @@ prov_pkcs11_error_category(CK_RV error)
 	return found != NULL ? found->category : PROV_UNAVAILABLE;
 }
 
-/* A vendor's own errors say as little as CKR_GENERAL_ERROR. */
+/* A vendor's own error says as little as CKR_GENERAL_ERROR. */
 prov_pkcs11_cure
 prov_pkcs11_error_cure(CK_RV error)
 {

@@ -15,24 +15,28 @@
 typedef enum prov_pkcs11_cure
 {
 	PROV_PKCS11_NO_CURE,
-	PROV_PKCS11_REOPEN,			/* session, token or module: begin anew once */
-	PROV_PKCS11_PROBE			/* says nothing: see whether the token works */
+	PROV_PKCS11_REOPEN,			/* session, token or module: reopen once */
+	PROV_PKCS11_PROBE			/* names no cause: test whether the token
+								 * works */
 } prov_pkcs11_cure;
 
-/* A value that is not known, as of a vendor, is PROV_UNAVAILABLE. */
+/*
+ * The category of an error.  An unknown one, such as a vendor's, is
+ * PROV_UNAVAILABLE.
+ */
 extern prov_category prov_pkcs11_error_category(CK_RV error);
 
-/* What may help before the category is believed; CKR_OK needs no cure. */
+/* What to try before believing the category; CKR_OK needs no cure. */
 extern prov_pkcs11_cure prov_pkcs11_error_cure(CK_RV error);
 
 /*
- * Fills in the failure by category, with the function and the value's name in
- * the detail.
+ * Fills in the failure by the error's category; the detail names the function
+ * and the error.
  */
 extern prov_category prov_pkcs11_fail(prov_failure *failure,
 									  const char *function, CK_RV error);
 
-/* The same with a category and a reason of the caller's. */
+/* As prov_pkcs11_fail, with the caller's category and reason. */
 extern prov_category prov_pkcs11_fail_as(prov_failure *failure,
 										 prov_category category,
 										 const char *reason,

@@ -1,8 +1,8 @@
 /*
  * prov_pkcs11_format.c
- *	  Writing and reading what a PKCS#11 token has sealed.
+ *	  Encoding and decoding what a PKCS#11 token has sealed.
  *
- * What is read comes from the database, where it may have been altered.
+ * The bytes come from the database, where someone may have altered them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -126,7 +126,7 @@ read_blob(envl_reader *reader, prov_pkcs11_blob *blob)
 	return true;
 }
 
-/* Whether a mechanism makes that many bytes of a KEK and its binding. */
+/* Whether the mechanism turns a KEK and its binding into len bytes. */
 static bool
 is_ciphertext_len(prov_pkcs11_mechanism mechanism, size_t len)
 {
@@ -149,7 +149,7 @@ is_ciphertext_len(prov_pkcs11_mechanism mechanism, size_t len)
 size_t
 prov_pkcs11_aad(const prov_pkcs11_blob *blob, envl_view key, uint8_t *aad)
 {
-	/* The NUL that ends the literal is part of it. */
+	/* The NUL at the end of the literal is part of it. */
 	static const char label[] = "pgenvelope/1 pkcs11";
 	envl_writer writer = envl_writer_into(aad, PROV_PKCS11_AAD_MAX);
 

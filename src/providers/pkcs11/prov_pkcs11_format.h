@@ -1,6 +1,6 @@
 /*
  * prov_pkcs11_format.h
- *	  What a KEK that a PKCS#11 token has sealed looks like.
+ *	  The format of a KEK that a PKCS#11 token has sealed.
  *
  * docs/providers.md, section "pkcs11", is the reference:
  *
@@ -11,8 +11,7 @@
  *		12	initialisation vector, with AES-GCM only
  *		..	what the token made of the plaintext
  *
- * There is one spelling for each content, and every length is fixed by what
- * stands before it.
+ * Each content has one spelling, and the fields before a length fix it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +21,7 @@
 
 #include "providers/prov.h"
 
-/* The numbers are stored; 0 is none of them. */
+/* These numbers are stored. */
 typedef enum prov_pkcs11_mechanism
 {
 	PROV_PKCS11_NO_MECHANISM = 0,
@@ -35,10 +34,10 @@ typedef enum prov_pkcs11_mechanism
 
 #define PROV_PKCS11_MECHANISMS (PROV_PKCS11_RSA_OAEP_SHA1 + 1)
 
-/* As the URI spells it; "" for none. */
+/* The mechanism as the URI spells it; "" for none. */
 extern const char *prov_pkcs11_mechanism_name(prov_pkcs11_mechanism mechanism);
 
-/* PROV_PKCS11_NO_MECHANISM for a word that is none. */
+/* PROV_PKCS11_NO_MECHANISM if the word names none. */
 extern prov_pkcs11_mechanism prov_pkcs11_mechanism_parse(envl_view word);
 
 #define PROV_PKCS11_ID_MAX 64
@@ -48,7 +47,7 @@ extern prov_pkcs11_mechanism prov_pkcs11_mechanism_parse(envl_view word);
 #define PROV_PKCS11_RSA_MIN 256
 #define PROV_PKCS11_RSA_MAX 1024
 
-/* Longest ciphertext of any mechanism. */
+/* The longest ciphertext of any mechanism. */
 #define PROV_PKCS11_CIPHERTEXT_MAX PROV_PKCS11_RSA_MAX
 
 /* A CKA_ID. */
@@ -70,24 +69,26 @@ typedef struct prov_pkcs11_blob
 	uint8_t		ciphertext[PROV_PKCS11_CIPHERTEXT_MAX];
 } prov_pkcs11_blob;
 
-/* Writes sealed->len and ->bytes; the blob is one that can be decoded. */
+/*
+ * Writes sealed->len and ->bytes.  The blob must be one that can be decoded.
+ */
 extern void prov_pkcs11_encode(const prov_pkcs11_blob *blob,
 							   prov_sealed *sealed);
 
 /*
- * Reads what prov_pkcs11_encode writes.  False, with the blob zeroed, for
+ * Decodes what prov_pkcs11_encode wrote.  False, with the blob zeroed, for
  * anything else.
  */
 extern bool prov_pkcs11_decode(envl_view sealed,
 							   prov_pkcs11_blob *blob) ENVL_MUST_CHECK;
 
 /*
- * What AES-GCM authenticates beside the plaintext:
+ * Writes what AES-GCM authenticates in addition to the plaintext:
  *
- *		"pgenvelope/1 pkcs11\0" || format, mechanism, length, id || key
+ * 		"pgenvelope/1 pkcs11\0" || format, mechanism, length, id || key
  *
- * key is the field of the helper protocol, "0123456789ab/1".  Returns its
- * length; aad holds PROV_PKCS11_AAD_MAX bytes.
+ * key is KEY of the helper protocol, "0123456789ab/1".  Returns the length;
+ * aad holds PROV_PKCS11_AAD_MAX bytes.
  */
 #define PROV_PKCS11_AAD_MAX 128
 

@@ -1,10 +1,10 @@
 /*
  * prov_pkcs11_key.c
- *	  The root key in a token: finding it, and what can be done with it.
+ *	  The root key in a token: finding it, and what it can do.
  *
- * It is looked for at each request.  That is a few calls of the module more,
- * a few times an hour, and a key that was destroyed or doubled meanwhile is
- * noticed.
+ * The key is looked up for each request.  That costs a few more calls of the
+ * module a few times an hour, and notices a key that has been destroyed or
+ * doubled.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -14,16 +14,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a mechanism asks of the token and of the key. */
+/* What a mechanism needs of the token and of the key. */
 typedef struct demand
 {
 	prov_pkcs11_mechanism mechanism;
 	CK_MECHANISM_TYPE type;
 	CK_KEY_TYPE key_type;
 	CK_FLAGS	flags;			/* of CK_MECHANISM_INFO */
-	CK_ATTRIBUTE_TYPE seals;	/* attributes that must be true */
+	CK_ATTRIBUTE_TYPE seals;	/* the attributes that must be true */
 	CK_ATTRIBUTE_TYPE unseals;
-	bool		is_default;		/* chosen when the URI says nothing */
+	bool		is_default;		/* may be chosen when the URI names no
+								 * mechanism */
 } demand;
 
 static prov_category count_keys(prov_pkcs11_token *token,
@@ -35,8 +36,8 @@ static prov_category count_class(prov_pkcs11_token *token,
 								 const prov_pkcs11_id *id, CK_ULONG *count,
 								 CK_OBJECT_HANDLE *handle,
 								 prov_failure *failure);
-static prov_category describe(prov_pkcs11_token *token, prov_pkcs11_key *key,
-							  prov_failure *failure);
+static prov_category describe_key(prov_pkcs11_token *token,
+								  prov_pkcs11_key *key, prov_failure *failure);
 static void name_key(prov_pkcs11_token *token, prov_pkcs11_key *key);
 static const demand *demand_of(prov_pkcs11_mechanism mechanism);
 static bool is_met(prov_pkcs11_token *token, const prov_pkcs11_key *key,
@@ -55,7 +56,7 @@ static const demand demands[] = {
 	{PROV_PKCS11_AES_KEY_WRAP_PAD, CKM_AES_KEY_WRAP_PAD, CKK_AES,
 	 CKF_WRAP | CKF_UNWRAP, CKA_WRAP, CKA_UNWRAP, true},
 
-	/* Sealing with the public key is done outside of the token. */
+	/* Sealing with the public key happens outside the token. */
 	{PROV_PKCS11_RSA_OAEP_SHA256, CKM_RSA_PKCS_OAEP, CKK_RSA, CKF_DECRYPT,
 	 CKA_DECRYPT, CKA_DECRYPT, true},
 	{PROV_PKCS11_RSA_OAEP_SHA1, CKM_RSA_PKCS_OAEP, CKK_RSA, CKF_DECRYPT,
@@ -88,10 +89,10 @@ prov_pkcs11_key_find(prov_pkcs11_token *token, const prov_pkcs11_id *id,
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The pkcs11: URI fits more than one key.",
 						 "Say which by object, id and type.");
-	return describe(token, key, failure);
+	return describe_key(token, key, failure);
 }
 
-/* Public keys and certificates of the same label and id do not count. */
+/* Ignores public keys and certificates of the same label and id. */
 static prov_category
 count_keys(prov_pkcs11_token *token, const prov_pkcs11_id *id,
 		   CK_ULONG *count, CK_OBJECT_HANDLE *handle, prov_failure *failure)
@@ -107,7 +108,7 @@ count_keys(prov_pkcs11_token *token, const prov_pkcs11_id *id,
 	return category;
 }
 
-/* Adds to *count, at most two; *handle is of the last one. */
+/* Adds to *count, at most two; *handle is that of the last key. */
 static prov_category
 count_class(prov_pkcs11_token *token, CK_OBJECT_CLASS class,
 			const prov_pkcs11_id *id, CK_ULONG *count,
@@ -167,8 +168,8 @@ prov_pkcs11_key_attribute(prov_pkcs11_token *token, CK_OBJECT_HANDLE handle,
 }
 
 static prov_category
-describe(prov_pkcs11_token *token, prov_pkcs11_key *key,
-		 prov_failure *failure)
+describe_key(prov_pkcs11_token *token, prov_pkcs11_key *key,
+			 prov_failure *failure)
 {
 	CK_BBOOL	always = CK_FALSE;
 	size_t		len;
@@ -189,14 +190,14 @@ describe(prov_pkcs11_token *token, prov_pkcs11_key *key,
 								  &always, sizeof(always), &len) &&
 		len == sizeof(always) && always)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The root key wants its PIN for each use.",
-						 "Make one without CKA_ALWAYS_AUTHENTICATE.");
+						 "The root key requires its PIN for each use.",
+						 "Create a key without CKA_ALWAYS_AUTHENTICATE.");
 	name_key(token, key);
 	token->error = CKR_OK;
 	return PROV_OK;
 }
 
-/* label/id, as far as that fits and can be shown. */
+/* Writes label/id as far as it fits and is printable. */
 static void
 name_key(prov_pkcs11_token *token, prov_pkcs11_key *key)
 {
@@ -219,7 +220,7 @@ name_key(prov_pkcs11_token *token, prov_pkcs11_key *key)
 }
 
 /* ---------------------------------------------------------------- */
-/* What can be done with it                                         */
+/* What it can do */
 /* ---------------------------------------------------------------- */
 
 static const demand *
@@ -247,7 +248,7 @@ prov_pkcs11_key_choose(prov_pkcs11_token *token, const prov_pkcs11_key *key,
 	*mechanism = token->uri.mechanism;
 	if (*mechanism != PROV_PKCS11_NO_MECHANISM)
 	{
-		/* The token says itself what else is wrong with it. */
+		/* Otherwise the token itself will report what is wrong. */
 		if (prov_pkcs11_key_type(*mechanism) == key->type)
 			return PROV_OK;
 		return prov_fail(failure, PROV_MISCONFIGURED,
@@ -284,7 +285,7 @@ is_met(prov_pkcs11_token *token, const prov_pkcs11_key *key,
 		is_allowed(token, key, wanted->type);
 }
 
-/* A key without a list of mechanisms allows them all. */
+/* A key without a list of mechanisms allows all of them. */
 static bool
 is_allowed(prov_pkcs11_token *token, const prov_pkcs11_key *key,
 		   CK_MECHANISM_TYPE type)

@@ -1,6 +1,6 @@
 /*
  * prov_pkcs11_key.h
- *	  The root key in a token: finding it, and what can be done with it.
+ *	  The root key in a token: finding it, and what it can do.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -12,15 +12,15 @@
 
 typedef struct prov_pkcs11_key
 {
-	CK_OBJECT_HANDLE handle;	/* of the token's session */
+	CK_OBJECT_HANDLE handle;	/* valid in the token's session */
 	CK_KEY_TYPE type;			/* CKK_AES or CKK_RSA */
 	prov_pkcs11_id id;
 	char		name[PROV_ROOT_KEY_MAX];	/* label/id, printable */
 } prov_pkcs11_key;
 
 /*
- * Finds the one key that the URI names in an open token.  id, unless NULL, is
- * looked for in the place of the URI's.
+ * Finds the one key that the URI names in an open token.  If id is not NULL,
+ * it replaces the id of the URI.
  */
 extern prov_category prov_pkcs11_key_find(prov_pkcs11_token *token,
 										  const prov_pkcs11_id *id,
@@ -28,25 +28,26 @@ extern prov_category prov_pkcs11_key_find(prov_pkcs11_token *token,
 										  prov_failure *failure);
 
 /*
- * The mechanism to seal with: that of the URI, or the first that key and token
- * allow of AES-GCM, AES key wrap, the same padded, or RSA-OAEP with SHA-256.
+ * Chooses the mechanism to seal with: that of the URI, else the first of
+ * AES-GCM, AES key wrap, AES key wrap with padding and RSA-OAEP with SHA-256
+ * that key and token allow.
  */
 extern prov_category prov_pkcs11_key_choose(prov_pkcs11_token *token,
 											const prov_pkcs11_key *key,
 											prov_pkcs11_mechanism *mechanism,
 											prov_failure *failure);
 
-/* The type of key that a mechanism needs. */
+/* The type of key that the mechanism needs. */
 extern CK_KEY_TYPE prov_pkcs11_key_type(prov_pkcs11_mechanism mechanism);
 
-/* What its owner should mend, as sentences; "" for nothing. */
+/* Writes what the key's owner should fix, as sentences; "" for nothing. */
 extern void prov_pkcs11_key_warn(prov_pkcs11_token *token,
 								 const prov_pkcs11_key *key, char *text,
 								 size_t size);
 
 /*
  * Reads an attribute of at most size bytes into out.  False, with *len 0, if
- * the key has none that fits; what else went wrong is noted in the token.
+ * the key has none that fits; any other error is noted in the token.
  */
 extern bool prov_pkcs11_key_attribute(prov_pkcs11_token *token,
 									  CK_OBJECT_HANDLE handle,

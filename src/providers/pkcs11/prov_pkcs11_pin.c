@@ -1,10 +1,9 @@
 /*
  * prov_pkcs11_pin.c
- *	  The token's PIN: where it is read, and that a refused one is not tried
- *	  again.
+ *	  The token's PIN: reading it, and never sending a refused PIN twice.
  *
- * The command is run as the keeper runs helpers: a regular file that only its
- * owner can write, without a shell, without arguments.
+ * The command for a PIN is run as the keeper runs helpers: a regular file that
+ * only its owner can write, without a shell, without arguments.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,13 +20,13 @@
 
 #include "providers/local/prov_process.h"
 
-/* Half of what the keeper gives a request by default. */
+/* Half of the keeper's default timeout for a request. */
 #define COMMAND_TIMEOUT_MS 2500
 
-/* Longer ones are no PINs. */
+/* No PIN is longer. */
 #define PIN_MAX 255
 
-/* How long a PIN rests after a login that failed without saying why. */
+/* How long a PIN is not sent after a login that failed without a cause. */
 #define FIRST_DOUBT_MS (INT64_C(60) * 1000)
 #define LONGEST_DOUBT_MS (INT64_C(3600) * 1000)
 
@@ -59,8 +58,8 @@ prov_pkcs11_pin_read(const prov_pkcs11_uri *uri, prov_secret *pin,
 			break;
 		default:
 			category = prov_fail(failure, PROV_MISCONFIGURED,
-								 "The token wants a PIN, and the pkcs11: URI "
-								 "has no pin-source.",
+								 "The token requires a PIN, but the pkcs11: "
+								 "URI has no pin-source.",
 								 NULL);
 			break;
 	}
@@ -96,7 +95,7 @@ run_command(const char *path, prov_secret *pin, prov_failure *failure)
 		trouble = await_end(process.pid, deadline_ms);
 	prov_process_stop(&process);
 	if (trouble == NULL && !is_line(pin))
-		trouble = "It printed something else than one line.";
+		trouble = "It printed something other than one line.";
 	if (trouble != NULL)
 		return prov_fail(failure, PROV_UNAVAILABLE,
 						 "The PIN command did not give a PIN.", "%s", trouble);
@@ -126,7 +125,10 @@ read_output(int fd, int64_t deadline_ms, prov_secret *pin)
 	}
 }
 
-/* A command that failed may have printed half a PIN. */
+/*
+ * Waits for the command and its exit code: one that failed may have printed
+ * half a PIN.
+ */
 static const char *
 await_end(pid_t pid, int64_t deadline_ms)
 {
@@ -148,7 +150,7 @@ await_end(pid_t pid, int64_t deadline_ms)
 	return NULL;
 }
 
-/* Takes the newline off, and makes a text of it. */
+/* Strips the newline and adds a NUL. */
 static bool
 is_line(prov_secret *pin)
 {
@@ -197,7 +199,7 @@ prov_pkcs11_pin_ask(prov_pkcs11_pin_memory *memory, const prov_secret *pin,
 									   PROV_PKCS11_PIN_MAY_BE_SENT;
 }
 
-/* Whether it is the one that failed last. */
+/* Whether this PIN is the one that failed last. */
 static bool
 is_last(const prov_pkcs11_pin_memory *memory, const prov_secret *pin)
 {
@@ -244,7 +246,7 @@ prov_pkcs11_pin_accepted(prov_pkcs11_pin_memory *memory)
 	memory->doubts = 0;
 }
 
-/* Salt and PIN, for a lookup in a table of PINs to be of no use. */
+/* Hashes salt and PIN, so that no table of PINs can find the PIN. */
 static void
 digest_of(const prov_pkcs11_pin_memory *memory, const prov_secret *pin,
 		  uint8_t *digest)

@@ -1,9 +1,9 @@
 /*
  * prov_pkcs11_rsa.c
- *	  RSA-OAEP with a public key that is known by its numbers.
+ *	  RSA-OAEP with a public key given by its numbers.
  *
- * The token is not needed to seal with a public key, and not every token has
- * the public key as an object, or OAEP for it.
+ * Sealing with a public key does not need the token.  Some tokens have no
+ * object for the public key, or no OAEP for it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,8 +19,8 @@
 
 static EVP_PKEY *make_key(envl_view modulus, envl_view exponent);
 static EVP_PKEY *make_key_of(const BIGNUM *n, const BIGNUM *e);
-static bool encrypt(EVP_PKEY *key, const uint8_t *plaintext,
-					prov_pkcs11_blob *blob);
+static bool encrypt_oaep(EVP_PKEY *key, const uint8_t *plaintext,
+						 prov_pkcs11_blob *blob);
 
 bool
 prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
@@ -35,13 +35,13 @@ prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
 	key = make_key(modulus, exponent);
 	if (key != NULL && EVP_PKEY_get_size(key) >= PROV_PKCS11_RSA_MIN &&
 		EVP_PKEY_get_size(key) <= PROV_PKCS11_RSA_MAX)
-		sealed = encrypt(key, plaintext, blob);
+		sealed = encrypt_oaep(key, plaintext, blob);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
 	return sealed;
 }
 
-/* NULL if that does not make a key. */
+/* NULL if the numbers make no key. */
 static EVP_PKEY *
 make_key(envl_view modulus, envl_view exponent)
 {
@@ -77,9 +77,12 @@ make_key_of(const BIGNUM *n, const BIGNUM *e)
 	return key;
 }
 
-/* The same hash in OAEP and MGF1, and no label, which not every token has. */
+/*
+ * Uses one hash for both OAEP and MGF1, and no label, since some tokens
+ * support nothing else.
+ */
 static bool
-encrypt(EVP_PKEY *key, const uint8_t *plaintext, prov_pkcs11_blob *blob)
+encrypt_oaep(EVP_PKEY *key, const uint8_t *plaintext, prov_pkcs11_blob *blob)
 {
 	const EVP_MD *hash = blob->mechanism == PROV_PKCS11_RSA_OAEP_SHA1 ?
 		EVP_sha1() :

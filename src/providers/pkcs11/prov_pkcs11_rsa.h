@@ -1,6 +1,6 @@
 /*
  * prov_pkcs11_rsa.h
- *	  RSA-OAEP with a public key that is known by its numbers.
+ *	  RSA-OAEP with a public key given by its numbers.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,7 +13,7 @@
 /*
  * Seals ENVL_SEALED_PLAINTEXT_LEN bytes into blob->ciphertext, by the blob's
  * mechanism, under the public key of a big-endian modulus and exponent.  False
- * if they are no key of 2048 to 8192 bits.
+ * if they make no key of 2048 to 8192 bits.
  */
 extern bool prov_pkcs11_rsa_seal(envl_view modulus, envl_view exponent,
 								 const uint8_t *plaintext,

@@ -2,8 +2,8 @@
  * prov_pkcs11_token.c
  *	  A module, a token in it, and a session with the token.
  *
- * The module is somebody else's code in this process.  It may crash or hang;
- * then the process ends, and the keeper starts another.
+ * The module is a vendor's code in this process.  It may crash or hang; then
+ * the process ends, and the keeper starts another.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,15 +18,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* More slots than any module has; a count beyond it is rubbish. */
+/* A module reports fewer slots; a larger count is not believed. */
 #define SLOTS_MAX 4096
 
 static prov_category load_module(prov_pkcs11_token *token,
 								 prov_failure *failure);
 static prov_category check_module(const char *path, char *resolved,
 								  prov_failure *failure);
-static prov_category initialize(prov_pkcs11_token *token,
-								prov_failure *failure);
+static prov_category init_module(prov_pkcs11_token *token,
+								 prov_failure *failure);
 static prov_category find_slot(prov_pkcs11_token *token,
 							   prov_failure *failure);
 static prov_category list_slots(prov_pkcs11_token *token, CK_SLOT_ID **slots,
@@ -61,7 +61,7 @@ prov_pkcs11_token_open(prov_pkcs11_token *token, prov_failure *failure)
 	if (token->functions == NULL)
 		category = load_module(token, failure);
 	if (category == PROV_OK && !token->is_initialized)
-		category = initialize(token, failure);
+		category = init_module(token, failure);
 	if (category == PROV_OK && token->session == CK_INVALID_HANDLE)
 	{
 		category = find_slot(token, failure);
@@ -88,7 +88,10 @@ prov_pkcs11_token_close(prov_pkcs11_token *token)
 /* The module                                                       */
 /* ---------------------------------------------------------------- */
 
-/* It is never unloaded: modules leave threads and exit handlers behind. */
+/*
+ * The module is never unloaded: modules leave threads and exit handlers
+ * behind.
+ */
 static prov_category
 load_module(prov_pkcs11_token *token, prov_failure *failure)
 {
@@ -104,7 +107,7 @@ load_module(prov_pkcs11_token *token, prov_failure *failure)
 	if (category != PROV_OK)
 		return category;
 
-	/* Its symbols are not for us, nor for libraries loaded later. */
+	/* Keep its symbols away from us and from libraries loaded later. */
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
@@ -130,7 +133,7 @@ load_module(prov_pkcs11_token *token, prov_failure *failure)
 	return PROV_OK;
 }
 
-/* Whoever can write the module can have the PIN and every key. */
+/* Whoever can write the module can get the PIN and every key. */
 static prov_category
 check_module(const char *path, char *resolved, prov_failure *failure)
 {
@@ -157,9 +160,9 @@ check_module(const char *path, char *resolved, prov_failure *failure)
 	return PROV_OK;
 }
 
-/* Threads of the module's own may run, with the system's locks. */
+/* Allows the module's own threads, with the system's locks. */
 static prov_category
-initialize(prov_pkcs11_token *token, prov_failure *failure)
+init_module(prov_pkcs11_token *token, prov_failure *failure)
 {
 	CK_C_INITIALIZE_ARGS arguments = {.flags = CKF_OS_LOCKING_OK};
 	CK_RV		error = token->functions->C_Initialize(&arguments);
@@ -190,7 +193,7 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 	{
 		CK_TOKEN_INFO info;
 
-		/* A slot that has just lost its token may be the one. */
+		/* A slot that has just lost its token may be the right one. */
 		if (token->functions->C_GetTokenInfo(slots[i], &info) != CKR_OK)
 			is_lost = true;
 		else if ((info.flags & CKF_TOKEN_INITIALIZED) == 0)
@@ -216,7 +219,7 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 						 "The module does not have the token.",
 						 "It has %lu others.", others);
 
-	/* Pulled out, or behind a network that is down: it may come back. */
+	/* The token was pulled out, or its network is down: it may come back. */
 	return prov_fail(failure, PROV_UNAVAILABLE,
 					 others > 0 ?
 						 "The module does not have the token now." :
@@ -224,7 +227,7 @@ find_slot(prov_pkcs11_token *token, prov_failure *failure)
 					 NULL);
 }
 
-/* On success the caller frees the slots. */
+/* On success the caller frees slots. */
 static prov_category
 list_slots(prov_pkcs11_token *token, CK_SLOT_ID **slots, CK_ULONG *count,
 		   prov_failure *failure)
@@ -239,7 +242,7 @@ list_slots(prov_pkcs11_token *token, CK_SLOT_ID **slots, CK_ULONG *count,
 		return prov_fail(failure, PROV_UNAVAILABLE,
 						 "The module says that it has too many slots.", NULL);
 
-	/* One more, for there to be memory when there is no slot. */
+	/* One more, so that calloc never gets a size of zero. */
 	*slots = calloc(*count + 1, sizeof(**slots));
 	if (*slots == NULL)
 		return prov_fail(failure, PROV_UNAVAILABLE, "Memory is short.", NULL);
@@ -261,7 +264,10 @@ is_wanted(const prov_pkcs11_uri *uri, const CK_TOKEN_INFO *info)
 				 uri->serial);
 }
 
-/* A field is padded with blanks, by some with NULs; "" fits everything. */
+/*
+ * Fields are padded with blanks, by some modules with NULs; "" matches
+ * everything.
+ */
 static bool
 field_is(const unsigned char *field, size_t size, const char *wanted)
 {
@@ -274,7 +280,7 @@ field_is(const unsigned char *field, size_t size, const char *wanted)
 	return len == size && memcmp(field, wanted, len) == 0;
 }
 
-/* Read-only: it makes objects of its own, and changes none of the token's. */
+/* Read-only: we make session objects, and change none of the token's. */
 static prov_category
 open_session(prov_pkcs11_token *token, prov_failure *failure)
 {
@@ -293,7 +299,7 @@ open_session(prov_pkcs11_token *token, prov_failure *failure)
 /* Logging in                                                       */
 /* ---------------------------------------------------------------- */
 
-/* Asks first, so that a session that is gone shows before it is used. */
+/* Asks the session for its state first, to notice one that is gone. */
 static prov_category
 log_in(prov_pkcs11_token *token, prov_failure *failure)
 {
@@ -324,14 +330,15 @@ log_in(prov_pkcs11_token *token, prov_failure *failure)
 	return category;
 }
 
-/* What the token itself says against trying a PIN. */
+/* Refuses to try a PIN if the token's own flags advise against it. */
 static prov_category
 refuse_login(const prov_pkcs11_token *token, CK_FLAGS flags,
 			 prov_failure *failure)
 {
 	if ((flags & CKF_USER_PIN_LOCKED) != 0)
 		return prov_fail(failure, PROV_DENIED,
-						 "The token's PIN is locked after wrong ones.", NULL);
+						 "The token's PIN is locked after wrong attempts.",
+						 NULL);
 	if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
 		return prov_fail(failure, PROV_DENIED,
 						 "One more wrong PIN would lock the token, so none is "
@@ -340,7 +347,8 @@ refuse_login(const prov_pkcs11_token *token, CK_FLAGS flags,
 	if ((flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0 &&
 		token->uri.pin_source == PROV_PKCS11_NO_PIN)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The token wants its PIN typed on a pad of its own.",
+						 "The token requires its PIN to be typed on its own "
+						 "pad.",
 						 NULL);
 	return PROV_OK;
 }
@@ -385,7 +393,7 @@ send_pin(prov_pkcs11_token *token, const prov_secret *pin,
 	{
 		prov_pkcs11_pin_doubted(&token->pins, pin, prov_clock_ms());
 
-		/* Nor is it sent a second time for this request. */
+		/* Do not send the PIN a second time for this request. */
 		token->error = CKR_OK;
 	}
 	return category;
@@ -399,7 +407,7 @@ is_pin_error(CK_RV error)
 		error == CKR_PIN_LOCKED;
 }
 
-/* What a module might say of a wrong PIN, for want of a better word. */
+/* Whether the error may stand for a wrong PIN in some module. */
 static bool
 is_doubtful(CK_RV error)
 {

@@ -2,9 +2,9 @@
  * prov_pkcs11_token.h
  *	  A module, a token in it, and a session with the token.
  *
- * Whatever is opened is opened when it is needed, kept, and closed as a whole
- * when the token says that something of it is gone.  Handles of keys are
- * those of a session: they are not kept from one request to the next.
+ * Everything is opened when it is first needed and kept.  When the token says
+ * that a part is gone, everything is closed together.  Key handles belong to a
+ * session and are not kept between requests.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,22 +20,22 @@ typedef struct prov_pkcs11_token
 	prov_pkcs11_uri uri;
 	CK_FUNCTION_LIST *functions;	/* NULL: the module is not loaded */
 	bool		is_initialized; /* C_Initialize was called */
-	bool		was_found;		/* the token, at any time */
+	bool		was_found;		/* the token has been found at least once */
 	CK_SLOT_ID	slot;
 	CK_SESSION_HANDLE session;	/* CK_INVALID_HANDLE: none */
 	prov_pkcs11_pin_memory pins;
-	CK_RV		error;			/* of the call that failed, CKR_OK if none
-								 * was to blame */
+	CK_RV		error;			/* of the call that failed; CKR_OK: no call
+								 * did */
 } prov_pkcs11_token;
 
 /* Loads the module, finds the token, opens a session and logs in. */
 extern prov_category prov_pkcs11_token_open(prov_pkcs11_token *token,
 											prov_failure *failure);
 
-/* Logs out of everything; the module stays loaded. */
+/* Logs out and closes everything; the module stays loaded. */
 extern void prov_pkcs11_token_close(prov_pkcs11_token *token);
 
-/* Notes the error for who asks for its cure, and fails by it. */
+/* Notes the error, whose cure the caller may ask for, and fails by it. */
 extern prov_category prov_pkcs11_token_fail(prov_pkcs11_token *token,
 											prov_failure *failure,
 											const char *function,

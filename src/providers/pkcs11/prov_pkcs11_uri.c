@@ -1,8 +1,8 @@
 /*
  * prov_pkcs11_uri.c
- *	  Understanding pkcs11: URIs.
+ *	  Parsing pkcs11: URIs.
  *
- * Stricter than RFC 7512, which lets an unknown attribute of the query pass.
+ * Stricter than RFC 7512, which ignores unknown attributes in the query.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -94,13 +94,13 @@ parse_attributes(const char *path, prov_pkcs11_uri *out,
 	}
 	if (out->object[0] == '\0' && !out->has_id)
 		return prov_fail(failure, PROV_MISCONFIGURED,
-						 "The pkcs11: URI says neither \"object\" nor "
-						 "\"id\" of the root key.",
+						 "The pkcs11: URI has neither \"object\" nor \"id\" "
+						 "of the root key.",
 						 NULL);
 	return PROV_OK;
 }
 
-/* Returns NULL, or why not. */
+/* Returns NULL, or what is wrong. */
 static const char *
 take_attribute(envl_view name, envl_view value, prov_pkcs11_uri *out)
 {
@@ -128,8 +128,8 @@ take_text(const text_attribute *attribute, envl_view value,
 	if (text[0] != '\0')
 		return "The pkcs11: URI gives an attribute twice.";
 	if (!prov_uri_decode(value, text, attribute->size) || text[0] == '\0')
-		return "An attribute of the pkcs11: URI is empty, too long or not "
-			   "encoded as it should be.";
+		return "An attribute of the pkcs11: URI is empty, too long or badly "
+			   "encoded.";
 	return NULL;
 }
 
@@ -141,8 +141,8 @@ take_id(envl_view value, prov_pkcs11_uri *out)
 	if (!prov_uri_decode_bytes(value, out->id.bytes, sizeof(out->id.bytes),
 							   &out->id.len) ||
 		out->id.len == 0)
-		return "The id of the pkcs11: URI is empty, too long or not encoded "
-			   "as it should be.";
+		return "The id of the pkcs11: URI is empty, too long or badly "
+			   "encoded.";
 	out->has_id = true;
 	return NULL;
 }
@@ -167,7 +167,7 @@ parse_words(const prov_uri *uri, prov_pkcs11_uri *out, prov_failure *failure)
 	const char *refusal;
 	prov_category category;
 
-	/* Said apart from other unknown words: it is one of RFC 7512. */
+	/* RFC 7512 knows this word, so explain why it is refused. */
 	if (prov_uri_word(uri, "pin-value") != NULL)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "A PIN does not belong into a URI: pin-value is "
@@ -199,7 +199,7 @@ take_module_path(const char *path, prov_pkcs11_uri *out)
 					 "path.");
 }
 
-/* file:/path, file:///path or |/path; a bare path is a file's too. */
+/* file:/path, file:///path or |/path; a bare path is a file too. */
 static const char *
 take_pin_source(const char *source, prov_pkcs11_uri *out)
 {
@@ -252,7 +252,7 @@ take_how(const prov_uri *uri, prov_pkcs11_uri *out)
 	return NULL;
 }
 
-/* An id has bytes that no text may have: hexadecimal here. */
+/* In hexadecimal, since an id may have bytes that no text can. */
 static const char *
 take_previous_id(const char *hex, prov_pkcs11_uri *out)
 {

@@ -48,7 +48,7 @@ prov_by_hand_failed(const char *step, const prov_failure *failure)
 	return 1;
 }
 
-/* Random bytes there and back, for a key that cannot exist. */
+/* Seals and unseals random bytes, for a key id that cannot exist. */
 static prov_category
 try_round_trip(const prov_service *service, void *state, prov_sealed *sealed,
 			   prov_failure *failure)

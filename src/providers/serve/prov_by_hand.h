@@ -12,16 +12,16 @@
 #include "providers/serve/prov_serve.h"
 
 /*
- * Checks, and sends random bytes there and back.  Prints what was found to
- * standard output, failures to standard error; returns an exit code.
+ * Checks the root key, then seals and unseals random bytes.  Prints the result
+ * to standard output and failures to standard error.  Returns an exit code.
  */
 extern int	prov_by_hand(const prov_service *service, void *state);
 
-/* Prints the failure of a step; returns an exit code. */
+/* Prints the failure of a step.  Returns an exit code. */
 extern int	prov_by_hand_failed(const char *step,
 								const prov_failure *failure);
 
-/* Reason and detail in one line of printable ASCII, cut if too long. */
+/* Writes reason and detail as one line of printable ASCII, cut if too long. */
 extern void prov_describe(const prov_failure *failure, char *text,
 						  size_t size);
 

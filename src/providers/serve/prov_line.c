@@ -1,6 +1,6 @@
 /*
  * prov_line.c
- *	  Taking a request apart, and putting a reply together.
+ *	  Parsing a request, and building a reply.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Twelve digits.  A service may say anything; the protocol knows no more. */
+/* Twelve digits, the limit of the protocol; a service may say anything. */
 #define EXPIRES_MAX INT64_C(999999999999)
 
 static bool is_id(envl_view id);
@@ -57,7 +57,10 @@ is_id(envl_view id)
 	return id.len > 0 && id.len <= 20;
 }
 
-/* 12 hexadecimal digits, "/", 1 to 5 digits: it goes into other systems. */
+/*
+ * 12 hexadecimal digits, "/", 1 to 5 digits.  Strict, since the key is passed
+ * on to other systems.
+ */
 static bool
 is_key(envl_view key)
 {

@@ -10,7 +10,10 @@
 
 #include "providers/serve/prov_serve.h"
 
-/* With its newline; as in prov_helper.h, of which a helper shares no more. */
+/*
+ * Includes the newline.  Repeated from prov_helper.h, which helpers do not
+ * include.
+ */
 #define PROV_LINE_MAX 8192
 
 /* A request, as views into its line. */
@@ -24,23 +27,23 @@ typedef struct prov_line_request
 } prov_line_request;
 
 /*
- * VERB ID ROOT [KEY BASE64].  False if there is no id to answer to; *known
- * is whether it is a request that the protocol has.
+ * Parses VERB ID ROOT [KEY BASE64].  False if there is no id to reply to;
+ * *known is whether the protocol has such a request.
  */
 extern bool prov_line_parse(envl_view line, prov_line_request *out,
 							bool *known) ENVL_MUST_CHECK;
 
 /*
- * A reply, a string in PROV_LINE_MAX bytes, of which 4096 bytes and a name fit
- * into one.  begin writes "WORD ID", add a space and base64.
+ * A reply is a string in PROV_LINE_MAX bytes, which holds 4096 bytes in base64
+ * and a name.  begin writes "WORD ID"; add appends a space and base64.
  */
 extern void prov_line_begin(const char *word, envl_view id, char *reply);
 extern void prov_line_add(char *reply, envl_view bytes);
 
-/* Nothing for a root key without a name. */
+/* Appends nothing for a root key without a name. */
 extern void prov_line_add_root_key(char *reply, const char *root_key);
 
-/* There it is "-", if something follows. */
+/* Here a root key without a name is "-" if more fields follow. */
 extern void prov_line_add_check(char *reply, const prov_check *check);
 
 #endif							/* PROV_LINE_H */

@@ -2,11 +2,11 @@
  * prov_serve.c
  *	  The helper's side of the helper protocol.
  *
- * The caller is the keeper, which keeps to the protocol; a line that does not
- * is somebody at a terminal or a mistake, and ends the program where it cannot
- * be answered.  Keys pass through two buffers, the line that came and the one
- * that goes, which are wiped after each request; read(2) and write(2) are
- * used, because stdio would keep copies.
+ * The keeper, our caller, keeps to the protocol.  A line that does not comes
+ * from a terminal or a mistake; if it cannot be answered, the program ends.
+ * Keys pass through two buffers, the request's line and the reply's, which are
+ * wiped after each request.  Both use read(2) and write(2), because stdio
+ * would keep copies.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -38,7 +38,7 @@ typedef struct server
 	void	   *state;
 } server;
 
-/* What has come; the first line of it is being worked on. */
+/* What has been received; its first line is the current request. */
 typedef struct input
 {
 	size_t		len;
@@ -46,10 +46,11 @@ typedef struct input
 	uint8_t		bytes[PROV_LINE_MAX];
 } input;
 
-static int	serve(server *self);
+static int	serve_lines(server *self);
 static bool read_line(server *self, input *in, bool *good);
 static void await_input(server *self);
-static void answer(server *self, const prov_line_request *asked, char *reply);
+static void answer_line(server *self, const prov_line_request *asked,
+						char *reply);
 static prov_category do_seal(server *self, const prov_line_request *asked,
 							 char *reply, prov_failure *failure);
 static prov_category do_unseal(server *self, const prov_line_request *asked,
@@ -60,7 +61,8 @@ static prov_category open_service(server *self, prov_failure *failure);
 static void close_service(server *self);
 static bool write_all(const char *bytes, size_t len);
 static int	check_by_hand(server *self);
-static int	usage(const char *program, const prov_service *const *services);
+static int	print_usage(const char *program,
+						const prov_service *const *services);
 static void guard_memory(void);
 
 int
@@ -69,13 +71,13 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 	server		self = {services, NULL, NULL, NULL};
 	int			code;
 
-	/* Of connections too: libcurl is told to leave signals alone. */
+	/* Also for network connections: libcurl must not touch signals. */
 	signal(SIGPIPE, SIG_IGN);
 	guard_memory();
 	if (argc == 2 && argv[1][0] != '-')
 	{
 		self.text = argv[1];
-		code = serve(&self);
+		code = serve_lines(&self);
 	}
 	else if (argc == 3 && strcmp(argv[1], "--check") == 0)
 	{
@@ -83,15 +85,15 @@ prov_serve_main(int argc, char **argv, const prov_service *const *services)
 		code = check_by_hand(&self);
 	}
 	else
-		code = usage(argv[0], services);
+		code = print_usage(argv[0], services);
 	close_service(&self);
 	return code;
 }
 
 /*
- * Keys and tokens are in this process: nobody reads its memory but root, and
- * none of it is swapped out, if it may lock all that it will ever have.  With
- * a limit, what is beyond could not be had at all.
+ * Keys and tokens are in this process.  No one but root can read its memory,
+ * and none of it is swapped out if the process may lock all it will ever use.
+ * Under a lower limit, locking everything would make allocations fail.
  */
 static void
 guard_memory(void)
@@ -106,9 +108,12 @@ guard_memory(void)
 		(void) mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-/* Answers line by line.  Ends with standard input, or where it is no use. */
+/*
+ * Answers line by line, until standard input ends or a line cannot be
+ * answered.
+ */
 static int
-serve(server *self)
+serve_lines(server *self)
 {
 	input		in = {0};
 	char		reply[PROV_LINE_MAX];
@@ -123,7 +128,7 @@ serve(server *self)
 		if (!good)
 			break;
 		if (known)
-			answer(self, &asked, reply);
+			answer_line(self, &asked, reply);
 		else
 		{
 			prov_line_begin("error", asked.id, reply);
@@ -142,7 +147,7 @@ serve(server *self)
 }
 
 /*
- * Wipes the line before and waits for the next one.  False at the end; *good
+ * Wipes the previous line and waits for the next.  False at the end; *good is
  * false if a line is too long.
  */
 static bool
@@ -178,7 +183,7 @@ read_line(server *self, input *in, bool *good)
 	return true;
 }
 
-/* Lets the service do what is due as long as nothing comes. */
+/* While no request comes, lets the service do its periodic work. */
 static void
 await_input(server *self)
 {
@@ -195,9 +200,9 @@ await_input(server *self)
 	}
 }
 
-/* Does what is asked and writes the reply, without its newline. */
+/* Executes the request and writes the reply, without its newline. */
 static void
-answer(server *self, const prov_line_request *asked, char *reply)
+answer_line(server *self, const prov_line_request *asked, char *reply)
 {
 	prov_failure failure = {0};
 	prov_category category;
@@ -360,7 +365,7 @@ check_by_hand(server *self)
 }
 
 static int
-usage(const char *program, const prov_service *const *services)
+print_usage(const char *program, const prov_service *const *services)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash != NULL ? slash + 1 : program;

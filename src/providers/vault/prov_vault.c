@@ -5,13 +5,13 @@
  *		vault://HOST[:PORT]/MOUNT/keys/NAME
  *		vault+http://HOST[:PORT]/MOUNT/keys/NAME	on this machine
  *
- * What is sealed is the engine's own ciphertext, "vault:v3:...", which names
- * the version of the key that made it.  The KEK's id and version are its
- * associated data, and its context where the key is a derived one.
+ * The sealed bytes are the engine's own ciphertext, "vault:v3:...", which
+ * names the version of the key that made it.  The KEK's id and version are the
+ * associated data, and for a derived key also its context.
  *
- * An encryption with a key that does not exist makes one, if the token's
- * policy allows "create".  A root key that nobody made on purpose is one that
- * nobody backs up, so the key is looked for before each seal.
+ * Encrypting with a key that does not exist creates it if the token's policy
+ * allows "create".  Nobody would back up a root key that was created by
+ * accident, so the key is looked up before each seal.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,18 +21,18 @@
 #include <string.h>
 
 #include "providers/http/prov_memory.h"
-#include "providers/kms/kms_services.h"
+#include "providers/http/kms_services.h"
 #include "providers/vault/prov_vault.h"
 
 #define DEFAULT_PORT 8200
 
-/* A sealed KEK in JSON, and what goes with it. */
+/* Room for a sealed KEK in JSON and the other members. */
 #define BODY_SIZE (PROV_SEALED_MAX + 1024)
 
-/* What is asked about a key before it is used. */
+/* What we need to know about a key before using it. */
 typedef struct key_facts
 {
-	int64_t		latest;			/* version */
+	int64_t		latest;			/* newest version */
 	bool		derived;
 } key_facts;
 
@@ -44,40 +44,41 @@ static prov_category take_path(const char *path, vault *self,
 							   prov_failure *failure);
 static bool is_segments(const char *text);
 static const char *from_environment(const char *name);
-static prov_category seal(void *state, const char *key,
-						  const uint8_t *plaintext, prov_sealed *sealed,
-						  prov_failure *failure);
-static prov_category unseal(void *state, const char *key, envl_view sealed,
-							uint8_t *plaintext, prov_failure *failure);
-static prov_category check(void *state, prov_check *found,
-						   prov_failure *failure);
-static int64_t idle(void *state);
+static prov_category vault_seal(void *state, const char *key,
+								const uint8_t *plaintext, prov_sealed *sealed,
+								prov_failure *failure);
+static prov_category vault_unseal(void *state, const char *key,
+								  envl_view sealed, uint8_t *plaintext,
+								  prov_failure *failure);
+static prov_category vault_check(void *state, prov_check *found,
+								 prov_failure *failure);
+static int64_t vault_idle(void *state);
 static void close_vault(void *state);
 static prov_category read_key(vault *self, key_facts *facts,
 							  prov_failure *failure);
-static prov_category post(vault *self, const char *verb, const char *key,
-						  const char *field, envl_view value, bool encoded,
-						  prov_json **json, prov_failure *failure);
+static prov_category call_key(vault *self, const char *verb, const char *key,
+							  const char *field, envl_view value, bool encoded,
+							  prov_json **json, prov_failure *failure);
 static bool parse_version(const char *ciphertext, unsigned long *version);
 static void name_version(const vault *self, unsigned long version, char *out);
 
 const prov_service prov_vault = {
 	.scheme = "vault",
 	.open = open_vault,
-	.seal = seal,
-	.unseal = unseal,
-	.check = check,
-	.idle = idle,
+	.seal = vault_seal,
+	.unseal = vault_unseal,
+	.check = vault_check,
+	.idle = vault_idle,
 	.close = close_vault,
 };
 
 const prov_service prov_vault_http = {
 	.scheme = "vault+http",
 	.open = open_vault,
-	.seal = seal,
-	.unseal = unseal,
-	.check = check,
-	.idle = idle,
+	.seal = vault_seal,
+	.unseal = vault_unseal,
+	.check = vault_check,
+	.idle = vault_idle,
 	.close = close_vault,
 };
 
@@ -88,8 +89,8 @@ open_vault(const prov_uri *uri, void **state, prov_failure *failure)
 	prov_category category;
 
 	if (self == NULL)
-		return prov_fail(failure, PROV_UNAVAILABLE, "There is no memory.",
-						 NULL);
+		return prov_fail(failure, PROV_UNAVAILABLE,
+						 "There is not enough memory.", NULL);
 	category = fill_in(uri, self, failure);
 	if (category == PROV_OK)
 		*state = self;
@@ -136,7 +137,7 @@ fill_in(const prov_uri *uri, vault *self, prov_failure *failure)
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "The namespace is not a path.", NULL);
 
-	/* Whether plain http may be used is up to the HTTP client. */
+	/* The HTTP client decides whether plain http may be used. */
 	snprintf(self->base, sizeof(self->base), "%s://%s:%u/v1/",
 			 tls ? "https" : "http", uri->host,
 			 uri->port != 0 ? uri->port : DEFAULT_PORT);
@@ -185,7 +186,7 @@ is_segments(const char *text)
 	return true;
 }
 
-/* VAULT_name, or OpenBao's BAO_name; NULL if neither says anything. */
+/* VAULT_name, or OpenBao's BAO_name; NULL if neither is set. */
 static const char *
 from_environment(const char *name)
 {
@@ -203,8 +204,8 @@ from_environment(const char *name)
 }
 
 static prov_category
-seal(void *state, const char *key, const uint8_t *plaintext,
-	 prov_sealed *sealed, prov_failure *failure)
+vault_seal(void *state, const char *key, const uint8_t *plaintext,
+		   prov_sealed *sealed, prov_failure *failure)
 {
 	vault	   *self = state;
 	key_facts	facts;
@@ -216,9 +217,9 @@ seal(void *state, const char *key, const uint8_t *plaintext,
 	prov_http_begin(self->http);
 	category = read_key(self, &facts, failure);
 	if (category == PROV_OK)
-		category = post(self, "encrypt", key, "plaintext",
-						(envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN},
-						false, &json, failure);
+		category = call_key(self, "encrypt", key, "plaintext",
+							(envl_view) {plaintext, ENVL_SEALED_PLAINTEXT_LEN},
+							false, &json, failure);
 	if (category != PROV_OK)
 		return category;
 	if (prov_json_string(json, "data.ciphertext", ciphertext,
@@ -238,8 +239,8 @@ seal(void *state, const char *key, const uint8_t *plaintext,
 }
 
 static prov_category
-unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
-	   prov_failure *failure)
+vault_unseal(void *state, const char *key, envl_view sealed,
+			 uint8_t *plaintext, prov_failure *failure)
 {
 	vault	   *self = state;
 	char		ciphertext[PROV_SEALED_MAX + 1];
@@ -248,7 +249,7 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 	size_t		len;
 	prov_category category;
 
-	/* It is looked at here, because it goes into JSON as it is. */
+	/* Check it here, since it goes into JSON as it is. */
 	memcpy(ciphertext, sealed.data, sealed.len);
 	ciphertext[sealed.len] = '\0';
 	if (strlen(ciphertext) != sealed.len ||
@@ -257,8 +258,8 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 						 "The sealed key is not a transit ciphertext.", NULL);
 
 	prov_http_begin(self->http);
-	category = post(self, "decrypt", key, "ciphertext", sealed, true, &json,
-					failure);
+	category = call_key(self, "decrypt", key, "ciphertext", sealed, true,
+						&json, failure);
 	if (category != PROV_OK)
 		return category;
 	if (!prov_json_base64(json, "data.plaintext", ENVL_BASE64_STANDARD,
@@ -274,7 +275,7 @@ unseal(void *state, const char *key, envl_view sealed, uint8_t *plaintext,
 }
 
 static prov_category
-check(void *state, prov_check *found, prov_failure *failure)
+vault_check(void *state, prov_check *found, prov_failure *failure)
 {
 	vault	   *self = state;
 	key_facts	facts;
@@ -294,7 +295,7 @@ check(void *state, prov_check *found, prov_failure *failure)
 }
 
 static int64_t
-idle(void *state)
+vault_idle(void *state)
 {
 	return vault_token_idle(state);
 }
@@ -308,7 +309,7 @@ close_vault(void *state)
 	prov_memory_free(self);
 }
 
-/* Reads the key's facts, and refuses a key that cannot do what is needed. */
+/* Reads the key's facts, and refuses a key that cannot seal for us. */
 static prov_category
 read_key(vault *self, key_facts *facts, prov_failure *failure)
 {
@@ -345,12 +346,13 @@ read_key(vault *self, key_facts *facts, prov_failure *failure)
 }
 
 /*
- * encrypt or decrypt.  The context is ignored by keys that are not derived,
- * so it can always be there, and an unseal needs no facts about the key.
+ * Calls encrypt or decrypt.  Keys that are not derived ignore the context, so
+ * it is always sent and an unseal needs no facts about the key.
  */
 static prov_category
-post(vault *self, const char *verb, const char *key, const char *field,
-	 envl_view value, bool encoded, prov_json **json, prov_failure *failure)
+call_key(vault *self, const char *verb, const char *key, const char *field,
+		 envl_view value, bool encoded, prov_json **json,
+		 prov_failure *failure)
 {
 	char		path[sizeof(self->mount) + sizeof(self->name) + 16];
 	char		buffer[BODY_SIZE];

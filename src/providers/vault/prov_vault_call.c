@@ -2,10 +2,9 @@
  * prov_vault_call.c
  *	  Calls to HashiCorp Vault and OpenBao, and what their errors mean.
  *
- * An error reply is a status and a list of messages for people.  Where the
- * status is 400 the messages are the only thing that tells a missing key from
- * a forged ciphertext, so they are searched for words that have not changed
- * in years; they are never shown.
+ * An error reply is a status and a list of messages for people.  With status
+ * 400 only the messages tell a missing key from a forged ciphertext.  So we
+ * search them for words that have not changed in years; we never show them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,9 +14,9 @@
 
 #include "providers/vault/prov_vault.h"
 
-static prov_category classify(const prov_http_reply *reply);
+static prov_category classify_reply(const prov_http_reply *reply);
 
-/* What messages with status 400 mean, the first that is found. */
+/* What messages with status 400 mean; the first match counts. */
 static const struct
 {
 	const char *words;
@@ -73,18 +72,18 @@ vault_send(vault *self, const char *method, const char *path,
 	headers[count] = NULL;
 	request.headers = headers;
 	request.body = body;
-	request.classify = classify;
+	request.classify = classify_reply;
 	category = prov_http_call(self->http, &request, reply, failure);
 	envl_wipe(token_header, sizeof(token_header));
 	return category;
 }
 
 /*
- * A standby that has not caught up (412) will have, in a moment.  A success
- * without an object is one that was cut.
+ * A standby that lags behind (412) soon catches up.  A success without an
+ * object was cut off.
  */
 static prov_category
-classify(const prov_http_reply *reply)
+classify_reply(const prov_http_reply *reply)
 {
 	if (reply->status == 412 ||
 		(reply->status == 200 && reply->body[0] != '{'))
@@ -146,8 +145,8 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 	if ((category == PROV_DENIED || category == PROV_NOT_FOUND) &&
 		!vault_answered(reply))
 		return prov_http_fail(failure, PROV_UNAVAILABLE,
-							  "Somebody else than the server answered: perhaps "
-							  "a proxy.",
+							  "Something other than the server answered, "
+							  "perhaps a proxy.",
 							  reply, NULL, NULL);
 	switch (reply->status)
 	{
@@ -181,7 +180,7 @@ vault_fail(const prov_http_reply *reply, prov_failure *failure)
 	}
 	if (reply->status >= 300 && reply->status < 400)
 		reason = "The service redirects to another host, which is not "
-				 "followed: name that one in the URI.";
+				 "followed: name that host in the URI.";
 	return prov_http_fail(failure, category, reason, reply, NULL, NULL);
 }
 

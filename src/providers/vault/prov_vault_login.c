@@ -2,7 +2,7 @@
  * prov_vault_login.c
  *	  Logging in to HashiCorp Vault and OpenBao.
  *
- * The secrets of a login are read from their files for each login and not
+ * The secrets of a login are read from their files for each login and are not
  * kept.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -17,7 +17,7 @@
 #define KUBERNETES_TOKEN \
 	"/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-/* Room for a token of any issuer in JSON. */
+/* Room for any issuer's token in JSON. */
 #define LOGIN_BODY_SIZE 20480
 #define JWT_MAX 16384
 
@@ -39,8 +39,8 @@ static const struct
 	{"agent", VAULT_AGENT, "the agent's"},
 };
 
-static bool take(const prov_uri *uri, const char *word, char *out,
-				 size_t size);
+static bool take_setting(const prov_uri *uri, const char *word, char *out,
+						 size_t size);
 static prov_category check_login(const prov_uri *uri, vault_login *login,
 								 prov_failure *failure);
 static prov_category make_login(const vault_login *login, char *buffer,
@@ -78,16 +78,18 @@ vault_login_open(const prov_uri *uri, vault_login *login,
 						 "The setting \"auth\" must be token, approle, jwt, "
 						 "kubernetes, cert or agent.",
 						 NULL);
-	if (!take(uri, "auth-path", login->mount, sizeof(login->mount)) ||
-		!take(uri, "role", login->role, sizeof(login->role)) ||
-		!take(uri, "role-id", login->role_id, sizeof(login->role_id)) ||
-		!take(uri, "role-id-file", login->role_id_file,
-			  sizeof(login->role_id_file)) ||
-		!take(uri, "secret-id-file", login->secret_id_file,
-			  sizeof(login->secret_id_file)) ||
-		!take(uri, "jwt-file", login->jwt_file, sizeof(login->jwt_file)) ||
-		!take(uri, "token-file", login->token_file,
-			  sizeof(login->token_file)))
+	if (!take_setting(uri, "auth-path", login->mount, sizeof(login->mount)) ||
+		!take_setting(uri, "role", login->role, sizeof(login->role)) ||
+		!take_setting(uri, "role-id", login->role_id,
+					  sizeof(login->role_id)) ||
+		!take_setting(uri, "role-id-file", login->role_id_file,
+					  sizeof(login->role_id_file)) ||
+		!take_setting(uri, "secret-id-file", login->secret_id_file,
+					  sizeof(login->secret_id_file)) ||
+		!take_setting(uri, "jwt-file", login->jwt_file,
+					  sizeof(login->jwt_file)) ||
+		!take_setting(uri, "token-file", login->token_file,
+					  sizeof(login->token_file)))
 		return prov_fail(failure, PROV_MISCONFIGURED,
 						 "A setting of the login is too long.", NULL);
 	if (login->mount[0] == '\0')
@@ -98,14 +100,14 @@ vault_login_open(const prov_uri *uri, vault_login *login,
 }
 
 static bool
-take(const prov_uri *uri, const char *word, char *out, size_t size)
+take_setting(const prov_uri *uri, const char *word, char *out, size_t size)
 {
 	const char *value = prov_uri_word(uri, word);
 
 	return snprintf(out, size, "%s", value != NULL ? value : "") < (int) size;
 }
 
-/* What each method cannot do without. */
+/* Checks that the settings a method requires are there. */
 static prov_category
 check_login(const prov_uri *uri, vault_login *login, prov_failure *failure)
 {
@@ -185,7 +187,7 @@ vault_log_in(vault *self, prov_failure *failure)
 	return category;
 }
 
-/* What each method sends. */
+/* Makes the body that the method sends. */
 static prov_category
 make_login(const vault_login *login, char *buffer, size_t size,
 		   envl_view *body, prov_failure *failure)
@@ -202,7 +204,7 @@ make_login(const vault_login *login, char *buffer, size_t size,
 			category = put_secret(&writer, "role_id", login->role_id_file,
 								  "The role id's file", false, failure);
 
-		/* A role may do without secret ids. */
+		/* A role may be configured without secret ids. */
 		if (category == PROV_OK && login->secret_id_file[0] != '\0')
 			category = put_secret(&writer, "secret_id",
 								  login->secret_id_file,
@@ -270,7 +272,7 @@ take_login(vault *self, const prov_http_reply *reply, prov_failure *failure)
 						  NULL, NULL);
 }
 
-/* 400 is also what a login with wrong secrets is answered with. */
+/* The server answers 400 also to a login with wrong secrets. */
 static prov_category
 fail_login(const prov_http_reply *reply, prov_failure *failure)
 {

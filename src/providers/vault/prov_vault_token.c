@@ -1,13 +1,12 @@
 /*
  * prov_vault_token.c
- *	  Tokens for HashiCorp Vault and OpenBao: where they come from, and how
- *	  long they last.
+ *	  Tokens for HashiCorp Vault and OpenBao: their source and lifetime.
  *
- * A token is ours (from a login) or given (a file, the environment).  Either
- * is renewed when two thirds of its lease have passed, if it can be.  Ours is
- * got anew when it is refused or has ended; a given one is read again, and
- * that it has changed is what makes another try worth it.  Somebody else may
- * renew a given token as well: that does no harm.
+ * A token comes from our login, or is given by a file or the environment.
+ * Either is renewed after two thirds of its lease, if it is renewable.  If our
+ * own is refused or has expired, we log in again.  A given one is read again,
+ * and if it has changed we try once more.  Others may renew a given token as
+ * well; that does no harm.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,23 +16,23 @@
 
 #include "providers/vault/prov_vault.h"
 
-/* A renewal that failed is tried again after this. */
+/* A failed renewal is repeated after this time. */
 #define RENEW_AGAIN_MS 10000
 
 /*
- * A policy that denies is asked every few seconds.  Each login is a lease in
- * the server, and may be one of the few uses that a secret id has.
+ * A policy that denies is hit every few seconds.  Each login takes a lease in
+ * the server, and may use up one of the few uses of a secret id.
  */
 #define BELIEVE_MS 60000
 
-/* While nobody has asked for anything, no more time than this is taken. */
+/* The longest time for work while there is no request. */
 #define IDLE_CALL_MS 1000
 
 static prov_category refresh_given(vault *self, prov_failure *failure);
 static prov_category read_given(const vault_login *login, prov_secret *secret,
 								prov_failure *failure);
 static void look_up(vault *self);
-static bool renew(vault *self);
+static bool renew_token(vault *self);
 
 prov_category
 vault_token_ensure(vault *self, prov_failure *failure)
@@ -54,11 +53,11 @@ vault_token_ensure(vault *self, prov_failure *failure)
 			 (token->end_ms != 0 && now >= token->end_ms))
 		return vault_log_in(self, failure);
 	if (token->renew_ms != 0 && now >= token->renew_ms)
-		(void) renew(self);
+		(void) renew_token(self);
 	return PROV_OK;
 }
 
-/* Reads the given token, and what is known of it if it is another. */
+/* Reads the given token, and looks up its lifetime if it has changed. */
 static prov_category
 refresh_given(vault *self, prov_failure *failure)
 {
@@ -105,8 +104,8 @@ read_given(const vault_login *login, prov_secret *secret,
 }
 
 /*
- * How long a given token lasts.  It may not be allowed to know; then it is
- * used as long as it works.
+ * Asks how long a given token lasts.  The token may not be allowed to ask;
+ * then it is used until it is refused.
  */
 static void
 look_up(vault *self)
@@ -132,9 +131,11 @@ look_up(vault *self)
 	envl_wipe(&reply, sizeof(reply));
 }
 
-/* False if it was refused, or nobody answered: it goes on as it is. */
+/*
+ * False if the server refused or did not answer; the token is used as it is.
+ */
 static bool
-renew(vault *self)
+renew_token(vault *self)
 {
 	prov_http_reply reply;
 	prov_failure ignored;
@@ -216,7 +217,7 @@ vault_token_idle(vault *self)
 	if (prov_clock_ms() >= token->renew_ms)
 	{
 		prov_http_begin_for(self->http, IDLE_CALL_MS);
-		(void) renew(self);
+		(void) renew_token(self);
 	}
 	if (token->renew_ms == 0)
 		return -1;

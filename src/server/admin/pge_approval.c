@@ -1,6 +1,7 @@
 /*
  * pge_approval.c
- *	  pgenvelope.approve and pgenvelope.reject: a second person decides.
+ *	  pgenvelope.require_approval, pgenvelope.approve and pgenvelope.reject: a
+ *	  second person decides.
  *
  * What was asked for is done in the transaction of whoever approves it, by
  * their rights and with the arguments of then, after everything was looked at
@@ -16,19 +17,105 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "base/pge_getarg.h"
+#include "catalog/pge_spi.h"
 
+PG_FUNCTION_INFO_V1(pgenvelope_require_approval);
+PG_FUNCTION_INFO_V1(pgenvelope_may_decide);
 PG_FUNCTION_INFO_V1(pgenvelope_approve);
 PG_FUNCTION_INFO_V1(pgenvelope_reject);
 
 #define REASON_MAX 1000
+
+typedef struct Request
+{
+	int64		id;
+	uint64		key_id;
+	char	   *key_name;
+	const PgeControlled *act;
+	Oid			function;		/* the extension's own of that name */
+	Datum		arguments;		/* jsonb */
+	char	   *subject;		/* jsonb, as text */
+	char	   *state;
+	char	   *decided_by;		/* name; NULL: nobody */
+	char	   *expires_at;
+	bool		is_expired;		/* or would be, if it is not pending */
+	PgeIdentity requester;
+	char	   *requested_by;	/* name */
+	bool		is_orphan;		/* a role of the requester's has left */
+	char	   *own;			/* why it is the caller's; NULL: it is not */
+} Request;
+
+/* ---------------------------------------------------------------- */
+/* Dual control                                                     */
+/* ---------------------------------------------------------------- */
+
+static void
+set_required(uint64 key_id, bool required)
+{
+	PgeWriter	writer = pge_write_begin();
+
+	if (pge_run("UPDATE pgenvelope.key SET dual_control = $2"
+				" WHERE key_id = $1",
+				pge_bigint((int64) key_id), pge_boolean(required)) != 1)
+		pge_snapshot_is_older();
+	pge_write_end(&writer);
+}
+
+/*
+ * One person may put a key under dual control.  While it is, everything that
+ * could end that asks, and so does this function.
+ */
+Datum
+pgenvelope_require_approval(PG_FUNCTION_ARGS)
+{
+	PgeKey	   *key;
+	uint64		key_id;
+	char	   *name;
+	bool		required;
+
+	pge_require_writable("pgenvelope.require_approval()");
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and required");
+	required = PG_GETARG_BOOL(1);
+	key = pge_key_to_administer(PG_GETARG_TEXT_PP(0), PGE_ADMIN);
+	key_id = key->key_id;
+	name = pstrdup(key->name);
+	if (key->dual_control == required)
+	{
+		pge_acting_end();
+		PG_RETURN_BOOL(false);
+	}
+	if (pge_request_instead(fcinfo, key_id))
+		PG_RETURN_BOOL(false);
+	set_required(key_id, required);
+	pge_audit_act("require_approval", key_id, name, 0,
+				  pge_act_details("required", required ? "true" : "false"));
+	PG_RETURN_BOOL(true);
+}
+
+Datum
+pgenvelope_may_decide(PG_FUNCTION_ARGS)
+{
+	char	   *function = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	PgePrivilege privilege = pge_request_privilege(pge_request_act(function),
+												   PG_GETARG_DATUM(2));
+	PgeKey	   *key;
+
+	pge_catalog_begin();
+	key = pge_key_by_id((uint64) PG_GETARG_INT64(0));
+	PG_RETURN_BOOL(key != NULL &&
+				   (superuser() || pge_key_permits(key, privilege) != NULL));
+}
 
 /* ---------------------------------------------------------------- */
 /* Finding the request                                              */
@@ -52,115 +139,115 @@ require_person(const char *function)
 static void
 lock_key_of(int64 id)
 {
-	Oid			type = INT8OID;
-	Datum		value = Int64GetDatum(id);
 	char	   *name;
 
-	if (pge_write_run("SELECT k.name FROM pgenvelope.request r"
-					  " JOIN pgenvelope.key k USING (key_id)"
-					  " WHERE r.request_id = $1",
-					  1, &type, &value, NULL) == 0)
+	if (pge_run("SELECT k.name FROM pgenvelope.request r"
+				" JOIN pgenvelope.key k USING (key_id)"
+				" WHERE r.request_id = $1",
+				pge_bigint(id)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("request " INT64_FORMAT " does not exist", id),
 				 errhint("The view pgenvelope.requests lists the requests.")));
 	name = pge_row_text(0, 1);
-	pge_act_key(name);
+	pge_acting_key(name);
 	pge_lock_key_name((envl_view) {(const uint8 *) name, strlen(name)});
 }
 
+/*
+ * The request, locked, as the person who calls finds it.  A role that was
+ * dropped or renamed has left, and its name or number may be another's by now.
+ */
 static void
-read_person(int column, PgePerson *person)
+find(int64 id, const PgePerson *caller, Request *request)
 {
-	person->role = (Oid) pge_row_int(0, column);
-	person->session = (Oid) pge_row_int(0, column + 1);
-	person->login = (Oid) pge_row_int(0, column + 2);
-	person->role_name = pge_row_text(0, column + 3);
-	person->session_name = pge_row_text(0, column + 4);
-	person->login_name = pge_row_text(0, column + 5);
-	person->identity = pge_row_text(0, column + 6);
-}
-
-/* Locks the key, and the request's row; by the writer's rights. */
-static void
-find(int64 id, PgeRequest *request)
-{
-	Oid			type = INT8OID;
-	Datum		value = Int64GetDatum(id);
+	MemoryContext context = CurrentMemoryContext;
+	PgeWriter	writer = pge_write_begin();
 	char	   *arguments;
 
 	lock_key_of(id);
-	if (pge_write_run("SELECT r.key_id, k.name, r.operation,"
-					  " r.arguments::text, r.subject::text, r.state,"
-					  " (r.expires_at <= clock_timestamp())::integer::bigint,"
-					  " r.expires_at::text, r.decided_by,"
-					  " r.requester::bigint, r.requester_session::bigint,"
-					  " r.requester_login::bigint, r.requested_by,"
-					  " r.requested_session, r.requested_login,"
-					  " r.requested_identity FROM pgenvelope.request r"
-					  " JOIN pgenvelope.key k USING (key_id)"
-					  " WHERE r.request_id = $1 FOR UPDATE OF r",
-					  1, &type, &value, NULL) == 0)
+	if (pge_run(
+			"SELECT r.key_id, k.name, r.operation, (SELECT p.oid::bigint"
+			" FROM pg_proc p JOIN pg_depend d"
+			" ON (d.classid, d.objid) = ('pg_proc'::regclass, p.oid)"
+			" JOIN pg_extension e ON (d.refclassid, d.refobjid)"
+			" = ('pg_extension'::regclass, e.oid)"
+			" WHERE d.deptype = 'e' AND e.extname = 'pgenvelope'"
+			" AND p.proname = r.operation),"
+			" r.arguments::text, r.subject::text, r.state, r.decided_by,"
+			" r.expires_at::text,"
+			" (r.expires_at <= clock_timestamp())::integer::bigint,"
+			" r.requester::bigint, r.requester_session::bigint,"
+			" r.requested_by,"
+			" (r.requester::regrole::text <> quote_ident(r.requested_by)"
+			" OR r.requester_session::regrole::text"
+			" <> quote_ident(r.requested_session)"
+			" OR r.requester_login::regrole::text"
+			" <> quote_ident(r.requested_login))::integer::bigint,"
+			" CASE WHEN ARRAY[r.requester, r.requester_session,"
+			" r.requester_login] && ARRAY[$2, $3, $4]"
+			" OR r.requested_identity = $5 THEN"
+			" format('It was filed as role \"%s\", by session user \"%s\","
+			" logged in as \"%s\"; this is role \"%s\", session user \"%s\","
+			" logged in as \"%s\".', r.requested_by, r.requested_session,"
+			" r.requested_login, pg_get_userbyid($2), pg_get_userbyid($3),"
+			" pg_get_userbyid($4)) END"
+			" FROM pgenvelope.request r JOIN pgenvelope.key k USING (key_id)"
+			" WHERE r.request_id = $1 FOR UPDATE OF r",
+			pge_bigint(id), pge_oid(caller->role), pge_oid(caller->session),
+			pge_oid(caller->login), pge_text(caller->identity)) == 0)
 		pge_snapshot_is_older();
+
+	/* Each statement leaves SPI's memory as the current one. */
+	MemoryContextSwitchTo(context);
 	request->id = id;
 	request->key_id = (uint64) pge_row_int(0, 1);
 	request->key_name = pge_row_text(0, 2);
 	request->act = pge_request_act(pge_row_text(0, 3));
-	arguments = pge_row_text(0, 4);
+	request->function = (Oid) pge_row_int(0, 4);
+	arguments = pge_row_text(0, 5);
 	request->arguments = DirectFunctionCall1(jsonb_in,
 											 CStringGetDatum(arguments));
-	request->subject = pge_row_text(0, 5);
-	request->state = pge_row_text(0, 6);
-	request->expired = pge_row_int(0, 7) != 0;
-	request->expires_at = pge_row_text(0, 8);
-	request->decided_by = pge_row_text(0, 9);
-	read_person(10, &request->requester);
-}
-
-static PgeKey *
-key_of(const PgeRequest *request)
-{
-	PgeKey	   *key = pge_key_by_id(request->key_id);
-
-	if (key == NULL)
-		pge_snapshot_is_older();
-	return key;
+	request->subject = pge_row_text(0, 6);
+	request->state = pge_row_text(0, 7);
+	request->decided_by = pge_row_text(0, 8);
+	request->expires_at = pge_row_text(0, 9);
+	request->is_expired = pge_row_int(0, 10) != 0;
+	request->requester.user = (Oid) pge_row_int(0, 11);
+	request->requester.outer = request->requester.user;
+	request->requester.session = (Oid) pge_row_int(0, 12);
+	request->requested_by = pge_row_text(0, 13);
+	request->is_orphan = pge_row_int(0, 14) != 0;
+	request->own = pge_row_text(0, 15);
+	pge_write_end(&writer);
 }
 
 /* ---------------------------------------------------------------- */
 /* Whether it can be decided                                        */
 /* ---------------------------------------------------------------- */
 
-/* Asked as that role, since the tables' owner is the current user. */
 static void
-require_entitled(const PgeRequest *request, Oid role)
+require_entitled(const Request *request)
 {
 	PgePrivilege privilege = pge_request_privilege(request->act,
 												   request->arguments);
-	Oid			writer;
-	int			context;
 	PgeProblem	problem;
 
-	if (superuser_arg(role))
-		return;
-	GetUserIdAndSecContext(&writer, &context);
-	SetUserIdAndSecContext(role, context);
-	if (!pge_require_privilege(key_of(request), privilege, &problem))
+	if (!superuser() &&
+		!pge_require_privilege(pge_request_key(request->key_id), privilege,
+							   &problem))
 		pge_raise(&problem);
-	SetUserIdAndSecContext(writer, context);
 }
 
 static void
-require_pending(const PgeRequest *request)
+require_pending(const Request *request)
 {
-	bool		decided = strcmp(request->state, "pending") != 0;
-
-	if (decided)
+	if (strcmp(request->state, "pending") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("request " INT64_FORMAT " was %s by role \"%s\"",
 						request->id, request->state, request->decided_by)));
-	if (request->expired)
+	if (request->is_expired)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("request " INT64_FORMAT " has expired", request->id),
@@ -170,58 +257,44 @@ require_pending(const PgeRequest *request)
 }
 
 static void
-require_other_person(const PgeRequest *request, const PgePerson *approver)
+require_other_person(const Request *request)
 {
 	PgeProblem	problem;
 
-	if (!pge_same_person(&request->requester, approver))
+	if (request->own == NULL)
 		return;
 	pge_problem(&problem, PGE_NOT_ENTITLED,
 				"Another person who is entitled to it approves it, logged in as a role of their own.",
 				"request " INT64_FORMAT " cannot be approved by who has filed it",
 				request->id);
-	pge_problem_detail(&problem,
-					   "It was filed as role \"%s\", by session user \"%s\", logged in as \"%s\"; this is role \"%s\", session user \"%s\", logged in as \"%s\".",
-					   request->requester.role_name,
-					   request->requester.session_name,
-					   request->requester.login_name,
-					   approver->role_name, approver->session_name,
-					   approver->login_name);
+	pge_problem_detail(&problem, "%s", request->own);
 	pge_raise(&problem);
-}
-
-static bool
-is_still_entitled(const PgeRequest *request)
-{
-	const PgePerson *requester = &request->requester;
-	PgePrivilege privilege = pge_request_privilege(request->act,
-												   request->arguments);
-	PgeIdentity identity = {requester->role, requester->role,
-							requester->session};
-
-	return superuser_arg(requester->role) ||
-		pge_identity_permits(key_of(request), privilege, &identity);
 }
 
 /* Whoever filed it has left, or may not ask for it any longer. */
 static void
-require_requester(const PgeRequest *request)
+require_requester(const Request *request)
 {
-	if (!pge_person_exists(&request->requester))
+	PgePrivilege privilege = pge_request_privilege(request->act,
+												   request->arguments);
+
+	if (request->is_orphan)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("request " INT64_FORMAT " is void", request->id),
 				 errdetail("A role of the session that filed it was dropped or renamed since.")));
-	if (!is_still_entitled(request))
+	if (!superuser_arg(request->requester.user) &&
+		!pge_identity_permits(pge_request_key(request->key_id), privilege,
+							  &request->requester))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("request " INT64_FORMAT " is void", request->id),
 				 errdetail("Role \"%s\", which filed it, is not entitled to it any longer.",
-						   request->requester.role_name)));
+						   request->requested_by)));
 }
 
 static void
-require_unchanged(const PgeRequest *request)
+require_unchanged(const Request *request)
 {
 	char	   *now = pge_request_subject(request->act, request->key_id,
 										  request->arguments);
@@ -240,153 +313,93 @@ require_unchanged(const PgeRequest *request)
 /* Deciding                                                         */
 /* ---------------------------------------------------------------- */
 
-/*
- * The function of this extension's by that name, whatever else there is of
- * the name; by the writer's rights.
- */
-static Oid
-function_of(const PgeControlled *act)
-{
-	Oid			type = TEXTOID;
-	Datum		value = CStringGetTextDatum(act->function);
-
-	if (pge_write_run("SELECT p.oid::bigint FROM pg_proc p JOIN pg_depend d"
-					  " ON d.classid = 'pg_proc'::regclass"
-					  " AND d.objid = p.oid AND d.deptype = 'e'"
-					  " JOIN pg_extension e"
-					  " ON d.refclassid = 'pg_extension'::regclass"
-					  " AND d.refobjid = e.oid"
-					  " WHERE e.extname = 'pgenvelope' AND p.proname = $1",
-					  1, &type, &value, NULL) != 1)
-		elog(ERROR, "could not find function %s", act->function);
-	return (Oid) pge_row_int(0, 1);
-}
-
-/* Records what was decided; reason and result (jsonb, as text) may be NULL. */
+/* Records what was decided; reason and result (jsonb) may be null. */
 static void
-record(const PgeRequest *request, const PgePerson *person, const char *state,
-	   const char *reason, const char *result)
+record(const Request *request, const PgePerson *person, const char *state,
+	   const char *reason, Datum result)
 {
-	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID,
-						   TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	const char *texts[] = {state, person->role_name, person->session_name,
-						   person->login_name, person->identity, reason,
-						   result};
-	Datum		values[lengthof(texts) + 1];
-	char		nulls[lengthof(texts) + 1];
+	PgeWriter	writer = pge_write_begin();
 
-	values[0] = Int64GetDatum(request->id);
-	nulls[0] = ' ';
-	for (int i = 0; i < (int) lengthof(texts); i++)
-	{
-		nulls[i + 1] = texts[i] == NULL ? 'n' : ' ';
-		values[i + 1] = texts[i] == NULL ? (Datum) 0 :
-										   CStringGetTextDatum(texts[i]);
-	}
-	if (pge_write_run("UPDATE pgenvelope.request SET state = $2,"
-					  " decided_at = clock_timestamp(), decided_by = $3,"
-					  " decided_session = $4, decided_login = $5,"
-					  " decided_identity = $6, reason = $7,"
-					  " result = $8::jsonb"
-					  " WHERE request_id = $1 AND state = 'pending'",
-					  lengthof(types), types, values, nulls) != 1)
+	if (pge_run("UPDATE pgenvelope.request SET state = $2,"
+				" decided_at = clock_timestamp(),"
+				" decided_by = pg_get_userbyid($3),"
+				" decided_session = pg_get_userbyid($4),"
+				" decided_login = pg_get_userbyid($5),"
+				" decided_identity = $6, reason = $7, result = $8"
+				" WHERE request_id = $1 AND state = 'pending'",
+				pge_bigint(request->id), pge_text(state),
+				pge_oid(person->role), pge_oid(person->session),
+				pge_oid(person->login), pge_text(person->identity),
+				pge_text(reason),
+				pge_unless(result == (Datum) 0,
+						   pge_parameter(JSONBOID, result))) != 1)
 		pge_snapshot_is_older();
+	pge_write_end(&writer);
 	pge_request_notify(request->id, state);
-}
-
-/* Everything that must hold when it is approved; by the writer's rights. */
-static void
-check(int64 id, const PgePerson *approver, PgeRequest *request)
-{
-	find(id, request);
-	require_entitled(request, approver->role);
-	require_pending(request);
-	require_other_person(request, approver);
-	require_requester(request);
-	require_unchanged(request);
 }
 
 Datum
 pgenvelope_approve(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	PgeRequest	request;
+	Request		request;
 	PgePerson	approver;
-	PgeWriter	writer;
-	Oid			function;
 	Datum		subject;
-	char	   *result;
+	Datum		result;
 
 	pge_require_writable("pgenvelope.approve()");
 	require_person("pgenvelope.approve()");
-	pge_person_now(GetUserId(), &approver);
+	pge_person_now(&approver);
+	find(PG_GETARG_INT64(0), &approver, &request);
+	require_entitled(&request);
+	require_pending(&request);
+	require_other_person(&request);
+	require_requester(&request);
+	require_unchanged(&request);
 
-	/* What is found is needed when SPI's memory has gone. */
-	writer = pge_write_begin();
-	MemoryContextSwitchTo(caller);
-	check(PG_GETARG_INT64(0), &approver, &request);
-	function = function_of(request.act);
-	pge_write_end(&writer);
-
-	/* The act is done by the rights of who approves it. */
+	/* The subject has a role's number, which takes the place of its name. */
 	subject = DirectFunctionCall1(jsonb_in, CStringGetDatum(request.subject));
-	result = pge_arguments_call(function, request.arguments, subject);
-
-	writer = pge_write_begin();
+	subject = DirectFunctionCall2(jsonb_concat, request.arguments, subject);
+	result = pge_arguments_call(request.function, subject,
+								&pge_request_approved);
 	record(&request, &approver, "approved", NULL, result);
-	pge_write_end(&writer);
 	pge_request_audit("approve", request.id, request.act, request.key_id,
 					  request.key_name, "approved");
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(result));
+	PG_RETURN_DATUM(result);
 }
 
 static char *
 reason_argument(FunctionCallInfo fcinfo)
 {
+	char	   *reason = pge_getarg_cstring(fcinfo, 1);
 	PgeProblem	problem;
 
-	if (PG_ARGISNULL(0))
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the number of a request must not be null");
-	else if (PG_ARGISNULL(1))
-		return NULL;
-	else if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) <= REASON_MAX)
-		return text_to_cstring(PG_GETARG_TEXT_PP(1));
-	else
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"a reason has at most %d bytes", REASON_MAX);
+	pge_refuse_null(PG_ARGISNULL(0), "the number of a request");
+	if (reason == NULL || strlen(reason) <= REASON_MAX)
+		return reason;
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
+				"a reason has at most %d bytes", REASON_MAX);
 	pge_raise(&problem);
-	return NULL;
 }
 
-/* Nobody has to be entitled to take back what they have asked for. */
+/* Withdrawing one's own request needs no privilege. */
 Datum
 pgenvelope_reject(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	PgeRequest	request;
+	Request		request;
 	PgePerson	person;
-	PgeWriter	writer;
 	const char *state;
 	char	   *reason;
 
 	pge_require_writable("pgenvelope.reject()");
 	require_person("pgenvelope.reject()");
 	reason = reason_argument(fcinfo);
-	pge_person_now(GetUserId(), &person);
-	writer = pge_write_begin();
-	MemoryContextSwitchTo(caller);
-	find(PG_GETARG_INT64(0), &request);
-	if (pge_same_person(&request.requester, &person))
-		state = "withdrawn";
-	else
-	{
-		require_entitled(&request, person.role);
-		state = "rejected";
-	}
+	pge_person_now(&person);
+	find(PG_GETARG_INT64(0), &person, &request);
+	state = request.own != NULL ? "withdrawn" : "rejected";
+	if (request.own == NULL)
+		require_entitled(&request);
 	require_pending(&request);
-	record(&request, &person, state, reason, NULL);
-	pge_write_end(&writer);
+	record(&request, &person, state, reason, (Datum) 0);
 	pge_request_audit("reject", request.id, request.act, request.key_id,
 					  request.key_name, state);
 	PG_RETURN_VOID();

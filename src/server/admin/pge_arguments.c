@@ -2,30 +2,27 @@
  * pge_arguments.c
  *	  The arguments of a call as JSON, and a call with arguments from JSON.
  *
- * An act that waits for approval is kept as it was asked for, so that people
- * can read it, and called later as if by the same statement.  The functions
- * are this extension's own: their arguments have names, and of their results
- * only the types that they have are known here.
+ * A request is kept as JSON, so that people can read it.  PostgreSQL converts
+ * it both ways, by the names and types with which the function is declared.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 #include "admin/pge_arguments.h"
-#include "admin/pge_request.h"
 #include "base/pge_compat.h"
 
 /* What is declared of a function's input arguments, which come first. */
@@ -56,189 +53,157 @@ look_up(Oid function, Declared *declared)
 /* To JSON                                                          */
 /* ---------------------------------------------------------------- */
 
-static void
-append_value(StringInfo json, Oid type, Datum value)
+static Datum
+parse_jsonb(const char *json)
 {
-	Oid			output;
-	bool		is_varlena;
-	char	   *text;
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+}
 
-	getTypeOutputInfo(type, &output, &is_varlena);
-	text = OidOutputFunctionCall(output, value);
-	switch (type)
+/* Those values that are not null, as an object. */
+static Datum
+pack(const Declared *declared, const NullableDatum *values)
+{
+	int			given[FUNC_MAX_ARGS];
+	Datum		row[FUNC_MAX_ARGS];
+	bool		nulls[FUNC_MAX_ARGS] = {0};
+	int			count = 0;
+	TupleDesc	desc;
+	HeapTuple	tuple;
+	Datum		json;
+
+	for (int i = 0; i < declared->count; i++)
 	{
-		case BOOLOID:
-			/* Its text is "t" or "f". */
-			text = DatumGetBool(value) ? "true" : "false";
-			appendStringInfoString(json, text);
-			break;
-		case INT4OID:
-		case INT8OID:
-		case JSONBOID:
-			appendStringInfoString(json, text);
-			break;
-		case VOIDOID:
-			appendStringInfoString(json, "null");
-			break;
-		default:
-			escape_json(json, text);
+		if (!values[i].isnull)
+			given[count++] = i;
 	}
+	desc = CreateTemplateTupleDesc(count);
+	for (int i = 0; i < count; i++)
+	{
+		TupleDescInitEntry(desc, (AttrNumber) (i + 1),
+						   declared->names[given[i]],
+						   declared->types[given[i]], -1, 0);
+		row[i] = values[given[i]].value;
+	}
+	tuple = heap_form_tuple(BlessTupleDesc(desc), row, nulls);
+	json = DirectFunctionCall1(row_to_json, HeapTupleGetDatum(tuple));
+	return parse_jsonb(TextDatumGetCString(json));
 }
 
 Datum
 pge_arguments_pack(FunctionCallInfo fcinfo)
 {
 	Declared	declared;
-	StringInfoData json;
 
 	look_up(fcinfo->flinfo->fn_oid, &declared);
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	for (int i = 0; i < declared.count; i++)
-	{
-		if (PG_ARGISNULL(i))
-			continue;
-		if (json.len > 1)
-			appendStringInfoString(&json, ", ");
-		escape_json(&json, declared.names[i]);
-		appendStringInfoString(&json, ": ");
-		append_value(&json, declared.types[i], PG_GETARG_DATUM(i));
-	}
-	appendStringInfoChar(&json, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+	return pack(&declared, fcinfo->args);
 }
 
 /* ---------------------------------------------------------------- */
 /* From JSON                                                        */
 /* ---------------------------------------------------------------- */
 
-/* A member of an object, by jsonb_object_field or _text; false: none. */
-static bool
-member(PGFunction get, Datum object, const char *name, Datum *value)
+/* A member of an object, by jsonb_object_field or _text. */
+static NullableDatum
+member(PGFunction get, Datum object, const char *name)
 {
 	LOCAL_FCINFO(fcinfo, 2);
+	NullableDatum value;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = object;
-	fcinfo->args[0].isnull = false;
-	fcinfo->args[1].value = CStringGetTextDatum(name);
-	fcinfo->args[1].isnull = false;
-	*value = get(fcinfo);
-	return !fcinfo->isnull;
+	fcinfo->args[0] = (NullableDatum) {object, false};
+	fcinfo->args[1] = (NullableDatum) {CStringGetTextDatum(name), false};
+	value.value = get(fcinfo);
+	value.isnull = fcinfo->isnull;
+	return value;
 }
 
 char *
 pge_argument(Datum arguments, const char *name)
 {
-	Datum		value;
+	NullableDatum value = member(jsonb_object_field_text, arguments, name);
 
-	return member(jsonb_object_field_text, arguments, name, &value) ?
-		TextDatumGetCString(value) :
-		NULL;
+	return value.isnull ? NULL : TextDatumGetCString(value.value);
 }
 
-static Datum
-parse(Oid type, Datum spelled)
+static NullableDatum
+unpack(Datum arguments, const char *name, Oid type)
 {
+	char	   *spelled = pge_argument(arguments, name);
+	NullableDatum value = {(Datum) 0, spelled == NULL};
 	Oid			input;
 	Oid			parameter;
 
-	getTypeInputInfo(type, &input, &parameter);
-	return OidInputFunctionCall(input, TextDatumGetCString(spelled), parameter,
-								-1);
-}
-
-static void
-unpack(const Declared *declared, Datum arguments, Datum subject,
-	   FunctionCallInfo fcinfo)
-{
-	for (int i = 0; i < declared->count; i++)
+	if (type == JSONBOID)
+		return member(jsonb_object_field, arguments, name);
+	if (spelled != NULL)
 	{
-		NullableDatum *argument = &fcinfo->args[i];
-		Oid			type = declared->types[i];
-		Datum		value;
-
-		if (type == JSONBOID)
-			argument->isnull = !member(jsonb_object_field, arguments,
-									   declared->names[i], &argument->value);
-		else
-		{
-			argument->isnull =
-				!member(jsonb_object_field_text,
-						type == REGROLEOID ? subject : arguments,
-						declared->names[i], &value);
-			if (!argument->isnull)
-				argument->value = parse(type, value);
-		}
+		getTypeInputInfo(type, &input, &parameter);
+		value.value = OidInputFunctionCall(input, spelled, parameter, -1);
 	}
+	return value;
 }
+
+/* ---------------------------------------------------------------- */
+/* Calling                                                          */
+/* ---------------------------------------------------------------- */
 
 /* The rows of a result, as an array of objects. */
-static void
-append_rows(StringInfo json, const ReturnSetInfo *result)
+static Datum
+pack_rows(const ReturnSetInfo *result)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc,
-													&TTSOpsMinimalTuple);
+	TupleTableSlot *slot;
+	StringInfoData json;
 
-	appendStringInfoChar(json, '[');
+	(void) BlessTupleDesc(result->setDesc);
+	slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
+	initStringInfo(&json);
 	while (tuplestore_gettupleslot(result->setResult, true, false, slot))
 	{
-		slot_getallattrs(slot);
-		appendStringInfoString(json, json->len > 1 ? ", {" : "{");
-		for (int i = 0; i < result->setDesc->natts; i++)
-		{
-			Form_pg_attribute column = TupleDescAttr(result->setDesc, i);
+		Datum		row = ExecFetchSlotHeapTupleDatum(slot);
 
-			if (i > 0)
-				appendStringInfoString(json, ", ");
-			escape_json(json, NameStr(column->attname));
-			appendStringInfoString(json, ": ");
-			if (slot->tts_isnull[i])
-				appendStringInfoString(json, "null");
-			else
-				append_value(json, column->atttypid, slot->tts_values[i]);
-		}
-		appendStringInfoChar(json, '}');
+		appendStringInfoChar(&json, json.len == 0 ? '[' : ',');
+		row = DirectFunctionCall1(row_to_json, row);
+		appendStringInfoString(&json, TextDatumGetCString(row));
 	}
-	appendStringInfoChar(json, ']');
+	appendStringInfoString(&json, json.len == 0 ? "[]" : "]");
 	ExecDropSingleTupleTableSlot(slot);
+	return parse_jsonb(json.data);
 }
 
-char *
-pge_arguments_call(Oid function, Datum arguments, Datum subject)
+static Datum
+pack_value(Oid type, NullableDatum value)
+{
+	char	   *name = "value";
+	Declared	declared = {1, &type, &name};
+
+	if (value.isnull || type == VOIDOID)
+		return parse_jsonb("null");
+	return member(jsonb_object_field, pack(&declared, &value), name).value;
+}
+
+Datum
+pge_arguments_call(Oid function, Datum arguments, Node *context)
 {
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	EState	   *estate = CreateExecutorState();
-	ReturnSetInfo result = {.type = T_ReturnSetInfo,
-							.econtext = CreateExprContext(estate),
-							.allowedModes = SFRM_Materialize};
+	ReturnSetInfo rows = {.type = T_ReturnSetInfo,
+						  .econtext = CreateStandaloneExprContext(),
+						  .allowedModes = SFRM_Materialize};
 	FmgrInfo	flinfo;
 	Declared	declared;
-	volatile Datum value = (Datum) 0;
-	StringInfoData json;
+	Datum		value;
 
 	look_up(function, &declared);
 	fmgr_info(function, &flinfo);
 	InitFunctionCallInfoData(*fcinfo, &flinfo, declared.count,
-							 DEFAULT_COLLATION_OID, NULL, (Node *) &result);
-	unpack(&declared, arguments, subject, fcinfo);
-	pge_request_approved(fcinfo);
-	PG_TRY();
-	{
-		value = FunctionCallInvoke(fcinfo);
-	}
-	PG_FINALLY();
-	{
-		pge_request_approved(NULL);
-	}
-	PG_END_TRY();
-	initStringInfo(&json);
-	if (flinfo.fn_retset)
-		append_rows(&json, &result);
-	else if (fcinfo->isnull)
-		appendStringInfoString(&json, "null");
-	else
-		append_value(&json, get_func_rettype(function), value);
-	FreeExecutorState(estate);
-	return json.data;
+							 DEFAULT_COLLATION_OID, context, (Node *) &rows);
+	for (int i = 0; i < declared.count; i++)
+		fcinfo->args[i] = unpack(arguments, declared.names[i],
+								 declared.types[i]);
+	value = FunctionCallInvoke(fcinfo);
+	value = flinfo.fn_retset ?
+		pack_rows(&rows) :
+		pack_value(get_func_rettype(function),
+				   (NullableDatum) {value, fcinfo->isnull});
+	FreeExprContext(rows.econtext, true);
+	return value;
 }

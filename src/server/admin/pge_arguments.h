@@ -20,9 +20,9 @@ extern Datum pge_arguments_pack(FunctionCallInfo fcinfo);
 extern char *pge_argument(Datum arguments, const char *name);
 
 /*
- * Calls a function with such arguments, whatever EXECUTE says; returns what
- * it returns, as JSON.  Roles are taken by number from subject (jsonb).
+ * Calls a function with such arguments and with this as fcinfo->context,
+ * whatever EXECUTE says; returns what it returns, as jsonb.
  */
-extern char *pge_arguments_call(Oid function, Datum arguments, Datum subject);
+extern Datum pge_arguments_call(Oid function, Datum arguments, Node *context);
 
 #endif							/* PGE_ARGUMENTS_H */

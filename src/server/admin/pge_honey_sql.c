@@ -12,39 +12,22 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rights/pge_entitlement.h"
-#include "rights/pge_honey_row.h"
+#include "rights/pge_honey.h"
+#include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_mark_honey);
 PG_FUNCTION_INFO_V1(pgenvelope_unmark_honey);
 
 /* Characters; an alert is to fit into a notification. */
 #define NOTE_MAX 200
-
-bool
-pge_honey_insert(uint64 key_id, const PgeHoney *honey)
-{
-	Oid			types[] = {INT8OID, BYTEAOID, BOOLOID, TEXTOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id),
-							pge_bytea_datum(honey->mark, ENVL_MARK_LEN),
-							BoolGetDatum(honey->locks), (Datum) 0};
-	char		nulls[] = {' ', ' ', ' ', honey->note == NULL ? 'n' : ' '};
-	PgeWriter	writer = pge_write_begin();
-	uint64		count;
-
-	if (honey->note != NULL)
-		values[3] = CStringGetTextDatum(honey->note);
-	count = pge_write_run("INSERT INTO pgenvelope.honey"
-						  " (key_id, mark, lock_grant, note)"
-						  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-						  lengthof(types), types, values, nulls);
-	pge_write_end(&writer);
-	return count > 0;
-}
 
 /*
  * The mark of a value, by whoever administers its key.  The value must open
@@ -75,8 +58,9 @@ mark_value(const struct varlena *value, const struct varlena *datum,
 	version = pge_version_of(&envelope, PGE_NO_PRIVILEGE, NULL, NULL,
 							 &problem);
 	bound = version == NULL ? NULL :
-							  pge_context_bind(pge_context_read(datum),
-											   version->key, &problem);
+							  pge_key_bind(version->key,
+										   pge_context_read(datum),
+										   &problem);
 	if (bound == NULL ||
 		!pge_open_with(version, &envelope, bound, &opened, &problem))
 		pge_raise(&problem);
@@ -123,7 +107,7 @@ tell(const char *act, uint64 key_id, bool is_done)
 		pge_audit_act(act, key_id, pstrdup(pge_key_by_id(key_id)->name), 0,
 					  NULL);
 	else
-		pge_act_none();
+		pge_acting_end();
 	return is_done;
 }
 

@@ -12,10 +12,12 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"
@@ -198,6 +200,6 @@ pgenvelope_unlock_grant(PG_FUNCTION_ARGS)
 									  GetUserNameFromId(PG_GETARG_OID(1),
 														true)));
 	else
-		pge_act_none();
+		pge_acting_end();
 	PG_RETURN_INT32(count);
 }

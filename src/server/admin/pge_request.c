@@ -9,16 +9,18 @@
 
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "admin/pge_admin.h"
+#include "admin/pge_admin_settings.h"
 #include "admin/pge_arguments.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
-#include "pge_guc.h"
+#include "catalog/pge_spi.h"
 
 /* ---------------------------------------------------------------- */
 /* Acts                                                             */
@@ -54,8 +56,8 @@ static const PgeControlled acts[] = {
 	{"unlock_grant", PGE_GRANT, ROLE},
 };
 
-/* The call that was approved; everything else needs approval. */
-static FunctionCallInfo approved;
+/* Known by its address, which no other call can have as its context. */
+Node		pge_request_approved = {T_Invalid};
 
 const PgeControlled *
 pge_request_act(const char *function)
@@ -69,12 +71,6 @@ pge_request_act(const char *function)
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("\"%s\" is no act that can be approved", function)));
 	return NULL;
-}
-
-void
-pge_request_approved(FunctionCallInfo fcinfo)
-{
-	approved = fcinfo;
 }
 
 PgePrivilege
@@ -116,74 +112,75 @@ one_person_suffices(const PgeControlled *act, FunctionCallInfo fcinfo)
 /* Filing                                                           */
 /* ---------------------------------------------------------------- */
 
+void
+pge_person_now(PgePerson *person)
+{
+	person->role = GetUserId();
+	person->session = GetSessionUserId();
+	person->login = GetAuthenticatedUserId();
+	person->identity = pge_client_identity();
+}
+
 char *
 pge_request_subject(const PgeControlled *act, uint64 key_id, Datum arguments)
 {
-	Oid			types[] = {INT8OID, JSONBOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id), arguments};
+	MemoryContext caller = CurrentMemoryContext;
+	PgeWriter	writer = pge_write_begin();
+	char	   *subject;
 
-	if (pge_write_run(act->subject, lengthof(types), types, values,
-					  NULL) != 1)
+	if (pge_run(act->subject, pge_bigint((int64) key_id),
+				pge_parameter(JSONBOID, arguments)) != 1)
 		elog(ERROR, "could not tell what a request is about");
-	return pge_row_text(0, 1);
+	MemoryContextSwitchTo(caller);
+	subject = pge_row_text(0, 1);
+	pge_write_end(&writer);
+	return subject;
 }
 
-/* The number of a pending request of the same person for the same; or 0. */
+/*
+ * The number of a request of this person for this: of one that is pending, or
+ * else of a new one.
+ */
 static int64
-find_pending(const PgeControlled *act, uint64 key_id, Datum arguments,
-			 const char *subject, const PgePerson *person)
+find_or_insert(const PgeControlled *act, uint64 key_id, Datum arguments,
+			   bool *found)
 {
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID,
-						   OIDOID, OIDOID, OIDOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), CStringGetTextDatum(act->function),
-		arguments, CStringGetTextDatum(subject),
-		ObjectIdGetDatum(person->role), ObjectIdGetDatum(person->session),
-		ObjectIdGetDatum(person->login)};
+	char	   *subject = pge_request_subject(act, key_id, arguments);
+	PgePerson	person;
+	PgeWriter	writer;
+	int64		id;
 
-	if (pge_write_run("SELECT request_id FROM pgenvelope.request"
-					  " WHERE key_id = $1 AND operation = $2"
-					  " AND arguments = $3 AND subject = $4::jsonb"
-					  " AND requester = $5 AND requester_session = $6"
-					  " AND requester_login = $7 AND state = 'pending'"
-					  " AND expires_at > clock_timestamp()"
-					  " ORDER BY request_id LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
-		return 0;
-	return pge_row_int(0, 1);
-}
-
-static int64
-insert(const PgeControlled *act, uint64 key_id, Datum arguments,
-	   const char *subject, const PgePerson *person)
-{
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID, TEXTOID,
-						   OIDOID, OIDOID, OIDOID,
-						   TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), CStringGetTextDatum(act->function),
-		arguments, CStringGetTextDatum(subject),
-		ObjectIdGetDatum(person->role), ObjectIdGetDatum(person->session),
-		ObjectIdGetDatum(person->login),
-		CStringGetTextDatum(person->role_name),
-		CStringGetTextDatum(person->session_name),
-		CStringGetTextDatum(person->login_name),
-		person->identity == NULL ? (Datum) 0 :
-								   CStringGetTextDatum(person->identity),
-		Int32GetDatum(pge_approval_timeout)};
-	const char *nulls = person->identity == NULL ? "          n " :
-												   "            ";
-
-	(void) pge_write_run("INSERT INTO pgenvelope.request (key_id, operation,"
-						 " arguments, subject, requester, requester_session,"
-						 " requester_login, requested_by, requested_session,"
-						 " requested_login, requested_identity, requested_at,"
-						 " expires_at) SELECT $1, $2, $3, $4::jsonb, $5, $6,"
-						 " $7, $8, $9, $10, $11, now,"
-						 " now + make_interval(secs => $12)"
-						 " FROM clock_timestamp() AS now RETURNING request_id",
-						 lengthof(types), types, values, nulls);
-	return pge_row_int(0, 1);
+	pge_person_now(&person);
+	writer = pge_write_begin();
+	*found = pge_run("SELECT request_id FROM pgenvelope.request"
+					 " WHERE key_id = $1 AND operation = $2"
+					 " AND arguments = $3 AND subject = $4::jsonb"
+					 " AND requester = $5 AND requester_session = $6"
+					 " AND requester_login = $7 AND state = 'pending'"
+					 " AND expires_at > clock_timestamp()"
+					 " ORDER BY request_id LIMIT 1",
+					 pge_bigint((int64) key_id), pge_text(act->function),
+					 pge_parameter(JSONBOID, arguments), pge_text(subject),
+					 pge_oid(person.role), pge_oid(person.session),
+					 pge_oid(person.login)) > 0;
+	if (!*found)
+		pge_run("INSERT INTO pgenvelope.request (key_id, operation, arguments,"
+				" subject, requester, requester_session, requester_login,"
+				" requested_by, requested_session, requested_login,"
+				" requested_identity, requested_at, expires_at)"
+				" SELECT $1, $2, $3, $4::jsonb, $5, $6, $7,"
+				" pg_get_userbyid($5), pg_get_userbyid($6),"
+				" pg_get_userbyid($7), $8, now,"
+				" now + make_interval(secs => $9)"
+				" FROM clock_timestamp() AS now RETURNING request_id",
+				pge_bigint((int64) key_id), pge_text(act->function),
+				pge_parameter(JSONBOID, arguments), pge_text(subject),
+				pge_oid(person.role), pge_oid(person.session),
+				pge_oid(person.login), pge_text(person.identity),
+				pge_integer(pge_approval_timeout));
+	id = pge_row_int(0, 1);
+	pge_write_end(&writer);
+	return id;
 }
 
 /* Anybody may listen, so it says nothing but where to look. */
@@ -223,27 +220,16 @@ static void
 file(const PgeControlled *act, uint64 key_id, const char *key_name,
 	 Datum arguments)
 {
-	PgePerson	person;
-	PgeWriter	writer;
-	char	   *subject;
-	int64		id;
 	bool		found;
+	int64		id = find_or_insert(act, key_id, arguments, &found);
 
-	pge_person_now(GetUserId(), &person);
-	writer = pge_write_begin();
-	subject = pge_request_subject(act, key_id, arguments);
-	id = find_pending(act, key_id, arguments, subject, &person);
-	found = id != 0;
-	if (!found)
-	{
-		id = insert(act, key_id, arguments, subject, &person);
-		pge_request_notify(id, "pending");
-	}
-	pge_write_end(&writer);
 	if (found)
-		pge_act_none();
+		pge_acting_end();
 	else
+	{
+		pge_request_notify(id, "pending");
 		pge_request_audit("request", id, act, key_id, key_name, "pending");
+	}
 	tell_requester(id, found, key_name);
 }
 
@@ -251,16 +237,16 @@ static bool
 needs_approval(FunctionCallInfo fcinfo, const PgeKey *key,
 			   const PgeControlled **act)
 {
-	if (!key->dual_control || fcinfo == approved)
+	if (!key->dual_control || fcinfo->context == &pge_request_approved)
 		return false;
 	*act = pge_request_act(get_func_name(fcinfo->flinfo->fn_oid));
 	return !one_person_suffices(*act, fcinfo);
 }
 
-static const PgeKey *
-key_of(uint64 key_id)
+PgeKey *
+pge_request_key(uint64 key_id)
 {
-	const PgeKey *key = pge_key_by_id(key_id);
+	PgeKey	   *key = pge_key_by_id(key_id);
 
 	if (key == NULL)
 		pge_snapshot_is_older();
@@ -270,7 +256,7 @@ key_of(uint64 key_id)
 bool
 pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id)
 {
-	const PgeKey *key = key_of(key_id);
+	const PgeKey *key = pge_request_key(key_id);
 	const PgeControlled *act;
 
 	if (!needs_approval(fcinfo, key, &act))
@@ -280,15 +266,11 @@ pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id)
 }
 
 bool
-pge_request_change(FunctionCallInfo fcinfo, const PgeChange *change)
+pge_request_needed(FunctionCallInfo fcinfo, uint64 key_id)
 {
 	const PgeControlled *act;
 
-	if (!needs_approval(fcinfo, key_of(change->key_id), &act))
-		return false;
-	pge_change_end(change);
-	file(act, change->key_id, change->name, pge_arguments_pack(fcinfo));
-	return true;
+	return needs_approval(fcinfo, pge_request_key(key_id), &act);
 }
 
 bool

@@ -16,8 +16,7 @@
 
 #include "fmgr.h"
 
-#include "admin/pge_person.h"
-#include "lifecycle/pge_version.h"
+#include "catalog/pge_catalog.h"
 #include "rights/pge_entitlement.h"
 
 /* An act that may need approval. */
@@ -29,20 +28,24 @@ typedef struct PgeControlled
 	const char *subject;		/* statement: what the arguments mean now */
 } PgeControlled;
 
-typedef struct PgeRequest
+/*
+ * Whose session it is: the current user, which SET ROLE and SECURITY DEFINER
+ * functions change, the session user, which SET SESSION AUTHORIZATION changes,
+ * and the role that logged in.
+ *
+ * Two sessions are two persons' if none of the three is any of the other's,
+ * and if the clients have not authenticated as the same (a map of
+ * pg_ident.conf lets one certificate or system user log in as several roles).
+ */
+typedef struct PgePerson
 {
-	int64		id;
-	uint64		key_id;
-	char	   *key_name;
-	const PgeControlled *act;
-	Datum		arguments;		/* jsonb */
-	char	   *subject;		/* jsonb, as text */
-	char	   *state;
-	bool		expired;		/* or would be, if it is not pending */
-	char	   *expires_at;
-	char	   *decided_by;		/* name; NULL: nobody */
-	PgePerson	requester;
-} PgeRequest;
+	Oid			role;
+	Oid			session;
+	Oid			login;
+	char	   *identity;		/* of the client; NULL: did not authenticate */
+} PgePerson;
+
+extern void pge_person_now(PgePerson *person);
 
 /*
  * Whether a call waits for a second person: then a request has been filed (or
@@ -51,9 +54,8 @@ typedef struct PgeRequest
  */
 extern bool pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id);
 
-/* The same, while a key is being changed: then the change is ended. */
-extern bool pge_request_change(FunctionCallInfo fcinfo,
-							   const PgeChange *change);
+/* Whether it would: for who has to end something before. */
+extern bool pge_request_needed(FunctionCallInfo fcinfo, uint64 key_id);
 
 /*
  * The same, for a call that concerns all keys; of the request, this key is the
@@ -62,13 +64,16 @@ extern bool pge_request_change(FunctionCallInfo fcinfo,
 extern bool pge_request_instead_for(FunctionCallInfo fcinfo, int argument,
 									const PgeKey *key);
 
-/* The one call that needs no further approval, until it returns; or NULL. */
-extern void pge_request_approved(FunctionCallInfo fcinfo);
+/* A call that has this node as its context needs no further approval. */
+extern Node pge_request_approved;
+
+/* A request's key; raises 40001 if it has gone. */
+extern PgeKey *pge_request_key(uint64 key_id);
 
 /* The act of that name; raises XX001 if there is none. */
 extern const PgeControlled *pge_request_act(const char *function);
 
-/* What the arguments mean now (jsonb, as text), by the writer's rights. */
+/* What the arguments mean now (jsonb, as text). */
 extern char *pge_request_subject(const PgeControlled *act, uint64 key_id,
 								 Datum arguments);
 

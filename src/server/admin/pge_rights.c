@@ -13,12 +13,15 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "catalog/pge_privilege.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "context/pge_pattern.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_grant_key);
@@ -37,34 +40,29 @@ enum
 	ARGUMENT_OPTION				/* definer; all_contexts */
 };
 
-static Datum
-context_datum(Jsonb *context)
+static PgeParameter
+jsonb_parameter(const Jsonb *context)
 {
-	return context != NULL ? JsonbPGetDatum(context) : (Datum) 0;
+	return pge_unless(context == NULL,
+					  pge_parameter(JSONBOID, PointerGetDatum(context)));
 }
 
 uint64
 pge_insert_grant(const PgeNewGrant *grant)
 {
-	Oid			types[] = {INT8OID, TEXTOID, OIDOID,
-						   JSONBOID, BOOLOID, TEXTOID};
-	const char *privilege = pge_privilege_name(grant->privilege);
-	Datum		values[] = {
-		Int64GetDatum((int64) grant->key_id), CStringGetTextDatum(privilege),
-		ObjectIdGetDatum(grant->grantee), context_datum(grant->context),
-		BoolGetDatum(grant->definer), CStringGetTextDatum(grant->granted_by)};
-
-	return pge_write_run("INSERT INTO pgenvelope.key_grant AS g (key_id,"
-						 " privilege, grantee, context, definer, granted_by)"
-						 " VALUES ($1, $2, $3, $4, $5, $6)"
-						 " ON CONFLICT (key_id, privilege, grantee,"
-						 "  (COALESCE(context, 'null'::jsonb)))"
-						 " DO UPDATE SET definer = EXCLUDED.definer,"
-						 "  granted_by = EXCLUDED.granted_by,"
-						 "  granted_at = EXCLUDED.granted_at"
-						 " WHERE g.definer <> EXCLUDED.definer",
-						 lengthof(types), types, values,
-						 grant->context != NULL ? NULL : "   n  ");
+	return pge_run("INSERT INTO pgenvelope.key_grant AS g (key_id,"
+				   " privilege, grantee, context, definer, granted_by)"
+				   " VALUES ($1, $2, $3, $4, $5, $6)"
+				   " ON CONFLICT (key_id, privilege, grantee,"
+				   "  (COALESCE(context, 'null'::jsonb)))"
+				   " DO UPDATE SET definer = EXCLUDED.definer,"
+				   "  granted_by = EXCLUDED.granted_by,"
+				   "  granted_at = EXCLUDED.granted_at"
+				   " WHERE g.definer <> EXCLUDED.definer",
+				   pge_bigint((int64) grant->key_id),
+				   pge_text(pge_privilege_name(grant->privilege)),
+				   pge_oid(grant->grantee), jsonb_parameter(grant->context),
+				   pge_boolean(grant->definer), pge_text(grant->granted_by));
 }
 
 /* ---------------------------------------------------------------- */
@@ -135,14 +133,10 @@ context_argument(FunctionCallInfo fcinfo)
 static void
 require_arguments(FunctionCallInfo fcinfo)
 {
-	PgeProblem	problem;
-
-	if (!PG_ARGISNULL(ARGUMENT_KEY) && !PG_ARGISNULL(ARGUMENT_PRIVILEGE) &&
-		!PG_ARGISNULL(ARGUMENT_ROLE))
-		return;
-	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-				"key, privilege and role must not be null");
-	pge_raise(&problem);
+	pge_refuse_null(PG_ARGISNULL(ARGUMENT_KEY) ||
+						PG_ARGISNULL(ARGUMENT_PRIVILEGE) ||
+						PG_ARGISNULL(ARGUMENT_ROLE),
+					"key, privilege and role");
 }
 
 /* The names of the members that a pattern speaks of, for the audit. */
@@ -194,7 +188,7 @@ tell(const char *act, const PgeNewGrant *grant, uint64 count,
 									  limited_to(grant->context), "option",
 									  option));
 	else
-		pge_act_none();
+		pge_acting_end();
 }
 
 /* ---------------------------------------------------------------- */
@@ -217,8 +211,7 @@ pgenvelope_grant_key(PG_FUNCTION_ARGS)
 	check_role(grant.grantee);
 	grant.context = context_argument(fcinfo);
 	check_context(grant.privilege, grant.context);
-	grant.definer = PG_ARGISNULL(ARGUMENT_OPTION) ||
-		PG_GETARG_BOOL(ARGUMENT_OPTION);
+	grant.definer = pge_getarg_bool(fcinfo, ARGUMENT_OPTION, true);
 	grant.granted_by = GetUserNameFromId(GetUserId(), false);
 	key = pge_key_to_administer(PG_GETARG_TEXT_PP(ARGUMENT_KEY),
 								pge_privilege_grantor(grant.privilege));
@@ -273,19 +266,13 @@ count_granted(const PgeKey *key, const PgeNewGrant *like, bool all_contexts)
 static uint64
 delete_grants(const PgeNewGrant *like, bool all_contexts)
 {
-	Oid			types[] = {INT8OID, TEXTOID, OIDOID, JSONBOID, BOOLOID};
-	const char *privilege = pge_privilege_name(like->privilege);
-	Datum		values[] = {Int64GetDatum((int64) like->key_id),
-							CStringGetTextDatum(privilege),
-							ObjectIdGetDatum(like->grantee),
-							context_datum(like->context),
-							BoolGetDatum(all_contexts)};
-
-	return pge_write_run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
-						 " AND privilege = $2 AND grantee = $3"
-						 " AND ($5 OR context IS NOT DISTINCT FROM $4)",
-						 lengthof(types), types, values,
-						 like->context != NULL ? NULL : "   n ");
+	return pge_run("DELETE FROM pgenvelope.key_grant WHERE key_id = $1"
+				   " AND privilege = $2 AND grantee = $3"
+				   " AND ($5 OR context IS NOT DISTINCT FROM $4)",
+				   pge_bigint((int64) like->key_id),
+				   pge_text(pge_privilege_name(like->privilege)),
+				   pge_oid(like->grantee), jsonb_parameter(like->context),
+				   pge_boolean(all_contexts));
 }
 
 /*
@@ -309,8 +296,7 @@ tell_what_is_left(int left, const PgeNewGrant *revoked)
 static bool
 read_revocation(FunctionCallInfo fcinfo, PgeNewGrant *grant)
 {
-	bool		all_contexts = !PG_ARGISNULL(ARGUMENT_OPTION) &&
-		PG_GETARG_BOOL(ARGUMENT_OPTION);
+	bool		all_contexts = pge_getarg_bool(fcinfo, ARGUMENT_OPTION, false);
 	PgeProblem	problem;
 
 	require_arguments(fcinfo);

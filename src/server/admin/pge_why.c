@@ -17,6 +17,8 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
 #include "base/pge_shared.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"
@@ -175,21 +177,14 @@ pgenvelope_why_denied(PG_FUNCTION_ARGS)
 {
 	Question	question;
 	bool		all;
-	PgeProblem	problem;
 
 	pge_require_preload();
 	pge_init_materialized(fcinfo);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-	{
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"key and privilege must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and privilege");
 	pge_catalog_begin();
 	question.key = key_argument(PG_GETARG_TEXT_PP(0));
 	question.privilege = privilege_argument(PG_GETARG_TEXT_PP(1));
-	question.context = pge_context_read(
-		PG_ARGISNULL(2) ? NULL : PG_GETARG_VARLENA_PP(2));
+	question.context = pge_context_read(pge_getarg_varlena(fcinfo, 2));
 	question.identity = pge_identity();
 	all = sees_all(question.key);
 	if (!PG_ARGISNULL(3) && PG_GETARG_OID(3) != question.identity.user)

@@ -1,9 +1,10 @@
 /*
  * pge_act.c
- *	  Admin acts: what was done to keys and rights, by whom.
+ *	  Admin acts: what a role did to keys and rights.
  *
- * A line is made when the act is done, in two versions, and written when the
- * fate of its transaction is known: by then no memory should be asked for.
+ * A line is made during the act, in two versions.  One of them is written when
+ * the transaction commits or aborts, a moment at which no memory should be
+ * allocated.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,96 +20,58 @@
 #include "audit/pge_act.h"
 #include "audit/pge_audit.h"
 #include "audit/pge_audit_log.h"
+#include "audit/pge_audit_settings.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
-#include "pge_guc.h"
 
 #define SQLSTATE_ACT MAKE_SQLSTATE('P', 'E', 'A', '0', '2')
 
-/* A line that waits for its transaction to end. */
+/* A line that waits for the end of its transaction. */
 typedef struct Pending
 {
 	slist_node	node;
-	int			level;			/* of nested transactions */
-	PgeAnchor	head;			/* its entry of the chain; seq 0: none */
+	int			level;			/* nesting level of the transaction */
+	PgeAnchor	head;			/* its entry in the chain; seq 0: none */
 	char	   *committed;
 	char	   *rolled_back;
 } Pending;
 
-static MemoryContext act_context;	/* of the lines that wait */
-static slist_head pending = SLIST_STATIC_INIT(pending); /* the last first */
-
-/* The act under way. */
-static const char *under_way;	/* its function; NULL: none */
-static char role_name[NAMEDATALEN];
-static char key_name_seen[ENVL_KEY_NAME_MAX + 1];
-static PgeOutcome outcome_seen;
+static MemoryContext act_context;	/* of the waiting lines */
+static slist_head pending = SLIST_STATIC_INIT(pending); /* newest first */
 
 /* ---------------------------------------------------------------- */
 /* Acts that are refused                                            */
 /* ---------------------------------------------------------------- */
 
-void
-pge_act_begin(const char *function)
-{
-	char	   *name = GetUserNameFromId(GetUserId(), true);
-
-	strlcpy(role_name, name != NULL ? name : "", sizeof(role_name));
-	key_name_seen[0] = '\0';
-	outcome_seen = PGE_OK;
-	pge_line_learn();
-	under_way = function;
-}
-
-void
-pge_act_key(const char *key_name)
-{
-	strlcpy(key_name_seen, key_name, sizeof(key_name_seen));
-}
-
-void
-pge_act_outcome(PgeOutcome outcome)
-{
-	outcome_seen = outcome;
-}
-
-void
-pge_act_none(void)
-{
-	under_way = NULL;
-}
-
-/* The act under way has failed. */
+/* The act that was attempted has failed. */
 static void
 log_refusal(void)
 {
 	StringInfoData line;
-	char		function[NAMEDATALEN];
+	PgeActing	attempt = pge_acting;
 
-	if (under_way == NULL)
+	if (attempt.act[0] == '\0')
 		return;
-	if (strncmp(under_way, "pgenvelope.", 11) == 0)
-		under_way += 11;
-	strlcpy(function, under_way, sizeof(function));
-	function[strcspn(function, "(")] = '\0';
-	under_way = NULL;
+	pge_acting_end();
 	if (pge_audit < PGE_AUDIT_ADMIN)
 		return;
 	pge_line_begin(&line, "act");
-	pge_line_text(&line, "act", function);
-	pge_line_text(&line, "role", role_name);
+	pge_line_text(&line, "act", attempt.act);
+	pge_line_text(&line, "role", attempt.role);
 	pge_line_text(&line, "key",
-				  key_name_seen[0] != '\0' ? key_name_seen : NULL);
+				  attempt.key_name[0] != '\0' ? attempt.key_name : NULL);
 	pge_line_text(&line, "outcome", "refused");
 	pge_line_text(&line, "reason",
-				  outcome_seen != PGE_OK ? pge_outcome_name(outcome_seen) :
-										   "error");
+				  attempt.outcome != PGE_OK ?
+					  pge_outcome_name(attempt.outcome) :
+					  "error");
 	pge_line_end(&line, SQLSTATE_ACT);
 }
 
 /* ---------------------------------------------------------------- */
 /* Acts that are done                                               */
-/* ---------------------------------------------------------------- */
+/* Successful acts */
 
 char *
 pge_act_details_list(const char *name, ...)
@@ -132,13 +95,13 @@ pge_act_details_list(const char *name, ...)
 	return object.data;
 }
 
-/* The line of an act, but for how it ended. */
+/* Begins the line of an act, up to its result. */
 static void
 begin_line(StringInfo line, const PgeAct *act)
 {
 	pge_line_begin(line, "act");
 	pge_line_text(line, "act", act->act);
-	pge_line_text(line, "role", role_name);
+	pge_line_text(line, "role", pge_acting.role);
 	pge_line_text(line, "key", act->key_name);
 	if (act->key_id != 0)
 		appendStringInfo(line, ",\"key_id\":\"%012llx\"",
@@ -151,9 +114,9 @@ begin_line(StringInfo line, const PgeAct *act)
 				  GetCurrentStatementStartTimestamp());
 }
 
-/* The entry that the act is in the chain. */
+/* Adds the act's entry in the chain. */
 static void
-append_entry(StringInfo line, const PgeAnchor *head)
+append_head(StringInfo line, const PgeAnchor *head)
 {
 	appendStringInfo(line, ",\"seq\":" UINT64_FORMAT ",\"mac\":\"",
 					 head->seq);
@@ -162,9 +125,9 @@ append_entry(StringInfo line, const PgeAnchor *head)
 	appendStringInfoChar(line, '"');
 }
 
-/* Has a line written, and its entry anchored, when the transaction ends. */
+/* Keeps a line, and its entry's anchor, until the transaction ends. */
 static void
-remember(const StringInfo line, const PgeAnchor *head)
+keep_line(const StringInfo line, const PgeAnchor *head)
 {
 	MemoryContext old_context;
 	Pending    *entry;
@@ -184,9 +147,9 @@ remember(const StringInfo line, const PgeAnchor *head)
 	slist_push_head(&pending, &entry->node);
 }
 
-/* The last entry of this transaction's, or NULL. */
+/* This transaction's last chained entry, or NULL. */
 static const PgeAnchor *
-last_entry(void)
+find_last_entry(void)
 {
 	slist_iter	cell;
 
@@ -200,23 +163,23 @@ last_entry(void)
 	return NULL;
 }
 
-/* An act has been done. */
+/* Logs and chains an act that has succeeded. */
 static void
-finish(const PgeAct *act, bool chained)
+finish_act(const PgeAct *act, bool chained)
 {
 	PgeAnchor	head = {0};
 	StringInfoData line;
 
-	pge_act_begin(act->act);
+	pge_acting_begin(act->act);
 	if (act->key_name != NULL)
-		pge_act_key(act->key_name);
+		pge_acting_key(act->key_name);
 	if (chained)
-		chained = pge_audit_append(act, role_name, last_entry(), &head);
+		chained = pge_audit_append(act, pge_acting.role, find_last_entry(), &head);
 	begin_line(&line, act);
 	if (chained)
-		append_entry(&line, &head);
-	remember(&line, &head);
-	under_way = NULL;
+		append_head(&line, &head);
+	keep_line(&line, &head);
+	pge_acting_end();
 }
 
 void
@@ -225,7 +188,7 @@ pge_audit_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, version, details};
 
-	finish(&done, true);
+	finish_act(&done, true);
 }
 
 void
@@ -234,14 +197,14 @@ pge_log_act(const char *act, uint64 key_id, const char *key_name,
 {
 	PgeAct		done = {act, key_id, key_name, 0, details};
 
-	finish(&done, false);
+	finish_act(&done, false);
 }
 
 /* ---------------------------------------------------------------- */
 /* The end of a transaction                                         */
 /* ---------------------------------------------------------------- */
 
-/* Writes the lines of this and inner levels, the oldest first. */
+/* Writes the lines of this level and inner ones, oldest first. */
 static void
 write_lines(int level, bool committed)
 {
@@ -264,16 +227,19 @@ write_lines(int level, bool committed)
 uint64
 pge_act_last(void)
 {
-	const PgeAnchor *last = last_entry();
+	const PgeAnchor *last = find_last_entry();
 
 	return last != NULL ? last->seq : 0;
 }
 
-/* Whoever commits it would not know of the new head. */
+/*
+ * Refuses PREPARE TRANSACTION: the session that commits it would not know the
+ * new head.
+ */
 static void
 refuse_prepare(void)
 {
-	if (last_entry() != NULL)
+	if (find_last_entry() != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a transaction that administers keys cannot be prepared where acts are chained")));
@@ -289,9 +255,9 @@ transaction_ends(XactEvent event, void *arg)
 			return;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
-			under_way = NULL;
-			if (last_entry() != NULL)
-				pge_anchor_publish(last_entry());
+			pge_acting_end();
+			if (find_last_entry() != NULL)
+				pge_anchor_publish(find_last_entry());
 			write_lines(0, true);
 			break;
 		case XACT_EVENT_ABORT:

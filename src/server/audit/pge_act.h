@@ -1,14 +1,14 @@
 /*
  * pge_act.h
- *	  Admin acts: what was done to keys and rights, by whom.
+ *	  Admin acts: what a role did to keys and rights.
  *
- * An admin function begins with pge_require_writable, which begins an act, and
+ * An admin function starts with pge_require_writable, which begins an act.  It
  * ends with pge_audit_act, as the caller's role again (after pge_write_end),
- * or with pge_act_none if there was nothing to do.  One that raises in between
- * is told of as refused.
+ * or with pge_act_none if there was nothing to do.  If it raises in between,
+ * the act is logged as refused.
  *
- * Each act is a line in the server's log once its transaction has ended,
- * committed or rolled back, and, if the database has an audit key, an entry of
+ * Each act gives a line in the server's log when its transaction commits or
+ * aborts.  If the database has an audit key, it also gives an entry of
  * pgenvelope.audit_log in the same transaction (pge_audit_log.h).
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -19,12 +19,12 @@
 
 #include "base/pge_report.h"
 
-/* What is told of an act. */
+/* What the audit records of an act. */
 typedef struct PgeAct
 {
 	const char *act;			/* the function: "grant_key" */
 	uint64		key_id;			/* 0: no key in particular */
-	const char *key_name;		/* NULL: so, too */
+	const char *key_name;		/* NULL: no key in particular */
 	int			version;		/* 0: none */
 	const char *details;		/* a JSON object; NULL: none */
 } PgeAct;
@@ -32,36 +32,28 @@ typedef struct PgeAct
 /* Called from _PG_init where the library is preloaded. */
 extern void pge_act_init(void);
 
-/* The function's name may end with "()".  Ends an act that was under way. */
-extern void pge_act_begin(const char *function);
-
-/* The key, if there is one, that the act under way concerns. */
-extern void pge_act_key(const char *key_name);
-
-/* What the act under way fails with. */
-extern void pge_act_outcome(PgeOutcome outcome);
-
-/* There was nothing to do, or another act tells of it. */
-extern void pge_act_none(void);
-
 /*
- * Tells of an act that was done.  Reads the catalog anew: pointers into it are
- * not good any more (pge_catalog.h).  Raises if the act cannot be chained.
+ * Records an act that succeeded.  It reads the catalog again, which
+ * invalidates pointers into it (pge_catalog.h).  Raises if the act cannot be
+ * chained.
  */
 extern void pge_audit_act(const char *act, uint64 key_id,
 						  const char *key_name, int version,
 						  const char *details);
 
-/* The same of an act that no table shows: it is not chained, only logged. */
+/*
+ * As pge_audit_act, for an act that no table shows: it is logged but not
+ * chained.
+ */
 extern void pge_log_act(const char *act, uint64 key_id, const char *key_name,
 						const char *details);
 
-/* The number of this transaction's last entry of the chain; 0: none. */
+/* The number of this transaction's last entry in the chain; 0: none. */
 extern uint64 pge_act_last(void);
 
 /*
- * A JSON object of text members: a name and a value each.  A member with a
- * NULL value is left out.
+ * A JSON object of text members, given as pairs of name and value.  A member
+ * with a NULL value is left out.
  */
 #define pge_act_details(...) \
 	pge_act_details_list(__VA_ARGS__, (const char *) NULL)

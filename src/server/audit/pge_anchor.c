@@ -1,6 +1,6 @@
 /*
  * pge_anchor.c
- *	  The head of the audit's chain, outside of the tables.
+ *	  The head of the audit's chain, outside the tables.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,34 +21,42 @@
 #include "storage/shmem.h"
 
 #include "audit/pge_anchor.h"
+#include "audit/pge_audit_settings.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
-#include "pge_guc.h"
+#include "base/pge_shared.h"
+#include "base/pge_wake.h"
 
-/* Databases whose heads are kept; the files have those of all. */
+/* Databases whose heads are in shared memory; each database has a file. */
 #define ANCHORS 128
 
-/* After a file could not be written. */
+/* Wait this long after a file could not be written. */
 #define RETRY_MS 5000
 
 #define NEVER PG_INT64_MAX
 
 #define SQLSTATE_ANCHOR MAKE_SQLSTATE('P', 'E', 'A', '0', '3')
 
-/* All under pge_shared's lock. */
 typedef struct Slot
 {
-	PgeAnchor	anchor;			/* of database InvalidOid: free */
+	PgeAnchor	anchor;			/* database InvalidOid: the slot is free */
 	bool		unwritten;
-	int64		retry_ms;		/* not to be tried before */
+	int64		retry_ms;		/* do not try before */
 } Slot;
 
-static Slot *slots;
+typedef struct Anchors
+{
+	LWLock	   *lock;			/* covers the slots */
+	Slot		slots[ANCHORS];
+} Anchors;
+
+static Anchors *anchors;
 
 void
 pge_anchor_request(void)
 {
-	RequestAddinShmemSpace(ANCHORS * sizeof(Slot));
+	RequestAddinShmemSpace(sizeof(Anchors));
+	RequestNamedLWLockTranche("pgenvelope anchors", 1);
 }
 
 void
@@ -56,10 +64,11 @@ pge_anchor_attach(void)
 {
 	bool		found;
 
-	slots = ShmemInitStruct("pgenvelope anchors", ANCHORS * sizeof(Slot),
-							&found);
-	if (!found)
-		memset(slots, 0, ANCHORS * sizeof(Slot));
+	anchors = ShmemInitStruct("pgenvelope anchors", sizeof(Anchors), &found);
+	if (found)
+		return;
+	memset(anchors, 0, sizeof(Anchors));
+	anchors->lock = &GetNamedLWLockTranche("pgenvelope anchors")->lock;
 }
 
 /* ---------------------------------------------------------------- */
@@ -71,34 +80,34 @@ pge_anchor_recall(PgeAnchor *anchor)
 {
 	bool		found = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	LWLockAcquire(anchors->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS && !found; i++)
 	{
-		found = slots[i].anchor.database == MyDatabaseId;
+		found = anchors->slots[i].anchor.database == MyDatabaseId;
 		if (found)
-			*anchor = slots[i].anchor;
+			*anchor = anchors->slots[i].anchor;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(anchors->lock);
 	return found;
 }
 
 /*
- * The database's slot, a free one, or one whose file is written.  Caller holds
- * the lock.
+ * The database's slot, else a free one, else one whose file is written. Caller
+ * holds the lock.
  */
 static Slot *
-slot_for(Oid database)
+find_slot(Oid database)
 {
 	Slot	   *place = NULL;
 
 	for (int i = 0; i < ANCHORS; i++)
 	{
-		if (slots[i].anchor.database == database)
-			return &slots[i];
-		if (!OidIsValid(slots[i].anchor.database))
-			place = &slots[i];
-		else if (place == NULL && !slots[i].unwritten)
-			place = &slots[i];
+		if (anchors->slots[i].anchor.database == database)
+			return &anchors->slots[i];
+		if (!OidIsValid(anchors->slots[i].anchor.database))
+			place = &anchors->slots[i];
+		else if (place == NULL && !anchors->slots[i].unwritten)
+			place = &anchors->slots[i];
 	}
 	return place;
 }
@@ -108,17 +117,16 @@ pge_anchor_publish(const PgeAnchor *anchor)
 {
 	Slot	   *slot;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	slot = slot_for(anchor->database);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
+	slot = find_slot(anchor->database);
 	if (slot != NULL)
 	{
 		slot->anchor = *anchor;
 		slot->unwritten = true;
 		slot->retry_ms = 0;
 	}
-	if (pge_shared->keeper_latch != NULL)
-		SetLatch(pge_shared->keeper_latch);
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(anchors->lock);
+	pge_wake_launcher();
 	if (slot == NULL)
 		ereport(LOG,
 				(errmsg("the audit's head was not anchored: those of %d other databases could not be written",
@@ -130,21 +138,25 @@ pge_anchor_is_failing(void)
 {
 	bool		is_failing = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	LWLockAcquire(anchors->lock, LW_SHARED);
 	for (int i = 0; i < ANCHORS; i++)
-		is_failing |= slots[i].anchor.database == MyDatabaseId &&
-			slots[i].unwritten && slots[i].retry_ms != 0;
-	LWLockRelease(pge_shared->lock);
+		is_failing |= anchors->slots[i].anchor.database == MyDatabaseId &&
+			anchors->slots[i].unwritten && anchors->slots[i].retry_ms != 0;
+	LWLockRelease(anchors->lock);
 	return is_failing;
 }
 
 void
 pge_anchor_moved(void)
 {
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
-		slots[i].unwritten = OidIsValid(slots[i].anchor.database);
-	LWLockRelease(pge_shared->lock);
+	{
+		Slot	   *slot = &anchors->slots[i];
+
+		slot->unwritten = OidIsValid(slot->anchor.database);
+	}
+	LWLockRelease(anchors->lock);
 }
 
 /* ---------------------------------------------------------------- */
@@ -152,14 +164,14 @@ pge_anchor_moved(void)
 /* ---------------------------------------------------------------- */
 
 static void
-hex(const uint8 *bytes, char *out)
+write_hex(const uint8 *bytes, char *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 		sprintf(out + 2 * i, "%02x", bytes[i]);
 }
 
 static bool
-unhex(const char *text, uint8 *out)
+read_hex(const char *text, uint8 *out)
 {
 	for (int i = 0; i < ENVL_AUDIT_MAC_LEN; i++)
 	{
@@ -174,7 +186,7 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	return (size_t) snprintf(out, PGE_ANCHOR_TEXT_SIZE,
 							 "pgenvelope audit anchor 1\n"
 							 "system " UINT64_FORMAT "\n"
@@ -187,9 +199,11 @@ pge_anchor_lines(const PgeAnchor *anchor, char *out)
 							 anchor->version);
 }
 
-/* The file of a database, with another ending while it is written. */
+/*
+ * The path of a database's file; ending is another while it is being written.
+ */
 static void
-file_name(Oid database, const char *ending, char *out)
+make_path(Oid database, const char *ending, char *out)
 {
 	snprintf(out, MAXPGPATH, "%s/" UINT64_FORMAT "-%u.%s",
 			 pge_audit_anchor_directory, GetSystemIdentifier(), database,
@@ -199,7 +213,7 @@ file_name(Oid database, const char *ending, char *out)
 static bool
 write_all(int file, const char *text, size_t len)
 {
-	/* A file this short is written at once, or there is no room. */
+	/* Such a short text is written in one call, or there is no space. */
 	errno = 0;
 	if (write(file, text, len) == (ssize_t) len)
 		return pg_fsync(file) == 0;
@@ -208,7 +222,7 @@ write_all(int file, const char *text, size_t len)
 	return false;
 }
 
-/* Writes a database's file, so that it is there whole or not at all. */
+/* Writes a database's file atomically: under another name, then renamed. */
 static bool
 write_file(const PgeAnchor *anchor)
 {
@@ -220,11 +234,11 @@ write_file(const PgeAnchor *anchor)
 	bool		written;
 
 	len += snprintf(text + len, sizeof(text) - len, "signature ");
-	hex(anchor->signature, text + len);
+	write_hex(anchor->signature, text + len);
 	len += 2 * ENVL_AUDIT_MAC_LEN;
 	text[len++] = '\n';
-	file_name(anchor->database, "anchor", path);
-	file_name(anchor->database, "new", temporary);
+	make_path(anchor->database, "anchor", path);
+	make_path(anchor->database, "new", temporary);
 	(void) mkdir(pge_audit_anchor_directory, pg_dir_create_mode);
 	file = open(temporary, O_CREAT | O_TRUNC | O_WRONLY, pg_file_create_mode);
 	written = file >= 0 && write_all(file, text, len);
@@ -238,9 +252,9 @@ write_file(const PgeAnchor *anchor)
 	return written && durable_rename(temporary, path, LOG) == 0;
 }
 
-/* Reads what write_file wrote, and nothing else. */
+/* Parses exactly what write_file writes. */
 static bool
-parse(const char *text, PgeAnchor *anchor)
+parse_anchor(const char *text, PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 	char		signature[2 * ENVL_AUDIT_MAC_LEN + 1];
@@ -258,11 +272,11 @@ parse(const char *text, PgeAnchor *anchor)
 			   &version, signature) != 7 ||
 		strlen(mac) != 2 * ENVL_AUDIT_MAC_LEN ||
 		strlen(signature) != 2 * ENVL_AUDIT_MAC_LEN ||
-		!unhex(mac, anchor->mac) || !unhex(signature, anchor->signature))
+		!read_hex(mac, anchor->mac) || !read_hex(signature, anchor->signature))
 		return false;
 	anchor->version = (uint16) version;
 
-	/* One spelling only: and this system's, this database's. */
+	/* Accepts one spelling only, for this system and this database. */
 	len = pge_anchor_lines(anchor, again);
 	return strncmp(text, again, len) == 0 &&
 		anchor->database == MyDatabaseId;
@@ -276,8 +290,8 @@ pge_anchor_read(PgeAnchor *anchor)
 	int			file;
 	ssize_t		len;
 
-	/* What was put in its place may be a pipe that nobody writes to. */
-	file_name(MyDatabaseId, "anchor", path);
+	/* The file may have been replaced by a pipe without a writer. */
+	make_path(MyDatabaseId, "anchor", path);
 	file = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0)
 		return errno == ENOENT ? PGE_ANCHOR_ABSENT : PGE_ANCHOR_UNREADABLE;
@@ -286,7 +300,7 @@ pge_anchor_read(PgeAnchor *anchor)
 	if (len < 0)
 		return PGE_ANCHOR_DAMAGED;
 	text[len] = '\0';
-	return parse(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
+	return parse_anchor(text, anchor) ? PGE_ANCHOR_READ : PGE_ANCHOR_DAMAGED;
 }
 
 PgeAnchorFile
@@ -297,23 +311,23 @@ pge_anchor_require(PgeAnchor *anchor)
 
 	if (found != PGE_ANCHOR_UNREADABLE)
 		return found;
-	file_name(MyDatabaseId, "anchor", path);
+	make_path(MyDatabaseId, "anchor", path);
 	ereport(ERROR,
 			(errcode_for_file_access(),
 			 errmsg("could not open the audit's anchor \"%s\": %m", path)));
 }
 
 /* ---------------------------------------------------------------- */
-/* The keeper's part                                                */
+/* The launcher's part                                              */
 /* ---------------------------------------------------------------- */
 
-/* The head in the log is one more place that a table cannot change. */
+/* Logs the head, since no table can change the log. */
 static void
 log_anchor(const PgeAnchor *anchor)
 {
 	char		mac[2 * ENVL_AUDIT_MAC_LEN + 1];
 
-	hex(anchor->mac, mac);
+	write_hex(anchor->mac, mac);
 	ereport(LOG,
 			(errcode(SQLSTATE_ANCHOR),
 			 errmsg_internal("pgenvelope audit: {\"event\":\"anchor\",\"database_oid\":%u,\"seq\":" UINT64_FORMAT ",\"mac\":\"%s\",\"key_id\":\"%012" PRIx64 "\",\"version\":%u}",
@@ -321,18 +335,20 @@ log_anchor(const PgeAnchor *anchor)
 							 anchor->key_id, anchor->version)));
 }
 
-/* Writes the file of a slot, without the lock.  Caller holds the lock. */
+/*
+ * Writes a slot's file; releases the lock meanwhile.  Caller holds the lock.
+ */
 static void
 write_slot(Slot *slot, int64 now)
 {
 	PgeAnchor	anchor = slot->anchor;
 	bool		written;
 
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(anchors->lock);
 	written = write_file(&anchor);
 	if (written)
 		log_anchor(&anchor);
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	if (!written)
 		slot->retry_ms = now + RETRY_MS;
 	else if (slot->anchor.database == anchor.database &&
@@ -346,14 +362,14 @@ pge_anchor_attend(void)
 	int64		now = pge_clock_ms();
 	int64		next = NEVER;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(anchors->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ANCHORS; i++)
 	{
-		if (slots[i].unwritten && slots[i].retry_ms <= now)
-			write_slot(&slots[i], now);
-		if (slots[i].unwritten)
-			next = Min(next, slots[i].retry_ms);
+		if (anchors->slots[i].unwritten && anchors->slots[i].retry_ms <= now)
+			write_slot(&anchors->slots[i], now);
+		if (anchors->slots[i].unwritten)
+			next = Min(next, anchors->slots[i].retry_ms);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(anchors->lock);
 	return next;
 }

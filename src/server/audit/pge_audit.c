@@ -1,12 +1,12 @@
 /*
  * pge_audit.c
- *	  The audit: who used which key, in the server's log.
+ *	  The audit: which role used which key, in the server's log.
  *
- * One line for each statement, so that a scan of a million values is one
- * line.  It is written where nothing can be looked up any more, so whatever
- * it says is known by then; and it is pure ASCII but for names of roles and
- * databases, with every control character escaped, so that nobody writes a
- * second line with an application_name.
+ * There is one line per statement, even for a scan of a million values.  It is
+ * written where nothing can be looked up any more, so everything in it is
+ * known before.  It is pure ASCII except for names of roles and databases, and
+ * all control characters are escaped, so that an application_name cannot forge
+ * a second line.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,14 +16,14 @@
 #include "utils/json.h"
 
 #include "audit/pge_audit.h"
+#include "audit/pge_audit_settings.h"
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_use.h"
-#include "pge_guc.h"
 
 #define SQLSTATE_USE MAKE_SQLSTATE('P', 'E', 'A', '0', '1')
 
-/* Whether pgenvelope.audit asks for an entry. */
+/* Whether pgenvelope.audit wants the entry logged. */
 static bool
 is_audited(const PgeUseEntry *entry)
 {
@@ -36,7 +36,7 @@ is_audited(const PgeUseEntry *entry)
 }
 
 static void
-append_entry(StringInfo line, const PgeUseEntry *entry)
+append_use(StringInfo line, const PgeUseEntry *entry)
 {
 	appendStringInfoChar(line, '{');
 	pge_line_text(line, "operation", pge_operation_name(entry->operation));
@@ -60,7 +60,7 @@ append_entry(StringInfo line, const PgeUseEntry *entry)
 	appendStringInfoChar(line, '}');
 }
 
-/* The consumer of what statements did. */
+/* Receives what statements did, and logs it. */
 static void
 log_uses(const PgeUses *uses)
 {
@@ -84,7 +84,7 @@ log_uses(const PgeUses *uses)
 		}
 		else
 			appendStringInfoChar(&line, ',');
-		append_entry(&line, &uses->entries[i]);
+		append_use(&line, &uses->entries[i]);
 	}
 	if (count == 0)
 		return;

@@ -1,6 +1,6 @@
 /*
  * pge_audit.h
- *	  The audit: who used which key, in the server's log.
+ *	  The audit: which role used which key, in the server's log.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,13 +8,13 @@
 #ifndef PGE_AUDIT_H
 #define PGE_AUDIT_H
 
-/* What pgenvelope.audit asks for; each includes those before it. */
+/* The levels of pgenvelope.audit; each includes the previous ones. */
 typedef enum PgeAuditLevel
 {
 	PGE_AUDIT_OFF,
-	PGE_AUDIT_ADMIN,			/* what was done to keys and rights */
+	PGE_AUDIT_ADMIN,			/* changes of keys and rights */
 	PGE_AUDIT_FAILURES,			/* uses that failed */
-	PGE_AUDIT_DECRYPTS,			/* and those that opened values */
+	PGE_AUDIT_DECRYPTS,			/* uses that opened values */
 	PGE_AUDIT_ALL
 } PgeAuditLevel;
 

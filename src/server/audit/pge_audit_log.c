@@ -20,9 +20,10 @@
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
 #include "base/pge_line.h"
-#include "catalog/pge_write.h"
-#include "pge_guc.h"
-#include "value/pge_value.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
+#include "keys/pge_cache.h"
 
 #define COLUMN_PREVIOUS (PGE_ENTRY_FIELDS + 1)
 #define COLUMN_MAC (PGE_ENTRY_FIELDS + 2)
@@ -31,7 +32,7 @@
 /* Entries                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Reads a column that holds a MAC, if it is the column that we made. */
+/* Reads a MAC from a column.  False if it is none. */
 static bool
 read_mac(int row, int column, uint8 *out)
 {
@@ -70,11 +71,11 @@ pge_entry_seq(const PgeEntry *entry)
 }
 
 /*
- * The chain key of a version of an audit key.  Nothing raises between its
- * making and the caller's wiping it.
+ * Derives the chain key of a version of an audit key.  The caller wipes it,
+ * and must not raise before that.
  */
 static bool
-chain_key(uint64 key_id, int number, envl_key *out, PgeProblem *problem)
+derive_chain_key(uint64 key_id, int number, envl_key *out, PgeProblem *problem)
 {
 	PgeKey	   *key = pge_key_by_id(key_id);
 	PgeKeyVersion *version;
@@ -113,8 +114,8 @@ pge_entry_mac(const PgeEntry *entry, uint8 *mac, PgeProblem *problem)
 						 problem))
 			return false;
 	}
-	if (!chain_key(key_id != NULL ? strtou64(key_id, NULL, 10) : 0,
-				   version != NULL ? atoi(version) : 0, &key, problem))
+	if (!derive_chain_key(key_id != NULL ? strtou64(key_id, NULL, 10) : 0,
+						  version != NULL ? atoi(version) : 0, &key, problem))
 		return false;
 	status = envl_audit_entry(&key, entry->previous, views, PGE_ENTRY_FIELDS,
 							  mac);
@@ -136,9 +137,9 @@ pge_entry_is_sound(const PgeEntry *entry)
 /* The head                                                         */
 /* ---------------------------------------------------------------- */
 
-/* The signature that an anchor ought to have. */
+/* Computes the signature of an anchor. */
 static bool
-sign(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
+sign_anchor(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
 {
 	char		lines[PGE_ANCHOR_TEXT_SIZE];
 	envl_view	view = {(const uint8 *) lines,
@@ -146,7 +147,7 @@ sign(const PgeAnchor *anchor, uint8 *signature, PgeProblem *problem)
 	envl_key	key;
 	envl_status status;
 
-	if (!chain_key(anchor->key_id, anchor->version, &key, problem))
+	if (!derive_chain_key(anchor->key_id, anchor->version, &key, problem))
 		return false;
 	status = envl_audit_anchor(&key, view, signature);
 	envl_wipe(&key, sizeof(key));
@@ -165,7 +166,7 @@ pge_audit_anchor(PgeAnchor *anchor, bool *trusted)
 		return true;
 	found = pge_anchor_require(anchor);
 	if (found == PGE_ANCHOR_READ)
-		*trusted = sign(anchor, signature, &problem) &&
+		*trusted = sign_anchor(anchor, signature, &problem) &&
 			envl_secret_equal(signature, anchor->signature,
 							  ENVL_AUDIT_MAC_LEN);
 	else
@@ -177,8 +178,9 @@ pge_audit_anchor(PgeAnchor *anchor, bool *trusted)
 }
 
 /*
- * Goes on from an anchor to the last entry that was committed after it, before
- * the server stopped: the last one with its MAC.
+ * Moves the head from an anchor to the last entry with a right MAC: entries
+ * may have been committed after the anchor was written, before the server
+ * stopped.
  */
 static void
 catch_up(PgeAnchor *head)
@@ -205,9 +207,12 @@ catch_up(PgeAnchor *head)
 	}
 }
 
-/* The number of the next entry: whatever was put into the table meanwhile. */
+/*
+ * The number of the next entry.  It is above all numbers in the table, even
+ * those that someone inserted.
+ */
 static uint64
-next_seq(const PgeAnchor *head)
+find_next_seq(const PgeAnchor *head)
 {
 	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
 				  NULL, NULL, NULL);
@@ -226,9 +231,9 @@ name_of(Oid role)
 	return name != NULL ? name : psprintf("%u", role);
 }
 
-/* Fills in what is known of an act and of who did it. */
+/* Fills in an entry from the act and the role. */
 static void
-describe(const PgeAct *act, const char *role, PgeEntry *entry)
+fill_entry(const PgeAct *act, const char *role, PgeEntry *entry)
 {
 	Datum		detail = DirectFunctionCall1(jsonb_in,
 											 CStringGetDatum(
@@ -263,7 +268,7 @@ describe(const PgeAct *act, const char *role, PgeEntry *entry)
 }
 
 static void
-insert(const PgeEntry *entry)
+insert_entry(const PgeEntry *entry)
 {
 	Oid			types[PGE_ENTRY_FIELDS + 2];
 	Datum		values[PGE_ENTRY_FIELDS + 2] = {0};
@@ -289,15 +294,15 @@ insert(const PgeEntry *entry)
 				  lengthof(types), types, values, nulls);
 }
 
-/* Chains an entry to the head, which it becomes. */
+/* Chains an entry to the head, and makes it the new head. */
 static void
-chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
+chain_entry(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 {
 	PgeProblem	problem;
 
 	memcpy(entry->previous, head->mac, ENVL_AUDIT_MAC_LEN);
 	head->database = MyDatabaseId;
-	head->seq = next_seq(head);
+	head->seq = find_next_seq(head);
 	head->key_id = version->key_id;
 	head->version = (uint16) version->version;
 	entry->fields[PGE_ENTRY_SEQ] = psprintf(UINT64_FORMAT, head->seq);
@@ -307,13 +312,13 @@ chain(PgeEntry *entry, PgeAnchor *head, const PgeKeyVersion *version)
 	if (!pge_entry_mac(entry, entry->mac, &problem))
 		pge_raise(&problem);
 	memcpy(head->mac, entry->mac, ENVL_AUDIT_MAC_LEN);
-	if (!sign(head, head->signature, &problem))
+	if (!sign_anchor(head, head->signature, &problem))
 		pge_raise(&problem);
 }
 
-/* The version that chains; NULL: there is no audit key. */
+/* The version that chains; NULL if there is no audit key. */
 static PgeKeyVersion *
-chaining_version(void)
+find_version(void)
 {
 	PgeKey	   *key = pge_key_of_audit();
 	PgeKeyVersion *version;
@@ -340,14 +345,14 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	PgeWriter	writer;
 	bool		trusted;
 
-	/* What a standby does can be logged there, and nowhere else. */
+	/* A standby cannot insert; it only logs the act. */
 	if (RecoveryInProgress() || XactReadOnly)
 		return false;
 	pge_catalog_begin();
-	version = chaining_version();
+	version = find_version();
 	if (version == NULL)
 		return false;
-	describe(act, role, &entry);
+	fill_entry(act, role, &entry);
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
 	writer = pge_write_begin();
 	if (last != NULL)
@@ -356,14 +361,14 @@ pge_audit_append(const PgeAct *act, const char *role, const PgeAnchor *last,
 	{
 		(void) pge_audit_anchor(head, &trusted);
 		if (!trusted && pge_key_by_id(head->key_id) != NULL)
-			memset(head, 0, sizeof(*head)); /* forged */
+			memset(head, 0, sizeof(*head)); /* the anchor is forged */
 		catch_up(head);
 	}
-	chain(&entry, head, version);
-	insert(&entry);
+	chain_entry(&entry, head, version);
+	insert_entry(&entry);
 	pge_write_end(&writer);
 
-	/* The anchor must not be ahead of what is on disk. */
+	/* The anchor must not be ahead of the disk. */
 	ForceSyncCommit();
 	return true;
 }

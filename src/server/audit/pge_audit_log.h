@@ -2,9 +2,9 @@
  * pge_audit_log.h
  *	  pgenvelope.audit_log: admin acts, chained under the audit key.
  *
- * Whoever appends holds a lock to the end of its transaction, so the chain is
- * in the order of commits.  An entry follows the head that this server knows
- * (pge_anchor.h), not whatever the table's last row is.
+ * An appender holds a lock until its transaction ends, so the chain has the
+ * order of the commits.  An entry follows the head that this server knows
+ * (pge_anchor.h), whatever the table's last row is.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +16,7 @@
 #include "audit/pge_anchor.h"
 #include "catalog/pge_catalog.h"
 
-/* The columns that are chained, in this order. */
+/* The chained columns, in this order. */
 enum
 {
 	PGE_ENTRY_SEQ,
@@ -36,7 +36,7 @@ enum
 	PGE_ENTRY_FIELDS
 };
 
-/* As text of the database; NULL is null. */
+/* As text in the database's encoding; NULL for null. */
 typedef struct PgeEntry
 {
 	const char *fields[PGE_ENTRY_FIELDS];
@@ -44,7 +44,7 @@ typedef struct PgeEntry
 	uint8		mac[ENVL_AUDIT_MAC_LEN];
 } PgeEntry;
 
-/* What is selected for pge_entry_read; other columns may follow. */
+/* The columns for pge_entry_read; others may follow. */
 #define PGE_ENTRY_COLUMNS \
 	"seq::text, trunc(extract(epoch FROM at) * 1000000)::text," \
 	" act, key_id::text, key, version::text, detail::text, role," \
@@ -52,37 +52,40 @@ typedef struct PgeEntry
 	" audit_key_id::text, audit_version::text, previous, mac"
 
 /*
- * A row of it, in the procedure's memory.  False: it is no entry at all, and a
- * MAC that is none is zeroes.
+ * Reads a row of that query into SPI's memory.  False if it is no entry at
+ * all. A malformed MAC is read as zeroes.
  */
 extern bool pge_entry_read(int row, PgeEntry *entry);
 
-/* Its number; 0 or over PG_INT64_MAX: it has none. */
+/* The entry's number; 0 or over PG_INT64_MAX if it has none. */
 extern uint64 pge_entry_seq(const PgeEntry *entry);
 
 /*
- * The MAC that an entry ought to have, by the key that it names.  False: that
- * key is not to be had, see problem.
+ * Computes the right MAC of an entry, by the key that it names.  False fills
+ * in problem: the key is unavailable.
  */
 extern bool pge_entry_mac(const PgeEntry *entry, uint8 *mac,
 						  PgeProblem *problem);
 
-/* Whether the entry has the MAC that it ought to have. */
+/* Whether the entry's MAC is right. */
 extern bool pge_entry_is_sound(const PgeEntry *entry);
 
 /*
- * Appends an act, by the rights of the tables' owner.  last is this
- * transaction's last entry, or NULL.  False: this database has no audit key.
+ * Appends an act, with the rights of the tables' owner.  last is this
+ * transaction's last entry, or NULL.  False if this database has no audit key.
  * Raises if the act cannot be chained.
  */
 extern bool pge_audit_append(const PgeAct *act, const char *role,
 							 const PgeAnchor *last, PgeAnchor *head);
 
 /*
- * What the chain is anchored to: shared memory's head, or the file's.  False,
- * and seq 0, if there is none.  trusted: the file is not damaged, and its
- * signature is good.
+ * Finds what the chain is anchored to: the head in shared memory, or the
+ * file's.  False, with seq 0, if there is none.  trusted: the file is not
+ * damaged and its signature is right.
  */
 extern bool pge_audit_anchor(PgeAnchor *anchor, bool *trusted);
+
+/* The act of pgenvelope.accept_restore; verification looks for it. */
+#define PGE_ACCEPT_RESTORE "accept_restore"
 
 #endif							/* PGE_AUDIT_LOG_H */

@@ -1,7 +1,7 @@
 /*
  * pge_audit_seen.c
- *	  The entries of the audit's log that a verification has met, to find
- *	  where one that is at another place was.
+ *	  The log entries that a verification has read, to find where a moved one
+ *	  was.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,8 +15,8 @@
 #define FIRST_SIZE 1024
 
 /*
- * Entries with one MAC that are tried.  Genuine ones differ; whoever fills the
- * log with copies shall not have each of them tried after each.
+ * Entries with the same MAC to try.  Genuine MACs differ; the limit stops
+ * someone who fills the log with copies from making the search quadratic.
  */
 #define TRIES 16
 
@@ -67,7 +67,7 @@ pge_seen_count(const PgeSeen *seen)
 }
 
 static int
-compare(const void *a, const void *b)
+compare_macs(const void *a, const void *b)
 {
 	return memcmp(((const Seen *) a)->mac, ((const Seen *) b)->mac,
 				  ENVL_AUDIT_MAC_LEN);
@@ -76,12 +76,12 @@ compare(const void *a, const void *b)
 void
 pge_seen_sort(PgeSeen *seen)
 {
-	qsort(seen->entries, seen->count, sizeof(Seen), compare);
+	qsort(seen->entries, seen->count, sizeof(Seen), compare_macs);
 }
 
-/* The first entry whose MAC is not less than this one. */
+/* The index of the first entry whose MAC is not less than mac. */
 static uint64
-lower_bound(const PgeSeen *seen, const uint8 *mac)
+find_first(const PgeSeen *seen, const uint8 *mac)
 {
 	uint64		low = 0;
 	uint64		high = seen->count;
@@ -98,9 +98,9 @@ lower_bound(const PgeSeen *seen, const uint8 *mac)
 	return low;
 }
 
-/* Whether the entry has its MAC with this number. */
+/* Whether the entry's MAC is right with this number. */
 static bool
-fits(PgeEntry *entry, uint64 seq)
+has_number(PgeEntry *entry, uint64 seq)
 {
 	const char *was = entry->fields[PGE_ENTRY_SEQ];
 	bool		sound;
@@ -115,17 +115,17 @@ uint64
 pge_seen_place(const PgeSeen *seen, PgeEntry *entry)
 {
 	static const uint8 none[ENVL_AUDIT_MAC_LEN] = {0};
-	uint64		place = lower_bound(seen, entry->previous);
+	uint64		place = find_first(seen, entry->previous);
 
 	if (memcmp(entry->previous, none, ENVL_AUDIT_MAC_LEN) == 0 &&
-		fits(entry, 1))
+		has_number(entry, 1))
 		return 1;
 	for (uint64 i = place; i < seen->count && i < place + TRIES; i++)
 	{
 		if (memcmp(seen->entries[i].mac, entry->previous,
 				   ENVL_AUDIT_MAC_LEN) != 0)
 			break;
-		if (fits(entry, seen->entries[i].seq + 1))
+		if (has_number(entry, seen->entries[i].seq + 1))
 			return seen->entries[i].seq + 1;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /*
  * pge_audit_seen.h
- *	  The entries of the audit's log that a verification has met, to find
- *	  where one that is at another place was.
+ *	  The log entries that a verification has read, to find where a moved one
+ *	  was.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,19 +13,19 @@
 
 typedef struct PgeSeen PgeSeen;
 
-/* In the current memory context, where all of it stays. */
+/* Makes an empty set in the current memory context, which holds all of it. */
 extern PgeSeen *pge_seen_new(void);
 
 extern void pge_seen_add(PgeSeen *seen, const PgeEntry *entry);
 extern uint64 pge_seen_count(const PgeSeen *seen);
 
-/* Called once, when all are added. */
+/* Call once, after all entries are added. */
 extern void pge_seen_sort(PgeSeen *seen);
 
 /*
- * The number that an entry had, which does not have its MAC where it is; 0:
- * none.  It had one if that number, after the entry that it names as the one
- * before it, makes its MAC right.
+ * Finds the original number of an entry whose MAC is wrong at its place; 0 if
+ * there is none.  The number is right if it follows the number of the entry's
+ * predecessor and makes the MAC right.
  */
 extern uint64 pge_seen_place(const PgeSeen *seen, PgeEntry *entry);
 

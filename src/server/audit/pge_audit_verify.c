@@ -1,7 +1,7 @@
 /*
  * pge_audit_verify.c
  *	  pgenvelope.verify_audit and pgenvelope.accept_restore: whether the
- *	  audit's log is whole, and where it is not.
+ *	  audit's log is complete and unaltered.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,25 +23,24 @@
 #include "audit/pge_audit_log.h"
 #include "audit/pge_audit_seen.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_spi.h"
 #include "rights/pge_entitlement.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_verify_audit);
-PG_FUNCTION_INFO_V1(pgenvelope_accept_restore);
 
-#define ACCEPT "accept_restore"
 
-/* Rows read at a time. */
+/* Rows per batch. */
 #define BATCH 500
 
-/* An entry is seen this long before it is the head, at most. */
+/* An entry may be visible at most this long before its head is published. */
 #define PUBLISH_MS 500
 
 /* A walk over the log. */
 typedef struct Walk
 {
 	FunctionCallInfo fcinfo;	/* takes the findings */
-	MemoryContext context;		/* outlives a batch */
+	MemoryContext context;		/* outlives the batches */
 	PgeAnchor	anchor;			/* seq 0: none */
 	bool		trusted;		/* see pge_audit_anchor */
 	bool		anchor_met;
@@ -50,10 +49,11 @@ typedef struct Walk
 	PgeSeen    *seen;
 	List	   *accepted;		/* of Range */
 	List	   *missing;		/* of Range */
-	List	   *moved;			/* of PgeEntry that have another's MAC */
+	List	   *moved;			/* of PgeEntry with wrong MACs, perhaps
+								 * moved */
 } Walk;
 
-/* Entries that are missing. */
+/* A range of missing entries. */
 typedef struct Range
 {
 	uint64		first;
@@ -61,8 +61,8 @@ typedef struct Range
 } Range;
 
 static void
-tell(Walk *walk, uint64 seq, const char *finding, bool good,
-	 const char *detail)
+add_finding(Walk *walk, uint64 seq, const char *finding, bool good,
+			const char *detail)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) walk->fcinfo->resultinfo;
 	Datum		values[] = {Int64GetDatum((int64) seq),
@@ -84,7 +84,7 @@ new_range(Walk *walk, uint64 first, uint64 last)
 }
 
 static List *
-add(Walk *walk, List *list, void *element)
+append_kept(Walk *walk, List *list, void *element)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(walk->context);
 
@@ -98,17 +98,25 @@ add(Walk *walk, List *list, void *element)
 /* ---------------------------------------------------------------- */
 
 /* An entry that accepts a gap says which. */
+/* Whether an act accepts a restore; entries keep the names of their time. */
+static bool
+is_acceptance(const char *act)
+{
+	return strcmp(act, PGE_ACCEPT_RESTORE) == 0 ||
+		strcmp(act, "env_audit_accept_restore") == 0;	/* 0.1.0 */
+}
+
 static void
 note_acceptance(Walk *walk, int row, const PgeEntry *entry)
 {
 	char	   *first = pge_row_text(row, PGE_ENTRY_FIELDS + 3);
 	char	   *last = pge_row_text(row, PGE_ENTRY_FIELDS + 4);
 
-	if (strcmp(entry->fields[PGE_ENTRY_ACT], ACCEPT) == 0 && first != NULL &&
+	if (is_acceptance(entry->fields[PGE_ENTRY_ACT]) && first != NULL &&
 		last != NULL)
-		walk->accepted = add(walk, walk->accepted,
-							 new_range(walk, strtou64(first, NULL, 10),
-									   strtou64(last, NULL, 10)));
+		walk->accepted = append_kept(walk, walk->accepted,
+									 new_range(walk, strtou64(first, NULL, 10),
+											   strtou64(last, NULL, 10)));
 }
 
 static PgeEntry *
@@ -127,22 +135,22 @@ copy_entry(Walk *walk, const PgeEntry *entry)
 	return copy;
 }
 
-/* Whether the entry follows the one before it. */
+/* Checks that the entry follows the previous one. */
 static void
 check_place(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
 	if (seq <= walk->last_seq)
-		tell(walk, seq, "repeated", false,
-			 "There is more than one entry of this number.");
+		add_finding(walk, seq, "repeated", false,
+					"There is more than one entry of this number.");
 	else if (seq != walk->last_seq + 1)
-		walk->missing = add(walk, walk->missing,
-							new_range(walk, walk->last_seq + 1, seq - 1));
+		walk->missing = append_kept(
+			walk, walk->missing, new_range(walk, walk->last_seq + 1, seq - 1));
 	else if (memcmp(entry->previous, walk->last_mac, ENVL_AUDIT_MAC_LEN) != 0)
-		tell(walk, seq, "broken", false,
-			 "It does not follow the entry before it, which is another than was there.");
+		add_finding(walk, seq, "broken", false,
+					"It does not follow the entry before it, which is another than was there.");
 }
 
-/* Whether the entry is the one that was anchored, if it has its number. */
+/* Checks the entry that has the anchor's number against the anchor. */
 static void
 check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 {
@@ -150,11 +158,11 @@ check_anchored(Walk *walk, uint64 seq, const PgeEntry *entry)
 		return;
 	walk->anchor_met = true;
 	if (memcmp(entry->mac, walk->anchor.mac, ENVL_AUDIT_MAC_LEN) != 0)
-		tell(walk, seq, "replaced", false,
-			 "It is not the entry that was anchored.");
+		add_finding(walk, seq, "replaced", false,
+					"It is not the entry that was anchored.");
 }
 
-/* Whether the entry has its MAC. */
+/* Checks the entry's MAC. */
 static bool
 check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
 {
@@ -163,14 +171,15 @@ check_mac(Walk *walk, uint64 seq, int row, const PgeEntry *entry)
 	bool		sound = false;
 
 	if (!pge_entry_mac(entry, mac, &problem))
-		tell(walk, seq, "unverifiable", false, problem.message);
+		add_finding(walk, seq, "unverifiable", false, problem.message);
 	else
 	{
 		sound = envl_secret_equal(mac, entry->mac, ENVL_AUDIT_MAC_LEN);
 		if (sound)
 			note_acceptance(walk, row, entry);
 		else
-			walk->moved = add(walk, walk->moved, copy_entry(walk, entry));
+			walk->moved =
+				append_kept(walk, walk->moved, copy_entry(walk, entry));
 	}
 	return sound;
 }
@@ -183,23 +192,26 @@ check_entry(Walk *walk, int row)
 	uint64		seq = pge_entry_seq(&entry);
 	bool		sound = false;
 
-	/* Who has dropped the table's constraints can put such rows there. */
+	/* Such a row needs a table whose constraints someone has dropped. */
 	if (seq == 0 || seq > PG_INT64_MAX)
 	{
-		tell(walk, seq, "altered", false,
-			 "It is no entry: its number is not one.");
+		add_finding(walk, seq, "altered", false,
+					"It is no entry: its number is not valid.");
 		return;
 	}
 	check_place(walk, seq, &entry);
 	if (whole)
 		sound = check_mac(walk, seq, row, &entry);
 	else
-		tell(walk, seq, "altered", false,
-			 "It is no entry: its MACs are not of 32 bytes.");
+		add_finding(walk, seq, "altered", false,
+					"It is no entry: its MACs are not of 32 bytes.");
 	check_anchored(walk, seq, &entry);
 	pge_seen_add(walk->seen, &entry);
 
-	/* Of entries of one number, the next one follows the genuine. */
+	/*
+	 * Among entries with the same number, the next one follows the genuine
+	 * one.
+	 */
 	if (seq != walk->last_seq || sound)
 		memcpy(walk->last_mac, entry.mac, ENVL_AUDIT_MAC_LEN);
 	walk->last_seq = seq;
@@ -219,7 +231,7 @@ check_batch(Walk *walk)
 	}
 }
 
-/* Reads the whole log by the snapshot that is active. */
+/* Reads the whole log under the active snapshot. */
 static void
 check_all(Walk *walk)
 {
@@ -245,7 +257,7 @@ check_all(Walk *walk)
 }
 
 static void
-tell_altered(Walk *walk)
+report_altered(Walk *walk)
 {
 	ListCell   *cell;
 
@@ -257,11 +269,11 @@ tell_altered(Walk *walk)
 
 		CHECK_FOR_INTERRUPTS();
 		if (place != 0 && place != pge_entry_seq(entry))
-			tell(walk, pge_entry_seq(entry), "reordered", false,
-				 psprintf("It was entry " UINT64_FORMAT ".", place));
+			add_finding(walk, pge_entry_seq(entry), "reordered", false,
+						psprintf("It was entry " UINT64_FORMAT ".", place));
 		else
-			tell(walk, pge_entry_seq(entry), "altered", false,
-				 "It was edited, or forged: it does not have its MAC.");
+			add_finding(walk, pge_entry_seq(entry), "altered", false,
+						"It was edited, or forged: it does not have its MAC.");
 	}
 }
 
@@ -281,7 +293,7 @@ is_accepted(const Walk *walk, const Range *range)
 }
 
 static void
-tell_missing(Walk *walk)
+report_missing(Walk *walk)
 {
 	ListCell   *cell;
 
@@ -290,21 +302,23 @@ tell_missing(Walk *walk)
 		const Range *range = lfirst(cell);
 		bool		accepted = is_accepted(walk, range);
 
-		tell(walk, range->first, accepted ? "accepted" : "missing", accepted,
-			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
-					  range->first, range->last,
-					  accepted ? " were lost by a restore, which was accepted." :
-								 " are missing."));
+		add_finding(
+			walk, range->first, accepted ? "accepted" : "missing", accepted,
+			psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT "%s",
+					 range->first, range->last,
+					 accepted ?
+						 " were lost by a restore, which was accepted." :
+						 " are missing."));
 	}
 }
 
 /*
- * The head that this server knows of, once it is as far as the log; seq 0: it
- * knows of none, as after a start.  Waits for transactions that have committed
- * and are about to tell of it.
+ * The head that this server knows, once it has caught up with the log; 0 if it
+ * knows none, as after a start.  Waits for transactions that have committed
+ * and are about to publish.
  */
 static uint64
-known_head(const Walk *walk)
+await_head(const Walk *walk)
 {
 	PgeAnchor	head;
 
@@ -318,46 +332,48 @@ known_head(const Walk *walk)
 	return 0;
 }
 
-/* Entries that are genuine by their MACs, and were not made here. */
+/* Reports genuine entries that this server has not made. */
 static void
-tell_ahead(Walk *walk)
+report_ahead(Walk *walk)
 {
 	uint64		head;
 
 	if (walk->last_seq <= Max(walk->anchor.seq, pge_act_last()))
 		return;
-	head = known_head(walk);
+	head = await_head(walk);
 	if (head != 0 && head < walk->last_seq)
-		tell(walk, head + 1, "ahead", false,
-			 psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
-					  " were not made by this server in this database.",
-					  head + 1, walk->last_seq));
+		add_finding(walk, head + 1, "ahead", false,
+					psprintf("Entries " UINT64_FORMAT " to " UINT64_FORMAT
+							 " were not made by this server in this database.",
+							 head + 1, walk->last_seq));
 }
 
 static void
-tell_anchor(Walk *walk)
+report_anchor(Walk *walk)
 {
 	if (!walk->trusted)
-		tell(walk, walk->anchor.seq, "anchor", false,
-			 "The anchor's file is damaged or forged, or of an audit key that this database does not have.");
+		add_finding(walk, walk->anchor.seq, "anchor", false,
+					"The anchor's file is damaged or forged, or of an audit key that this database does not have.");
 	if (walk->anchor.seq == 0)
-		tell(walk, 0, "no_anchor", true,
-			 "This server has no anchor yet: the next act makes one.");
+		add_finding(walk, 0, "no_anchor", true,
+					"This server has no anchor yet: the next act makes one.");
 	else if (walk->last_seq < walk->anchor.seq)
-		tell(walk, walk->anchor.seq, "behind", false,
-			 psprintf("The log ends with entry " UINT64_FORMAT
-					  ", and entry " UINT64_FORMAT " was anchored.",
-					  walk->last_seq, walk->anchor.seq));
+		add_finding(walk, walk->anchor.seq, "behind", false,
+					psprintf("The log ends with entry " UINT64_FORMAT
+							 ", and entry " UINT64_FORMAT " was anchored.",
+							 walk->last_seq, walk->anchor.seq));
 	else if (!walk->anchor_met && walk->trusted)
-		tell(walk, walk->anchor.seq, "missing", false,
-			 "The entry that was anchored is missing.");
+		add_finding(walk, walk->anchor.seq, "missing", false,
+					"The entry that was anchored is missing.");
 }
 
 /* ---------------------------------------------------------------- */
 /* What SQL calls                                                   */
 /* ---------------------------------------------------------------- */
 
-/* Who reads the log may verify it, and who holds "audit" on its key. */
+/*
+ * The log's readers may verify it, and so may roles with "audit" on its key.
+ */
 static void
 require_auditor(void)
 {
@@ -369,7 +385,7 @@ require_auditor(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to verify the audit's log"),
-			 errhint("Members of pg_monitor may, and who holds \"audit\" on the audit key.")));
+			 errhint("Members of pg_monitor may, and so may roles with \"audit\" on the audit key.")));
 }
 
 Datum
@@ -385,63 +401,22 @@ pgenvelope_verify_audit(PG_FUNCTION_ARGS)
 	require_auditor();
 	pge_init_materialized(fcinfo);
 
-	/* First the anchor: what is anchored was visible before. */
+	/*
+	 * The anchor first: then everything that is anchored is in the snapshot.
+	 */
 	if (!pge_audit_anchor(&walk.anchor, &walk.trusted))
 		walk.anchor.seq = 0;
 	writer = pge_write_begin();
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_all(&walk);
 	PopActiveSnapshot();
-	tell_altered(&walk);
-	tell_missing(&walk);
-	tell_anchor(&walk);
-	tell_ahead(&walk);
-	tell(&walk, walk.last_seq, "checked", true,
-		 psprintf("%llu entries were checked.",
-				  (unsigned long long) pge_seen_count(walk.seen)));
+	report_altered(&walk);
+	report_missing(&walk);
+	report_anchor(&walk);
+	report_ahead(&walk);
+	add_finding(&walk, walk.last_seq, "checked", true,
+				psprintf("%llu entries were checked.",
+						 (unsigned long long) pge_seen_count(walk.seen)));
 	pge_write_end(&writer);
 	return (Datum) 0;
-}
-
-/* The number of the last entry that the table has. */
-static uint64
-last_in_table(void)
-{
-	PgeWriter	writer = pge_write_begin();
-	uint64		last;
-
-	pge_write_run("SELECT coalesce(max(seq), 0) FROM pgenvelope.audit_log", 0,
-				  NULL, NULL, NULL);
-	last = (uint64) pge_row_int(0, 1);
-	pge_write_end(&writer);
-	return last;
-}
-
-Datum
-pgenvelope_accept_restore(PG_FUNCTION_ARGS)
-{
-	PgeAnchor	anchor;
-	bool		trusted;
-	uint64		last;
-
-	pge_require_writable(ACCEPT "()");
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to accept that entries of the audit are lost")));
-	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
-	last = last_in_table();
-	if (!pge_audit_anchor(&anchor, &trusted) || last >= anchor.seq)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the audit's log is not behind its anchor"),
-				 errhint("pgenvelope.verify_audit tells what is missing.")));
-	pge_audit_act(ACCEPT, 0, NULL, 0,
-				  pge_act_details("reason",
-								  text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  "missing_from",
-								  psprintf(UINT64_FORMAT, last + 1),
-								  "missing_to",
-								  psprintf(UINT64_FORMAT, anchor.seq)));
-	PG_RETURN_INT64((int64) (anchor.seq - last));
 }

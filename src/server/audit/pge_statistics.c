@@ -1,14 +1,14 @@
 /*
  * pge_statistics.c
- *	  How often who did what with which key, since the server started.
+ *	  How often which role did what with which key, since the server started.
  *
- * A table of fixed size in shared memory, to which each statement adds what it
- * did when it ends (pge_use.h): so a value costs nothing here.  What finds no
- * room is counted by operation and outcome alone, and is never an error.
+ * A table of fixed size in shared memory.  Each statement adds what it did at
+ * its end (pge_use.h), so single values cost nothing here.  When the table is
+ * full, uses are counted only by operation and outcome; it is never an error.
  *
- * Locking protocol.  The lock is held shared to look an element up, to add to
- * its count and to read; exclusive to put an element in and to begin anew.
- * What an element counts does not change while it is there.
+ * Locking protocol.  Shared: look an element up, add to its count, read.
+ * Exclusive: insert an element, reset.  An element's kind does not change
+ * while it is in the table.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -24,6 +24,7 @@
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
+#include "keys/pge_key_cache.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_use);
 PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
@@ -31,7 +32,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_reset_stat);
 /* Columns as sql/parts/views.sql has them. */
 #define STAT_COLUMNS 6
 
-/* A power of two, and how many of them are used at most. */
+/* The size, a power of two, and how many elements are used at most. */
 #define ELEMENTS 4096
 #define ELEMENTS_USED (ELEMENTS / 4 * 3)
 
@@ -71,7 +72,7 @@ pge_statistics_request(void)
 	RequestNamedLWLockTranche("pgenvelope_statistics", 1);
 }
 
-/* Caller holds the lock exclusively, or is alone. */
+/* Resets everything.  Caller holds the lock exclusively, or is alone. */
 static void
 begin_anew(void)
 {
@@ -106,11 +107,11 @@ pge_statistics_attach(void)
 /* ---------------------------------------------------------------- */
 
 /*
- * The element of that kind, or the unused one where it would be.  There is
- * one: the table is never full.  Caller holds the lock.
+ * Finds the element of that kind, or the unused one where it belongs.  One of
+ * them exists: the table is never full.  Caller holds the lock.
  */
 static Element *
-find(const Kind *kind)
+find_element(const Kind *kind)
 {
 	uint32		i = hash_bytes((const unsigned char *) kind, sizeof(Kind));
 
@@ -124,7 +125,7 @@ find(const Kind *kind)
 	}
 }
 
-/* Adds to an element that is there. */
+/* Adds to an existing element.  False if there is none. */
 static bool
 add_to_known(const Kind *kind, uint64 count)
 {
@@ -132,7 +133,7 @@ add_to_known(const Kind *kind, uint64 count)
 	bool		is_known;
 
 	LWLockAcquire(statistics->lock, LW_SHARED);
-	element = find(kind);
+	element = find_element(kind);
 	is_known = element->kind.operation != 0;
 	if (is_known)
 		pg_atomic_fetch_add_u64(&element->count, count);
@@ -140,7 +141,7 @@ add_to_known(const Kind *kind, uint64 count)
 	return is_known;
 }
 
-/* Adds to an element that is made if there is room for it. */
+/* Adds to an element, which is inserted if there is room.  False if not. */
 static bool
 add_to_new(const Kind *kind, uint64 count)
 {
@@ -148,7 +149,7 @@ add_to_new(const Kind *kind, uint64 count)
 	bool		has_room;
 
 	LWLockAcquire(statistics->lock, LW_EXCLUSIVE);
-	element = find(kind);
+	element = find_element(kind);
 	has_room = element->kind.operation != 0 ||
 		statistics->used < ELEMENTS_USED;
 	if (has_room)
@@ -161,7 +162,7 @@ add_to_new(const Kind *kind, uint64 count)
 	return has_room;
 }
 
-/* The consumer of what statements did: reads no catalog, raises nothing. */
+/* Receives what statements did; reads no catalog and raises nothing. */
 static void
 count_uses(const PgeUses *uses)
 {
@@ -175,8 +176,8 @@ count_uses(const PgeUses *uses)
 		kind.role = entry->role;
 
 		/*
-		 * An id that is no key of this database is what a row says: whoever
-		 * writes rows could fill the table with such.
+		 * A row may name a key id that is no key of this database.  Drop it,
+		 * or rows with invented ids could fill the table.
 		 */
 		kind.key_id = entry->key_name[0] != '\0' ? entry->key_id : 0;
 		kind.operation = entry->operation;
@@ -199,7 +200,7 @@ pge_statistics_init(void)
 /* Reading                                                          */
 /* ---------------------------------------------------------------- */
 
-/* The database of what found no room is null. */
+/* For the uses that found no room the database is null. */
 static void
 put_row(ReturnSetInfo *result, const Kind *kind, uint64 count)
 {
@@ -275,13 +276,13 @@ pgenvelope_reset_stat(PG_FUNCTION_ARGS)
 	LWLockAcquire(statistics->lock, LW_EXCLUSIVE);
 	begin_anew();
 	LWLockRelease(statistics->lock);
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < PGE_COUNTED_PROVIDERS; i++)
 	{
 		/* Whether it fails is no statistics. */
-		memset(pge_shared->provider_stats[i].calls, 0,
-			   sizeof(pge_shared->provider_stats[i].calls));
+		memset(pge_key_cache->provider_stats[i].calls, 0,
+			   sizeof(pge_key_cache->provider_stats[i].calls));
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	PG_RETURN_VOID();
 }

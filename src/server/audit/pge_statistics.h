@@ -1,6 +1,6 @@
 /*
  * pge_statistics.h
- *	  How often who did what with which key, since the server started.
+ *	  How often which role did what with which key, since the server started.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,7 +8,9 @@
 #ifndef PGE_STATISTICS_H
 #define PGE_STATISTICS_H
 
-/* Called with the other shared memory, in pge_shared.c. */
+/*
+ * Shared memory: called where the other shared memory is requested and made.
+ */
 extern void pge_statistics_request(void);
 extern void pge_statistics_attach(void);
 

@@ -32,4 +32,19 @@ extern bool pge_from_utf8(envl_view utf8, envl_view *text,
  */
 extern int	pge_shown_len(envl_view text, int max);
 
+/* The bytes of a detoasted datum. */
+static inline envl_view
+pge_varlena_view(const struct varlena *value)
+{
+	return (envl_view) {
+		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+}
+
+/* The bytes of a C string, without its NUL. */
+static inline envl_view
+pge_cstring_view(const char *string)
+{
+	return (envl_view) {(const uint8 *) string, strlen(string)};
+}
+
 #endif							/* PGE_ENCODING_H */

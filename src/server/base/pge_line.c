@@ -21,7 +21,8 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
-#include "pge_guc.h"
+
+char	   *pge_trace_id;
 
 /* Found by whoever reads the log. */
 #define AUDIT_TAG "pgenvelope audit: "
@@ -193,4 +194,32 @@ pge_line_end_alert(StringInfo line, int sqlstate)
 	copy = pstrdup(line->data);
 	MemoryContextReset(line_context);
 	return copy;
+}
+
+/* It goes into every line of the audit, and to whatever reads those. */
+static bool
+check_trace_id(char **newval, void **extra, GucSource source)
+{
+	size_t		len = strlen(*newval);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if ((*newval)[i] < 0x20 || (*newval)[i] > 0x7e)
+			len = PGE_TRACE_ID_MAX + 1;
+	}
+	if (len <= PGE_TRACE_ID_MAX)
+		return true;
+	GUC_check_errdetail("It is printable ASCII of at most %d bytes.",
+						PGE_TRACE_ID_MAX);
+	return false;
+}
+
+void
+pge_line_init(void)
+{
+	DefineCustomStringVariable("pgenvelope.trace_id",
+							   "Names what the session is working on, for the audit.",
+							   "It is printable ASCII of at most 128 bytes.",
+							   &pge_trace_id, "", PGC_USERSET, 0,
+							   check_trace_id, NULL, NULL);
 }

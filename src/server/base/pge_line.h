@@ -11,6 +11,9 @@
 #ifndef PGE_LINE_H
 #define PGE_LINE_H
 
+/* The longest pgenvelope.trace_id. */
+#define PGE_TRACE_ID_MAX 128
+
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
@@ -50,5 +53,10 @@ extern char *pge_line_end_alert(StringInfo line, int sqlstate);
  * this machine's, NULL if there is no client.
  */
 extern const char *pge_client_address(void);
+
+extern char *pge_trace_id;
+
+/* Defines the setting; called from _PG_init. */
+extern void pge_line_init(void);
 
 #endif							/* PGE_LINE_H */

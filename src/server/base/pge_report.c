@@ -7,12 +7,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
 
-#include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_report.h"
 #include "base/pge_use.h"
-#include "redact/pge_redact.h"
+
+TimestampTz pge_hidden_since = DT_NOBEGIN;
+void (*pge_hidden_hook)(void);
 
 /* Indexed by PgeOutcome. */
 static const struct
@@ -92,6 +96,17 @@ pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 	va_start(args, detail);
 	format(problem->detail, sizeof(problem->detail), detail, args);
 	va_end(args);
+}
+
+void
+pge_refuse_null(bool isnull, const char *what)
+{
+	PgeProblem	problem;
+
+	if (!isnull)
+		return;
+	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL, "%s must not be null", what);
+	pge_raise(&problem);
 }
 
 bool
@@ -176,7 +191,7 @@ void
 pge_raise(const PgeProblem *problem)
 {
 	pge_use_end(problem->outcome);
-	pge_act_outcome(problem->outcome);
+	pge_acting_outcome(problem->outcome);
 
 	/* The statement, or the context's queries, may hold a plaintext. */
 	ereport(ERROR,
@@ -189,6 +204,19 @@ pge_raise(const PgeProblem *problem)
 			 errhidestmt(true),
 			 errhidecontext(true)));
 	pg_unreachable();
+}
+
+/* Notes that the current statement meets plaintexts. */
+static inline void
+note_call(void)
+{
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+
+	if (likely(pge_hidden_since == statement))
+		return;
+	pge_hidden_since = statement;
+	if (pge_hidden_hook != NULL)
+		pge_hidden_hook();
 }
 
 static void
@@ -204,7 +232,7 @@ pge_call_hidden(PGFunction function, FunctionCallInfo fcinfo)
 	ErrorContextCallback hiding = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
-	pge_redact_note_call();
+	note_call();
 	error_context_stack = &hiding;
 	result = function(fcinfo);
 	error_context_stack = hiding.previous;

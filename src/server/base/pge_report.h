@@ -13,6 +13,7 @@
 #ifndef PGE_REPORT_H
 #define PGE_REPORT_H
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 
 #include "base/pge_compat.h"
@@ -64,6 +65,9 @@ extern bool pge_problem(PgeProblem *problem, PgeOutcome outcome,
 extern void pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 			pg_attribute_printf(2, 3);
 
+/* Raises 22023 if it is so: what (say "key and role") must not be null. */
+extern void pge_refuse_null(bool isnull, const char *what);
+
 /* The problem that a core status stands for, where a value was concerned. */
 extern bool pge_problem_core(PgeProblem *problem, envl_status status);
 
@@ -78,6 +82,14 @@ pg_noreturn extern void pge_raise(const PgeProblem *problem);
 
 /* Its SQLSTATE, encoded as errcode wants it. */
 extern int	pge_problem_sqlstate(const PgeProblem *problem);
+
+/*
+ * When the statement began that last called a function through
+ * pge_call_hidden; and what is called at a statement's first such call, NULL
+ * for nothing.
+ */
+extern TimestampTz pge_hidden_since;
+extern		void (*pge_hidden_hook)(void);
 
 /*
  * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by

@@ -1,152 +1,45 @@
 /*
  * pge_shared.c
- *	  What backends and the keeper share.
+ *	  What every process of the server shares whatever it does.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
-#include <sys/mman.h>
-
+#include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#include "audit/pge_anchor.h"
-#include "audit/pge_statistics.h"
 #include "base/pge_compat.h"
-#include "base/pge_secret.h"
 #include "base/pge_shared.h"
-#include "context/pge_replay.h"
-#include "pge_guc.h"
-#include "rewrap/pge_activity.h"
-#include "rights/pge_tally.h"
 
 PgeShared  *pge_shared;
 
-/* Mapped before the first fork, so that it is one for all processes. */
-static envl_key *keys;
-static bool keys_locked;
-
-static shmem_startup_hook_type previous_startup_hook;
-#if PGE_SHMEM_REQUEST_HOOK
-static shmem_request_hook_type previous_request_hook;
-#endif
-
-/* PgeShared with its slots, up to where the tags begin. */
-static Size
-slots_size(void)
+void
+pge_shared_request(void)
 {
-	return MAXALIGN(add_size(offsetof(PgeShared, slots),
-							 mul_size(pge_key_cache_size, sizeof(PgeSlot))));
-}
-
-static Size
-shared_size(void)
-{
-	return add_size(slots_size(),
-					mul_size(pge_key_cache_size, sizeof(uint64)));
-}
-
-static void
-request_shared_memory(void)
-{
-#if PGE_SHMEM_REQUEST_HOOK
-	if (previous_request_hook)
-		previous_request_hook();
-#endif
-	RequestAddinShmemSpace(shared_size());
-	RequestNamedLWLockTranche("pgenvelope", 1);
-	pge_activity_request();
-	pge_statistics_request();
-	pge_replay_request();
-	pge_anchor_request();
-	pge_tally_request();
-	pge_alert_request();
-}
-
-static void
-initialize_shared(void)
-{
-	memset(pge_shared, 0, shared_size());
-	pge_shared->lock = &GetNamedLWLockTranche("pgenvelope")->lock;
-	pg_atomic_init_u64(&pge_shared->destructions, 0);
-	for (int i = 0; i < PGE_GENERATIONS; i++)
-		pg_atomic_init_u64(&pge_shared->generations[i], 1);
-	ConditionVariableInit(&pge_shared->turn);
-	pg_atomic_init_u64(&pge_shared->clock_offset_ms, 0);
-	for (int i = 0; i < PGE_POINTS; i++)
-		pg_atomic_init_u32(&pge_shared->points[i], PGE_POINT_PASS);
-	pg_atomic_init_u64(&pge_shared->counters.hits, 0);
-	pg_atomic_init_u64(&pge_shared->counters.misses, 0);
-	pg_atomic_init_u64(&pge_shared->counters.seals, 0);
-	pg_atomic_init_u64(&pge_shared->counters.unseals, 0);
-	pg_atomic_init_u64(&pge_shared->counters.refreshes, 0);
-	pg_atomic_init_u64(&pge_shared->counters.evictions, 0);
-	pg_atomic_init_u64(&pge_shared->counters.keeper_starts, 0);
-	for (int i = 0; i < PROV_CATEGORIES; i++)
-		pg_atomic_init_u64(&pge_shared->counters.failures[i], 0);
-	pge_shared->started_at = GetCurrentTimestamp();
-	pge_shared->memory_locked = keys_locked;
-	pge_shared->slot_count = pge_key_cache_size;
-	pge_shared->keys = keys;
-	pge_shared->tags = (uint64 *) ((char *) pge_shared + slots_size());
-	for (int i = 0; i < pge_shared->slot_count; i++)
-	{
-		pg_atomic_init_u64(&pge_shared->slots[i].used_ms, 0);
-		ConditionVariableInit(&pge_shared->slots[i].changed);
-	}
-}
-
-static void
-wipe_keys(int code, Datum arg)
-{
-	envl_wipe(keys, mul_size(pge_key_cache_size, sizeof(envl_key)));
-}
-
-/*
- * Runs at server start, and again when the postmaster starts over after a
- * crash.  KEKs are wiped when it exits, and when it starts over: the slots
- * that said whose they are have gone.  Children do not inherit that.
- */
-static void
-attach_shared_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	pge_shared = ShmemInitStruct("pgenvelope", shared_size(), &found);
-	if (!found)
-	{
-		initialize_shared();
-		on_shmem_exit(wipe_keys, (Datum) 0);
-	}
-	pge_activity_attach();
-	pge_statistics_attach();
-	pge_replay_attach();
-	pge_anchor_attach();
-	pge_tally_attach();
-	pge_alert_attach();
-	LWLockRelease(AddinShmemInitLock);
+	RequestAddinShmemSpace(MAXALIGN(sizeof(PgeShared)));
 }
 
 void
-pge_shared_init(void)
+pge_shared_attach(void)
 {
-	keys = pge_secret_map_shared(mul_size(pge_key_cache_size,
-										  sizeof(envl_key)),
-								 &keys_locked);
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_shared_memory;
-#if PGE_SHMEM_REQUEST_HOOK
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shared_memory;
-#else
-	request_shared_memory();
-#endif
+	bool		found;
+
+	pge_shared = ShmemInitStruct("pgenvelope", sizeof(PgeShared), &found);
+	if (found)
+		return;
+	memset(pge_shared, 0, sizeof(PgeShared));
+	pg_atomic_init_u64(&pge_shared->destructions, 0);
+	for (int i = 0; i < PGE_GENERATIONS; i++)
+		pg_atomic_init_u64(&pge_shared->generations[i], 1);
+	pg_atomic_init_u64(&pge_shared->clock_offset_ms, 0);
+	for (int i = 0; i < PGE_POINTS; i++)
+		pg_atomic_init_u32(&pge_shared->points[i], PGE_POINT_PASS);
+	SpinLockInit(&pge_shared->launcher_mutex);
+	pge_shared->started_at = GetCurrentTimestamp();
 }
 
 void

@@ -1,20 +1,9 @@
 /*
  * pge_shared.h
- *	  What backends and the keeper share: the key cache's slots, the keeper's
- *	  whereabouts, counters.
+ *	  What every process of the server shares whatever it does: the clock,
+ *	  generations of databases, and the points where tests step in.
  *
- * A slot is both a request to the keeper and the cache entry that answers it,
- * so that any number of backends that want one KEK make one provider call.
- * The 32 bytes of the KEK itself are not in here but in a mapping of their
- * own, which is kept out of core dumps and, as far as the
- * process's limit allows, out of swap.
- *
- * Locking protocol.  PgeShared.lock covers every field of every slot and the
- * KEKs: exclusive to change, shared to read.  Nobody waits, allocates or
- * talks to a provider while holding it.  The exceptions are marked atomic.
- * Whoever changes a slot's state broadcasts its condition variable after
- * releasing the lock; a sleeper finds its slot again by digest, since slots
- * are reused.
+ * All of it is atomic or set once at start, but for the launcher's latch.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -24,61 +13,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
-#include "storage/condition_variable.h"
-#include "storage/latch.h"
-#include "storage/lwlock.h"
-
-#include "providers/prov.h"
-
-typedef enum PgeSlotState
-{
-	PGE_SLOT_FREE = 0,
-	PGE_SLOT_WANTED,			/* a backend waits for the keeper */
-	PGE_SLOT_WORKING,			/* the keeper has asked the provider */
-	PGE_SLOT_READY,				/* the KEK is there */
-	PGE_SLOT_FAILED				/* the failure is, until retry_ms */
-} PgeSlotState;
-
-/* What a slot was claimed for. */
-typedef enum PgeWant
-{
-	PGE_WANT_UNSEAL,			/* an entry of the cache */
-	PGE_WANT_NEW,				/* a KEK to be generated and sealed */
-	PGE_WANT_RESEAL,			/* the KEK of another slot, sealed once more */
-	PGE_WANT_PROOF,				/* a KEK unsealed by its provider now, for its
-								 * key-check value */
-	PGE_WANT_CHECK				/* whether the provider can be used */
-} PgeWant;
-
-typedef struct PgeSlot
-{
-	PgeSlotState state;
-	PgeWant		want;			/* all but UNSEAL wait for one backend, under
-								 * a random digest */
-	bool		refreshing;		/* READY, and the keeper asks again */
-	Oid			database;
-	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* names the KEK, or the
-												 * request */
-	uint8		source[ENVL_KEK_DIGEST_LEN];	/* RESEAL: the KEK's slot */
-	uint8		new_digest[ENVL_KEK_DIGEST_LEN];	/* of the new seal */
-	char		database_name[NAMEDATALEN];
-	char		provider[PROV_NAME_SIZE];
-	char		key_name[ENVL_KEY_NAME_MAX + 1];
-	uint64		key_id;
-	uint16		version;
-	uint8		kcv[ENVL_KCV_LEN];	/* of the KEK, once READY */
-	prov_category category;		/* FAILED: why */
-	char		reason[160];	/* FAILED: the sentence for the client */
-	int64		soft_ms;		/* READY: unseal again from then on */
-	int64		hard_ms;		/* READY: not to be used from then on */
-	int64		retry_ms;		/* FAILED: forgotten from then on */
-	int64		latency_ms;		/* CHECK, once READY: how long it took */
-	int64		expires;		/* CHECK, once READY: when the credential does,
-								 * in seconds since 1970; 0: unknown */
-	pg_atomic_uint64 used_ms;	/* atomic: when a backend last used it */
-	ConditionVariable changed;	/* broadcast when state changes */
-	prov_sealed sealed;			/* to unseal, or what sealing returned */
-} PgeSlot;
+#include "storage/spin.h"
 
 /* Databases share a generation when their oids are equal modulo this. */
 #define PGE_GENERATIONS 64
@@ -106,93 +41,29 @@ typedef enum PgePointAction
 	PGE_POINT_HANG				/* until the action changes */
 } PgePointAction;
 
-/* What a provider is called for. */
-typedef enum PgeCallKind
-{
-	PGE_CALL_SEAL,
-	PGE_CALL_UNSEAL,
-	PGE_CALL_CHECK,
-	PGE_CALL_KINDS
-} PgeCallKind;
-
-/* Calls are counted by how long they took; pge_provider_stat.c has bounds. */
-#define PGE_LATENCY_BUCKETS 12
-
-typedef struct PgeCallStat
-{
-	uint64		calls;			/* that are over */
-	uint64		failures[PROV_CATEGORIES];
-	uint64		total_ms;
-	uint64		longest_ms;
-	uint64		buckets[PGE_LATENCY_BUCKETS];	/* longer ones are in none */
-	TimestampTz last_success;	/* 0: never */
-	TimestampTz last_failure;
-} PgeCallStat;
-
-/* Providers that are kept count of; under lock. */
-#define PGE_COUNTED_PROVIDERS 32
-
-typedef struct PgeProviderStat
-{
-	char		provider[PROV_NAME_SIZE];	/* "": unused */
-	PgeCallStat calls[PGE_CALL_KINDS];
-	int64		last_call_ms;	/* when the last one was over */
-	bool		is_failing;		/* it failed, and not because of one key */
-	TimestampTz failed_at;		/* the last failure; 0: none */
-	prov_category category;		/* why */
-	char		reason[160];	/* the sentence for clients */
-} PgeProviderStat;
-
-/* All atomic. */
-typedef struct PgeCounters
-{
-	pg_atomic_uint64 hits;		/* values served by a KEK already unsealed */
-	pg_atomic_uint64 misses;	/* times a backend had to ask the keeper */
-	pg_atomic_uint64 seals;		/* provider calls */
-	pg_atomic_uint64 unseals;	/* provider calls */
-	pg_atomic_uint64 refreshes; /* unseals made ahead of use, too */
-	pg_atomic_uint64 evictions;
-	pg_atomic_uint64 keeper_starts;
-	pg_atomic_uint64 failures[PROV_CATEGORIES];
-} PgeCounters;
-
 typedef struct PgeShared
 {
-	LWLock	   *lock;
 	pg_atomic_uint64 destructions;	/* atomic: moves when a version of a key
 									 * has been destroyed */
 	pg_atomic_uint64 generations[PGE_GENERATIONS];	/* atomic: a backend drops
 													 * its KEKs and DEKs when
 													 * its database's moves */
-	ConditionVariable turn;		/* broadcast when a call ends, for those who
-								 * found no slot */
-	pid_t		keeper_pid;		/* 0 if there is none; under lock */
-	Latch	   *keeper_latch;	/* under lock */
 	TimestampTz started_at;		/* set at start, also after a crash */
-	bool		memory_locked;	/* set at start: mlock worked */
+	slock_t		launcher_mutex;
+	struct Latch *launcher_latch;	/* NULL: there is no launcher; under
+									 * launcher_mutex */
 	pg_atomic_uint64 clock_offset_ms;	/* atomic: added to the clock; moved
 										 * by tests only */
 	pg_atomic_uint32 points[PGE_POINTS];	/* atomic: PgePointAction; set by
 											 * tests only */
-	PgeCounters counters;
-	PgeProviderStat provider_stats[PGE_COUNTED_PROVIDERS];	/* under lock */
-
-	/*
-	 * Set at start.  Both arrays have an element for each slot and lie at the
-	 * same address in every process; their contents are under lock.
-	 */
-	int			slot_count;
-	envl_key   *keys;			/* the KEKs, in a mapping of their own */
-	uint64	   *tags;			/* the first bytes of the digests, side by
-								 * side, so that a search reads little */
-	PgeSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } PgeShared;
 
 /* NULL unless the library was preloaded. */
 extern PgeShared *pge_shared;
 
-/* Called from _PG_init in the postmaster. */
-extern void pge_shared_init(void);
+/* Called when shared memory is asked for, and when it is there. */
+extern void pge_shared_request(void);
+extern void pge_shared_attach(void);
 
 /* Raises 55000 unless shared memory is there. */
 extern void pge_require_preload(void);

@@ -184,7 +184,7 @@ new_entry(PgeOutcome outcome, uint32 hash)
 	memcpy(subjects + subjects_len, pge_use.subject.data,
 		   pge_use.subject.len);
 	subjects_len += pge_use.subject.len;
-	strlcpy(entry->key_name, pge_use.key != NULL ? pge_use.key->name : "",
+	strlcpy(entry->key_name, pge_use.key_name != NULL ? pge_use.key_name : "",
 			sizeof(entry->key_name));
 	strlcpy(entry->role_name, role_name, sizeof(entry->role_name));
 	return entry;

@@ -24,7 +24,8 @@
 
 #include "miscadmin.h"
 
-#include "catalog/pge_catalog.h"
+#include "base/pge_report.h"
+#include "core/envl_key.h"
 
 typedef enum PgeOperation
 {
@@ -80,7 +81,7 @@ typedef struct PgeUse
 	uint16		version;
 	Oid			role;
 	uint64		key_id;
-	const PgeKey *key;			/* NULL: not known */
+	const char *key_name;		/* NULL: not known */
 	envl_view	subject;		/* valid until the next context is bound */
 } PgeUse;
 
@@ -106,16 +107,16 @@ pge_use_begin(PgeOperation operation)
 	pge_use.version = 0;
 	pge_use.role = role;
 	pge_use.key_id = 0;
-	pge_use.key = NULL;
+	pge_use.key_name = NULL;
 	pge_use.subject.len = 0;
 }
 
 /* Harmless if nothing is under way, as are the next two. */
 static inline void
-pge_use_key(const PgeKey *key)
+pge_use_key(uint64 key_id, const char *name)
 {
-	pge_use.key = key;
-	pge_use.key_id = key->key_id;
+	pge_use.key_name = name;
+	pge_use.key_id = key_id;
 }
 
 /* A version by number, of a key that may not be in this database. */

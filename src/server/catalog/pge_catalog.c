@@ -15,7 +15,7 @@
 
 #include "base/pge_compat.h"
 #include "catalog/pge_row.h"
-#include "keys/pge_kek.h"
+#include "base/pge_shared.h"
 
 /* 2^64 divided by the golden ratio. */
 #define WEYL_STEP UINT64CONST(0x9E3779B97F4A7C15)
@@ -44,6 +44,7 @@ static bool rights_stale;
 static bool is_checked;			/* the schema's version is ours */
 static bool changed_here;		/* this transaction changed the tables */
 static TimestampTz heard_in_statement;
+static		void (*on_drop)(void);
 static uint64 heard_destructions;
 
 /* ---------------------------------------------------------------- */
@@ -75,8 +76,6 @@ transaction_ended(XactEvent event, void *arg)
 		event == XACT_EVENT_PARALLEL_COMMIT ||
 		event == XACT_EVENT_PARALLEL_ABORT)
 	{
-		if (pge_shared != NULL)
-			pge_cache_flush_counts();
 		if (changed_here && event == XACT_EVENT_COMMIT && pge_shared != NULL)
 			pge_generation_bump(MyDatabaseId);
 		changed_here = false;
@@ -169,7 +168,8 @@ check_schema(void)
 static void
 start_anew(void)
 {
-	pge_kek_drop_all();
+	if (on_drop != NULL)
+		on_drop();
 	last_named = last_by_id = NULL;
 	keys = versions = names = NULL;
 	if (catalog_context == NULL)
@@ -203,6 +203,13 @@ pge_catalog_begin(void)
 		check_schema();
 }
 
+void
+pge_catalog_on_drop(void (*callback)(void))
+{
+	Assert(on_drop == NULL);
+	on_drop = callback;
+}
+
 MemoryContext
 pge_catalog_memory(void)
 {
@@ -224,6 +231,7 @@ enter_key(uint64 key_id, const char *name)
 		return NULL;
 	entry = hash_search(keys, &row.key_id, HASH_ENTER, NULL);
 	*entry = row;
+	entry->policy.key_name = entry->name;
 	return entry;
 }
 

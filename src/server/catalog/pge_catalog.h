@@ -27,8 +27,9 @@
 #include "utils/jsonb.h"
 
 #include "catalog/pge_table.h"
-#include "core/envl_context.h"
-#include "keys/pge_cache.h"
+#include "context/pge_context.h"
+#include "core/envl_wrap.h"
+#include "providers/prov.h"
 
 typedef enum PgeState
 {
@@ -56,7 +57,6 @@ typedef enum PgePrivilege
 #define PGE_PRIVILEGES (PGE_ADMIN + 1)
 
 struct		PgeKek;				/* pge_kek.h */
-struct		PgePattern;			/* pge_pattern.h */
 struct		PgeRights;			/* pge_entitlement.h */
 struct		PgeHoney;			/* pge_honey.h */
 
@@ -67,7 +67,7 @@ typedef struct PgeGrant
 	PgePrivilege privilege;
 	Oid			grantee;
 	Jsonb	   *context;		/* the contexts it is limited to, or NULL */
-	struct PgePattern *pattern; /* the same, understood */
+	PgePattern *pattern;		/* the same, understood */
 	bool		definer;		/* also through SECURITY DEFINER functions */
 	bool		only_reports;	/* of its budget: deny nothing */
 	bool		locked;			/* by its row */
@@ -76,7 +76,26 @@ typedef struct PgeGrant
 	int			per_transaction;
 } PgeGrant;
 
+static inline bool
+pge_grant_has_budget(const PgeGrant *grant)
+{
+	return grant->per_minute > 0 || grant->per_transaction > 0;
+}
+
 struct		PgeKey;
+
+/* A KEK as the catalog knows it: enough to have it unsealed. */
+typedef struct PgeSealedKek
+{
+	const char *key_name;
+	uint64		key_id;
+	uint16		version;
+	const char *provider;
+	const char *root_key;		/* as the provider named it when it sealed */
+	envl_view	sealed;			/* at most PROV_SEALED_MAX */
+	const uint8 *kcv;			/* ENVL_KCV_LEN bytes; NULL: not known yet */
+	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* envl_kek_digest of these */
+} PgeSealedKek;
 
 typedef struct PgeKeyVersion
 {
@@ -98,8 +117,7 @@ typedef struct PgeKey
 	char		name[ENVL_KEY_NAME_MAX + 1];
 	bool		is_audit;		/* it chains the audit, and seals no value */
 	bool		dual_control;	/* a second person approves */
-	envl_spelled *policy;		/* members of the required context */
-	size_t		policy_count;
+	PgePolicy	policy;			/* the required context */
 	PgeKeyVersion *active;		/* NULL: not looked for yet, or none */
 	PgeKeyVersion *pre_active;	/* found with active; NULL: none */
 	uint64		weyl;			/* place in the canary's sequence; 0: none */
@@ -115,6 +133,12 @@ typedef struct PgeKey
 } PgeKey;
 
 extern void pge_catalog_init(void);
+
+/*
+ * Has a function called whenever everything that was read is dropped, while it
+ * is still there; for who keeps pointers into it.  Called from _PG_init.
+ */
+extern void pge_catalog_on_drop(void (*callback)(void));
 
 /*
  * Forgets what is out of date.  Moves pge_catalog_epoch if anything was.
@@ -146,10 +170,6 @@ extern PgeKeyVersion *pge_key_pre_active(PgeKey *key);
  */
 extern PgeKeyVersion *pge_key_writer(PgeKey *key);
 
-/* A state's name, as in the table, and back; raises XX001. */
-extern const char *pge_state_name(PgeState state);
-extern PgeState pge_state_parse(const char *name);
-
 /*
  * Moves whenever what was found out about rights may be out of date: with the
  * epoch, and when roles or their memberships change.
@@ -167,5 +187,15 @@ extern void pge_catalog_changed(Oid relation);
  * may yet be undone.
  */
 extern bool pge_catalog_changed_here(void);
+
+/*
+ * Binds a context to a key, if it meets what the key requires; NULL fills in
+ * problem.  See pge_context_bind.
+ */
+static inline const envl_bound_context *
+pge_key_bind(const PgeKey *key, PgeContext *context, PgeProblem *problem)
+{
+	return pge_context_bind(context, &key->policy, pge_catalog_epoch, problem);
+}
 
 #endif							/* PGE_CATALOG_H */

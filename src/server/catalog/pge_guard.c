@@ -36,7 +36,7 @@
 
 #include "base/pge_compat.h"
 #include "catalog/pge_catalog.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_guard);
 PG_FUNCTION_INFO_V1(pgenvelope_keep_local);

@@ -21,7 +21,6 @@
 #include "catalog/pge_table.h"
 #include "context/pge_context.h"
 #include "context/pge_pattern.h"
-#include "rights/pge_budget.h"
 
 /* Our tables, and the columns that are read, in the order of their names. */
 enum
@@ -244,12 +243,13 @@ copy_policy(Jsonb *required, MemoryContext context, PgeKey *key)
 	kept = MemoryContextAlloc(context, canonical.len);
 	memcpy(kept, bytes, canonical.len);
 	canonical.data = kept;
-	if (envl_policy_read(canonical, members, &key->policy_count) != ENVL_OK)
+	if (envl_policy_read(canonical, members, &key->policy.count) != ENVL_OK)
 		damaged_row("key");
-	key->policy = MemoryContextAlloc(context,
-									 (key->policy_count + 1) *
-										 sizeof(envl_spelled));
-	memcpy(key->policy, members, key->policy_count * sizeof(envl_spelled));
+	key->policy.members = MemoryContextAlloc(context,
+											 (key->policy.count + 1) *
+												 sizeof(envl_spelled));
+	memcpy(key->policy.members, members,
+		   key->policy.count * sizeof(envl_spelled));
 }
 
 /* Copies a row of pgenvelope.key, with its grants. */

@@ -46,4 +46,8 @@ extern bool pge_row_version_in_state(PgeKey *key, PgeState state,
 extern List *pge_row_key_names(void);
 extern List *pge_row_version_numbers(const PgeKey *key);
 
+/* A state's name, as in the table, and back; raises XX001. */
+extern const char *pge_state_name(PgeState state);
+extern PgeState pge_state_parse(const char *name);
+
 #endif							/* PGE_ROW_H */

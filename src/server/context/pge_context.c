@@ -1,11 +1,12 @@
 /*
  * pge_context.c
- *	  Encryption contexts from SQL: jsonb to canonical bytes, remembered.
+ *	  Encryption contexts from SQL: jsonb to canonical bytes, with a small
+ *	  cache.
  *
- * A scan that decrypts a column mostly meets a few contexts over and over, or
- * one per row.  A handful of the last ones are kept by the bytes of their
- * jsonb, so that the first kind of scan makes their canonical form, and checks
- * what the key requires of it, once.
+ * A scan that decrypts a column usually meets the same few contexts over and
+ * over, or a new one per row.  The last few are kept by the bytes of their
+ * jsonb.  So a scan of the first kind makes the canonical form, and checks it
+ * against the key's requirements, only once.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,41 +23,50 @@
 #include "context/pge_context.h"
 #include "context/pge_subject.h"
 
-/* Contexts remembered, and the longest jsonb that is. */
+/* How many contexts are kept, and the longest jsonb of one. */
 #define REMEMBERED 8
 #define REMEMBERED_MAX 512
 
-/* Members that are worked on without allocating memory. */
+/* Up to this many members need no allocation. */
 #define MEMBERS_FEW 16
 
 /* Digits of the largest integer. */
 #define INTEGER_DIGITS 16
 
-/* Bytes of a member's name in a message, which has room for 255. */
+/*
+ * The longest part of a member's name in a message, which has room for 255
+ * bytes.
+ */
 #define SHOWN_NAME_MAX 100
 
 typedef struct Remembered
 {
-	PgeContext	context;		/* first: this is what is handed out */
-	size_t		jsonb_len;		/* 0: nothing remembered */
-	uint64		subject_epoch;	/* as of which this is what the audit shows */
+	PgeContext	context;		/* first, because callers get a pointer to
+								 * it */
+	size_t		jsonb_len;		/* 0: the slot is empty */
+	uint64		subject_epoch;	/* pge_subject_epoch that subject is valid
+								 * for */
 	size_t		subject_len;
-	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned as one */
-	envl_spelled spelled[MEMBERS_FEW];	/* its members, if they are few */
+	uint32		jsonb[REMEMBERED_MAX / sizeof(uint32)]; /* aligned like a
+														 * Jsonb */
+	envl_spelled spelled[MEMBERS_FEW];	/* the members, if there are only a
+										 * few */
 	uint8		canonical[ENVL_CONTEXT_MAX];
 	char		base64[ENVL_CONTEXT_BASE64_MAX];
 	char		subject[PGE_SUBJECT_MAX];
 } Remembered;
 
-static Remembered *remembered;	/* REMEMBERED of them, and one for those that
-								 * are not */
-static PgeProblem unreadable;	/* why the last of those is none */
-static pg_crc32c hashes[REMEMBERED];	/* of their jsonb, to pass over most */
+static Remembered *remembered;	/* REMEMBERED slots, and one for contexts that
+								 * are not kept */
+static PgeProblem unreadable;	/* why the context in the last slot is not
+								 * readable */
+static pg_crc32c hashes[REMEMBERED];	/* of the slots' jsonb, to compare few
+										 * of them */
 static int	next_victim;
 static int	last_found;
 
 static Remembered *
-contexts(void)
+get_slots(void)
 {
 	if (unlikely(remembered == NULL))
 		remembered = MemoryContextAllocZero(TopMemoryContext,
@@ -66,7 +76,7 @@ contexts(void)
 }
 
 static bool
-refuse(PgeProblem *problem, const char *hint, const char *message)
+refuse_context(PgeProblem *problem, const char *hint, const char *message)
 {
 	return pge_problem(problem, PGE_CONTEXT, hint, "%s", message);
 }
@@ -76,8 +86,8 @@ refuse(PgeProblem *problem, const char *hint, const char *message)
 /* ---------------------------------------------------------------- */
 
 /*
- * The integer that a numeric is, whatever its scale: 1.0 is one.  Read from
- * its text without trailing zeros, which is a single call of PostgreSQL's and
+ * The integer value of a numeric of any scale: 1.0 is one.  Reads its text
+ * without trailing zeros, since that takes a single call of PostgreSQL's that
  * raises no error.
  */
 static bool
@@ -89,8 +99,8 @@ integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 	int64		value = 0;
 
 	if (digits[len] != '\0')
-		return refuse(problem, "Give it as a string.",
-					  "encryption context holds a number that is not an integer");
+		return refuse_context(problem, "Give it as a string.",
+							  "encryption context holds a number that is not an integer");
 	if (len > INTEGER_DIGITS)
 		return pge_problem_core(problem, ENVL_CONTEXT_INTEGER);
 	for (size_t i = 0; i < len; i++)
@@ -105,30 +115,30 @@ integer_from_numeric(Numeric numeric, int64 *out, PgeProblem *problem)
 static bool
 refuse_nested(PgeProblem *problem)
 {
-	return refuse(problem, "Its members are strings, integers and booleans.",
-				  "encryption context holds an object or an array");
+	return refuse_context(problem, "Its members are strings, integers and booleans.",
+						  "encryption context holds an object or an array");
 }
 
 /*
- * The parts of a jsonb object: the names of its members, then their values.
- * Read in place and in order: PostgreSQL's iterator costs as much as all that
- * is done with what it finds.
+ * Reads the parts of a jsonb object: first the names of its members, then
+ * their values.  It reads in place and in order, because PostgreSQL's iterator
+ * costs as much as everything that we do with the parts.
  */
 typedef struct PartReader
 {
-	const JEntry *entry;		/* of the next part */
-	const char *data;			/* what offsets are relative to */
-	uint32		offset;			/* of the next part */
+	const JEntry *entry;		/* the next part's */
+	const char *data;			/* the offsets' base */
+	uint32		offset;			/* the next part's */
 } PartReader;
 
-/* Reads a part: its bytes, as they lie there.  Returns what it is. */
+/* Reads a part: returns its entry, and a view of its bytes in place. */
 static JEntry
 next_part(PartReader *reader, envl_view *bytes)
 {
 	JEntry		entry = *reader->entry++;
 	uint32		end = JBE_OFFLENFLD(entry);
 
-	/* An entry says where its part ends, or how long it is. */
+	/* An entry holds either the end of its part or its length. */
 	if (!JBE_HAS_OFF(entry))
 		end += reader->offset;
 	*bytes = (envl_view) {(const uint8 *) reader->data + reader->offset,
@@ -176,14 +186,14 @@ read_value(PartReader *reader, bool null_allowed, envl_member *member,
 		return refuse_nested(problem);
 	member->type = ENVL_MEMBER_ANY;
 	return null_allowed ||
-		refuse(problem, "Leave the member out, or give it a value.",
-			   "encryption context holds a null");
+		refuse_context(problem, "Leave the member out, or give it a value.",
+					   "encryption context holds a null");
 }
 
 bool
 pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 {
-	/* A scalar is stored as an array of one. */
+	/* A scalar is stored as an array with one element. */
 	PartReader	reader = {value->root.children,
 						  (const char *) &value->root.children[1], 0};
 
@@ -192,7 +202,7 @@ pge_member_from_jsonb(Jsonb *value, envl_member *member, PgeProblem *problem)
 	return read_value(&reader, false, member, problem);
 }
 
-/* Collects the members of a jsonb object; at most ENVL_MEMBERS_MAX. */
+/* Collects the members of a jsonb object, at most ENVL_MEMBERS_MAX. */
 static bool
 members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 				   envl_member *members, size_t *count, PgeProblem *problem)
@@ -203,8 +213,8 @@ members_from_jsonb(const JsonbContainer *object, bool null_allowed,
 
 	*count = 0;
 	if (!JsonContainerIsObject(object))
-		return refuse(problem, "Give, for example, {\"tenant\": \"acme\"}.",
-					  "encryption context is not a JSON object");
+		return refuse_context(problem, "Give, for example, {\"tenant\": \"acme\"}.",
+							  "encryption context is not a JSON object");
 	if (n > ENVL_MEMBERS_MAX)
 		return pge_problem_core(problem, ENVL_CONTEXT_TOO_LONG);
 	for (uint32 i = 0; i < n; i++)
@@ -244,10 +254,10 @@ pge_policy_from_jsonb(Jsonb *policy, uint8 *out, size_t *out_len,
 /* Reading                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Makes the canonical form and its base64url. */
+/* Makes the canonical form and its base64url from members. */
 static bool
-encode(Remembered *slot, envl_member *members, size_t count,
-	   PgeProblem *problem)
+encode_members(Remembered *slot, envl_member *members, size_t count,
+			   PgeProblem *problem)
 {
 	PgeContext *context = &slot->context;
 	envl_view	canonical = {slot->canonical, 0};
@@ -271,7 +281,7 @@ encode(Remembered *slot, envl_member *members, size_t count,
 		return false;
 	context->readable = true;
 	context->count = count;
-	context->key = NULL;
+	context->policy = NULL;
 	context->entitled.rights = 0;
 	context->bound.canonical = canonical;
 	context->bound.base64.data = (const uint8 *) slot->base64;
@@ -281,7 +291,7 @@ encode(Remembered *slot, envl_member *members, size_t count,
 	return true;
 }
 
-/* The same of a jsonb object. */
+/* Makes the canonical form and its base64url from a jsonb object. */
 static bool
 encode_object(Remembered *slot, const JsonbContainer *object,
 			  PgeProblem *problem)
@@ -294,14 +304,14 @@ encode_object(Remembered *slot, const JsonbContainer *object,
 	if (JsonContainerSize(object) > lengthof(few))
 		members = palloc(sizeof(envl_member) * ENVL_MEMBERS_MAX);
 	encoded = members_from_jsonb(object, false, members, &count, problem) &&
-		encode(slot, members, count, problem);
+		encode_members(slot, members, count, problem);
 	if (members != few)
 		pfree(members);
 	return encoded;
 }
 
 static bool
-matches(const Remembered *slot, const uint8 *jsonb, size_t len)
+holds_jsonb(const Remembered *slot, const uint8 *jsonb, size_t len)
 {
 	return slot->jsonb_len == len &&
 		slot->subject_epoch == pge_subject_epoch &&
@@ -309,21 +319,21 @@ matches(const Remembered *slot, const uint8 *jsonb, size_t len)
 }
 
 /*
- * The context with these jsonb bytes that is remembered, or NULL; *hash is
- * what to remember new ones by, unless it is the last found again.
+ * Finds the kept context with these jsonb bytes, or NULL.  *hash is set unless
+ * the context found last is found again; a new context is stored under it.
  */
 static Remembered *
-recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
+find_slot(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 {
-	Remembered *all = contexts();
+	Remembered *all = get_slots();
 
-	if (likely(matches(&all[last_found], jsonb, len)))
+	if (likely(holds_jsonb(&all[last_found], jsonb, len)))
 		return &all[last_found];
 	INIT_CRC32C(*hash);
 	COMP_CRC32C(*hash, jsonb, len);
 	for (int i = 0; i < REMEMBERED; i++)
 	{
-		if (hashes[i] == *hash && matches(&all[i], jsonb, len))
+		if (hashes[i] == *hash && holds_jsonb(&all[i], jsonb, len))
 		{
 			last_found = i;
 			return &all[i];
@@ -332,35 +342,37 @@ recall(const uint8 *jsonb, size_t len, pg_crc32c *hash)
 	return NULL;
 }
 
-/* A context that is none, as unreadable says. */
+/* An unreadable context; the reason is in unreadable. */
 static PgeContext *
-refused(void)
+get_unreadable(void)
 {
-	PgeContext *context = &contexts()[REMEMBERED].context;
+	PgeContext *context = &get_slots()[REMEMBERED].context;
 
 	memset(context, 0, sizeof(*context));
 	context->problem = &unreadable;
 	return context;
 }
 
-/* What the audit shows of a context is known before it is judged. */
+/*
+ * Tells the audit what to show of the context before anything can refuse it.
+ */
 static PgeContext *
-handed_out(Remembered *slot)
+hand_out(Remembered *slot)
 {
 	pge_use_subject(slot->subject, slot->subject_len);
 	return &slot->context;
 }
 
-/* One that is not remembered. */
+/* Reads a context that is too long to keep. */
 static PgeContext *
 read_long(const struct varlena *datum)
 {
-	Remembered *slot = &contexts()[REMEMBERED];
+	Remembered *slot = &get_slots()[REMEMBERED];
 	Jsonb	   *object = DatumGetJsonbP(PointerGetDatum(datum));
 
 	return encode_object(slot, &object->root, &unreadable) ?
-		handed_out(slot) :
-		refused();
+		hand_out(slot) :
+		get_unreadable();
 }
 
 PgeContext *
@@ -373,42 +385,43 @@ pge_context_read(const struct varlena *datum)
 
 	if (datum == NULL)
 	{
-		refuse(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
-			   "encryption context must not be null");
-		return refused();
+		refuse_context(&unreadable, "Give, for example, {\"tenant\": \"acme\"}.",
+					   "encryption context must not be null");
+		return get_unreadable();
 	}
 	jsonb = (const uint8 *) VARDATA_ANY(datum);
 	len = VARSIZE_ANY_EXHDR(datum);
-	slot = recall(jsonb, len, &hash);
+	slot = find_slot(jsonb, len, &hash);
 	if (likely(slot != NULL))
-		return handed_out(slot);
+		return hand_out(slot);
 	if (unlikely(len > REMEMBERED_MAX))
 		return read_long(datum);
 
-	/* Copied, it is aligned: a short datum need not be. */
+	/* The copy is aligned; a short datum need not be. */
 	slot = &remembered[next_victim];
 	slot->jsonb_len = 0;
 	memcpy(slot->jsonb, jsonb, len);
 	if (!encode_object(slot, (const JsonbContainer *) slot->jsonb,
 					   &unreadable))
-		return refused();
+		return get_unreadable();
 	slot->jsonb_len = len;
 	hashes[next_victim] = hash;
 	last_found = next_victim;
 	next_victim = (next_victim + 1) % REMEMBERED;
-	return handed_out(slot);
+	return hand_out(slot);
 }
 
 PgeContext *
 pge_context_read_members(envl_member *members, size_t count)
 {
-	Remembered *slot = &contexts()[REMEMBERED];
+	Remembered *slot = &get_slots()[REMEMBERED];
 
-	return encode(slot, members, count, &unreadable) ? handed_out(slot) :
-													   refused();
+	return encode_members(slot, members, count, &unreadable) ?
+		hand_out(slot) :
+		get_unreadable();
 }
 
-/* Many members are read from the canonical bytes again. */
+/* Reads the members from the canonical bytes again if there are many. */
 static PgeMembers
 read_many(const PgeContext *context)
 {
@@ -456,9 +469,9 @@ pge_canonical_from_text(const char *text, uint8 *canonical,
 /* Binding                                                          */
 /* ---------------------------------------------------------------- */
 
-/* A member's name as a message of this database shows it. */
+/* A member's name as a message in this database can show it. */
 static envl_view
-shown_name(envl_view member)
+show_name(envl_view member)
 {
 	envl_view	text = {NULL, 0};
 	PgeProblem	ignored;
@@ -468,40 +481,40 @@ shown_name(envl_view member)
 	return text;
 }
 
-/* Whether a context satisfies the key. */
+/* Checks the context against what the key requires. */
 static bool
-check_policy(const PgeKey *key, const PgeMembers *context,
+check_policy(const PgePolicy *policy, const PgeMembers *context,
 			 PgeProblem *problem)
 {
 	envl_view	member;
-	envl_status status = envl_policy_check(key->policy, key->policy_count,
+	envl_status status = envl_policy_check(policy->members, policy->count,
 										   context->members, context->count,
 										   &member);
 
 	if (likely(status == ENVL_OK))
 		return true;
 	pge_problem_core(problem, status);
-	member = shown_name(member);
+	member = show_name(member);
 	switch (status)
 	{
 		case ENVL_CONTEXT_EMPTY:
 			problem->hint = "Say whose value it is, and what: {\"tenant\": ..., \"type\": ..., \"id\": ...}.";
 			pge_problem_detail(problem, "Key \"%s\" does not allow an empty context.",
-							   key->name);
+							   policy->key_name);
 			break;
 		case ENVL_CONTEXT_MISSING:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\".",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_PINNED:
 			pge_problem_detail(problem, "Key \"%s\" is for another value of the member \"%.*s\".",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		case ENVL_CONTEXT_EMPTY_MEMBER:
 			pge_problem_detail(problem, "Key \"%s\" requires the member \"%.*s\", which is an empty string.",
-							   key->name, (int) member.len,
+							   policy->key_name, (int) member.len,
 							   (const char *) member.data);
 			break;
 		default:
@@ -511,11 +524,12 @@ check_policy(const PgeKey *key, const PgeMembers *context,
 }
 
 const envl_bound_context *
-pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
+pge_context_bind(PgeContext *context, const PgePolicy *policy, uint64 epoch,
+				 PgeProblem *problem)
 {
 	PgeMembers	members;
 
-	if (likely(context->key == key && context->epoch == pge_catalog_epoch))
+	if (likely(context->policy == policy && context->policy_epoch == epoch))
 		return &context->bound;
 	if (!context->readable)
 	{
@@ -523,9 +537,9 @@ pge_context_bind(PgeContext *context, const PgeKey *key, PgeProblem *problem)
 		return NULL;
 	}
 	members = pge_context_members(context);
-	if (!check_policy(key, &members, problem))
+	if (!check_policy(policy, &members, problem))
 		return NULL;
-	context->key = key;
-	context->epoch = pge_catalog_epoch;
+	context->policy = policy;
+	context->policy_epoch = epoch;
 	return &context->bound;
 }

@@ -2,10 +2,10 @@
  * pge_json.c
  *	  Reading the JSON of tokens and key sets.
  *
- * The parser's lexer is made without a buffer for decoded strings.  It would
- * convert \u escapes to the database's encoding, raise what it cannot convert,
- * and leave copies of secrets behind.  Names and strings are found by their
- * positions instead, and decoded here.
+ * The parser's lexer gets no buffer for decoded strings.  With one it would
+ * convert \u escapes to the database's encoding, raise an error for what it
+ * cannot convert, and leave copies of secrets behind.  So we find names and
+ * strings by their positions and decode them here.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,15 +21,16 @@
 typedef struct Reading
 {
 	JsonLexContext *lexer;
-	PgeJson    *open[PGE_JSON_DEPTH_MAX + 1];	/* the last value by level */
-	bool		refused;		/* what the parser itself would take */
+	PgeJson    *open[PGE_JSON_DEPTH_MAX + 1];	/* the last value on each
+												 * level */
+	bool		refused;		/* by us, where the parser would go on */
 } Reading;
 
 /* ---------------------------------------------------------------- */
 /* Strings                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Four hexadecimal digits, which the lexer has checked. */
+/* Reads four hexadecimal digits, which the lexer has checked. */
 static pg_wchar
 read_code_unit(const uint8 *digits)
 {
@@ -39,7 +40,7 @@ read_code_unit(const uint8 *digits)
 	return strtoul(hex, NULL, 16);
 }
 
-/* What follows \u: a character, or the two halves of one. */
+/* Decodes what follows \u: a character, or a surrogate pair. */
 static bool
 decode_unicode(const uint8 **in, const uint8 *end, uint8 **out)
 {
@@ -65,7 +66,7 @@ decode_unicode(const uint8 **in, const uint8 *end, uint8 **out)
 	return true;
 }
 
-/* Puts the bytes that a string stands for, never more, in its place. */
+/* Unescapes a string in place; the result is never longer. */
 static bool
 decode_string(envl_view *string)
 {
@@ -91,7 +92,7 @@ decode_string(envl_view *string)
 				return false;
 			continue;
 		}
-		/* The lexer takes a NUL here, too. */
+		/* Not strchr: the lexer lets a backslash with a NUL through. */
 		letter = memchr(letters, in[-1], sizeof(letters) - 1);
 		if (letter == NULL)
 			return false;
@@ -112,7 +113,7 @@ pge_json_is(envl_view bytes, const char *word)
 /* Values                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Adds the value that the lexer stands at to what it is in. */
+/* Adds the lexer's current value to its parent. */
 static void
 add_value(Reading *reading, envl_view name)
 {
@@ -141,8 +142,8 @@ add_value(Reading *reading, envl_view name)
 }
 
 /*
- * The name is before the colon that the lexer has passed.  A quote within it
- * has a backslash before it, which the opening one cannot have.
+ * Finds the name in front of the colon that the lexer has passed.  A quote
+ * inside the name has a backslash before it, the opening quote cannot.
  */
 static PgeJsonAction
 start_member(void *state, char *decoded, bool is_null)
@@ -181,7 +182,10 @@ start_element(void *state, bool is_null)
 	return PGE_JSON_GO_ON;
 }
 
-/* The parser recurses, and raises when the stack ends. */
+/*
+ * Limits the depth, since the parser recurses and raises at the end of the
+ * stack.
+ */
 static bool
 is_shallow(const uint8 *text, size_t len)
 {

@@ -2,8 +2,8 @@
  * pge_pattern.c
  *	  Patterns: the encryption contexts that a grant is limited to.
  *
- * What is not understood is refused when it is granted; a row that has it all
- * the same, of a later version say, grants nothing.
+ * An unknown form is refused when it is granted.  If a row has one anyway, for
+ * example from a later version, it grants nothing.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +19,7 @@
 	"Give, for example, {\"tenant\": \"acme\"}, {\"tenant\": [\"acme\", \"globex\"]}, {\"owner\": {\"is\": \"current_user\"}} or {\"tenant\": {\"session\": \"tenant\"}}."
 
 static bool
-refuse(PgeProblem *problem, const char *message)
+refuse_pattern(PgeProblem *problem, const char *message)
 {
 	return pge_problem(problem, PGE_BAD_ARGUMENT, HINT, "%s", message);
 }
@@ -44,9 +44,10 @@ string_view(const JsonbValue *string)
 		(const uint8 *) string->val.string.val, string->val.string.len};
 }
 
-/* A member, of that name and value, as a canonical context spells it. */
+/* Spells a member's name and value as in a canonical context. */
 static bool
-spell(const envl_member *given, envl_spelled *spelled, PgeProblem *problem)
+spell_member(const envl_member *given, envl_spelled *spelled,
+			 PgeProblem *problem)
 {
 	envl_member member = *given;
 	uint8		object[ENVL_CONTEXT_MAX];
@@ -69,7 +70,7 @@ spell_name(envl_view text, envl_view *name, PgeProblem *problem)
 	envl_spelled spelled;
 
 	if (!pge_to_utf8(text, &member.name, problem) ||
-		!spell(&member, &spelled, problem))
+		!spell_member(&member, &spelled, problem))
 		return false;
 	*name = spelled.name;
 	return true;
@@ -82,9 +83,9 @@ spell_value(JsonbValue *value, envl_view *out, PgeProblem *problem)
 	envl_spelled spelled;
 
 	if (value->type == jbvNull || value->type == jbvBinary)
-		return refuse(problem, "a value in a grant's context is a string, a number or a boolean");
+		return refuse_pattern(problem, "a value in a grant's context is a string, a number or a boolean");
 	if (!pge_member_from_jsonb(JsonbValueToJsonb(value), &member, problem) ||
-		!spell(&member, &spelled, problem))
+		!spell_member(&member, &spelled, problem))
 		return false;
 	*out = spelled.value;
 	return true;
@@ -105,7 +106,7 @@ read_list(JsonbContainer *list, PgeCondition *condition, PgeProblem *problem)
 {
 	condition->count = (int) JsonContainerSize(list);
 	if (condition->count == 0)
-		return refuse(problem, "a list in a grant's context is empty");
+		return refuse_pattern(problem, "a list in a grant's context is empty");
 	condition->values = palloc(condition->count * sizeof(envl_view));
 	for (int i = 0; i < condition->count; i++)
 	{
@@ -145,7 +146,7 @@ read_reference(JsonbContainer *object, PgeCondition *condition,
 		return spell_name(string_view(&session), &condition->session_name,
 						  problem);
 	}
-	return refuse(problem, "an object in a grant's context is not understood");
+	return refuse_pattern(problem, "an object in a grant's context is not understood");
 }
 
 static bool
@@ -176,7 +177,7 @@ pge_pattern_read(Jsonb *pattern, PgeProblem *problem)
 
 	if (!JB_ROOT_IS_OBJECT(pattern) || JB_ROOT_COUNT(pattern) == 0)
 	{
-		refuse(problem, "the context of a grant is a JSON object that names a member at least");
+		refuse_pattern(problem, "the context of a grant is a JSON object with at least one member");
 		return NULL;
 	}
 	count = (int) JB_ROOT_COUNT(pattern);

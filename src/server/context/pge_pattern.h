@@ -2,8 +2,8 @@
  * pge_pattern.h
  *	  Patterns: the encryption contexts that a grant is limited to.
  *
- * A pattern is a JSON object.  Each of its members must be in the context,
- * and says what it must be there:
+ * A pattern is a JSON object.  The context must have each of its members, with
+ * the value that the pattern asks for:
  *
  *		{"tenant": "acme"}						that value
  *		{"tenant": ["acme", "globex"]}			one of those
@@ -13,7 +13,7 @@
  *												pgenvelope.session_context
  *
  * Values are compared as canonical contexts spell them, so 1, 1.0 and 1e0 are
- * the same and "1" is another.
+ * equal, and "1" differs from them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -34,13 +34,15 @@ typedef enum PgeConditionKind
 	PGE_IS_SESSION_MEMBER
 } PgeConditionKind;
 
-/* What a pattern says of one member.  All is spelled as in a context. */
+/*
+ * A pattern's condition on one member.  Everything is spelled as in a context.
+ */
 typedef struct PgeCondition
 {
 	envl_view	name;
 	PgeConditionKind kind;
 	int			count;
-	envl_view  *values;			/* PGE_ONE_OF: in order */
+	envl_view  *values;			/* PGE_ONE_OF: sorted */
 	envl_view	session_name;	/* PGE_IS_SESSION_MEMBER */
 } PgeCondition;
 
@@ -50,14 +52,17 @@ typedef struct PgePattern
 	PgeCondition conditions[FLEXIBLE_ARRAY_MEMBER];
 } PgePattern;
 
-/* Who asks, as a context spells them; of no bytes: not to be spelled. */
+/*
+ * The users that conditions may refer to, spelled as in a context; a view
+ * without bytes: the name cannot be spelled.
+ */
 typedef struct PgeWho
 {
 	envl_view	current_user;
 	envl_view	session_user;
 } PgeWho;
 
-/* Members of a context, in its order. */
+/* The members of a context, in its order. */
 typedef struct PgeMembers
 {
 	const envl_spelled *members;
@@ -67,12 +72,15 @@ typedef struct PgeMembers
 /* Reads a pattern into the current memory context.  NULL fills in problem. */
 extern PgePattern *pge_pattern_read(Jsonb *pattern, PgeProblem *problem);
 
-/* The first condition that a context does not meet; NULL: it matches. */
+/*
+ * Returns the first condition that a context does not meet; NULL if it
+ * matches.
+ */
 extern const PgeCondition *pge_pattern_mismatch(const PgePattern *pattern,
 												const PgeMembers *context,
 												const PgeWho *who);
 
-/* The value of a context's member; of no bytes if it is not there. */
+/* The value of a context's member; a view without bytes if it is absent. */
 extern envl_view pge_member_value(const PgeMembers *context, envl_view name);
 
 #endif							/* PGE_PATTERN_H */

@@ -1,13 +1,13 @@
 /*
  * pge_replay.c
- *	  Which session tokens have been used, so that none is used twice.
+ *	  The used session tokens, so that none is accepted twice.
  *
- * A hash table of fixed size in shared memory, by the digest of what is
- * signed: that cannot be respelled, as a signature or a claim may be.  An
- * entry is kept until its token has expired by itself.  A table that is full
- * of tokens which have not is an error, never a token accepted twice.
+ * A hash table of fixed size in shared memory.  Its key is the digest of the
+ * signed part, which cannot be respelled as a signature or a claim can.  An
+ * entry is kept until its token expires.  If the table is full of unexpired
+ * tokens, the next token is an error; no token is ever accepted twice.
  *
- * Locking protocol.  lock covers the table and swept_at: exclusive for all.
+ * Locking protocol.  lock covers the table and swept_at, always exclusively.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,8 +19,8 @@
 #include "utils/hsearch.h"
 
 #include "base/pge_compat.h"
+#include "context/pge_context_settings.h"
 #include "context/pge_replay.h"
-#include "pge_guc.h"
 
 typedef struct UsedToken
 {
@@ -71,9 +71,9 @@ pge_replay_attach(void)
 								HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
-/* Removes what has expired, once a second at most. */
+/* Removes expired entries, at most once a second. */
 static void
-sweep(int64 now)
+remove_expired(int64 now)
 {
 	HASH_SEQ_STATUS scan;
 	UsedToken  *entry;
@@ -98,7 +98,7 @@ pge_replay_note(const uint8 *digest, int64 expires, int64 now)
 
 	LWLockAcquire(replay->lock, LW_EXCLUSIVE);
 	if (hash_get_num_entries(used_tokens) >= pge_session_used_tokens)
-		sweep(now);
+		remove_expired(now);
 	if (hash_search(used_tokens, digest, HASH_FIND, NULL) != NULL)
 		result = PGE_TOKEN_USED;
 	else if (hash_get_num_entries(used_tokens) < pge_session_used_tokens)

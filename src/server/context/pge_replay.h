@@ -1,6 +1,6 @@
 /*
  * pge_replay.h
- *	  Which session tokens have been used, so that none is used twice.
+ *	  The used session tokens, so that none is accepted twice.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -12,19 +12,21 @@
 
 typedef enum PgeReplay
 {
-	PGE_TOKEN_NEW,				/* it is remembered from now on */
+	PGE_TOKEN_NEW,				/* it is now noted as used */
 	PGE_TOKEN_USED,
-	PGE_TOKENS_FULL				/* there is no room: not to be accepted */
+	PGE_TOKENS_FULL				/* there is no room: do not accept it */
 } PgeReplay;
 
-/* Shared memory: called from where the rest of it is requested and made. */
+/*
+ * Shared memory: called where the other shared memory is requested and made.
+ */
 extern void pge_replay_request(void);
 extern void pge_replay_attach(void);
 
 /*
- * Notes that a token, known by ENVL_JWS_DIGEST_LEN bytes, is used; whatever
- * becomes of the transaction, it stays so until the token has expired.  Times
- * are seconds since 1970.  Only if pgenvelope.session_used_tokens is not 0.
+ * Notes a token, identified by ENVL_JWS_DIGEST_LEN bytes, as used.  It stays
+ * noted until it expires, even if the transaction is rolled back.  Times are
+ * seconds since 1970.  Call only if pgenvelope.session_used_tokens is not 0.
  */
 extern PgeReplay pge_replay_note(const uint8 *digest, int64 expires,
 								 int64 now);

@@ -1,19 +1,20 @@
 /*
  * pge_session.c
- *	  Who a pooled connection speaks for: env_bind_session and its reverse.
+ *	  env_bind_session and env_unbind_session: which user a pooled connection
+ *	  acts for.
  *
- * The application's role cannot set pgenvelope.session_context.  A token says
- * what it is to be, signed by somebody whose key is in the file that the
- * setting pgenvelope.session_key_file names.  The file is read for each
- * token and no key is kept: one that is taken out is not accepted any more,
- * and a session's memory holds none.
+ * The application's role cannot set pgenvelope.session_context.  A token
+ * carries its value, signed with a key from the file that the setting
+ * pgenvelope.session_key_file names.  The file is read for each token and no
+ * key is kept.  So a key that is removed from the file is no longer accepted,
+ * and a session's memory holds no keys.
  *
- * A bound context is an ordinary value of that setting, made as SET LOCAL
- * makes one.  So it ends with the transaction, is rolled back with a
- * subtransaction, and goes to parallel workers, by PostgreSQL's own doing.
+ * A bound context is an ordinary value of that setting, set as SET LOCAL would
+ * set it.  So PostgreSQL itself ends it with the transaction, rolls it back
+ * with a subtransaction and passes it to parallel workers.
  *
- * A transaction is bound once.  Who can only add to a statement of somebody
- * else's transaction cannot have it go on under a token of their own.
+ * A transaction can be bound only once.  An attacker who can only append to a
+ * statement cannot continue its transaction under a token of their own.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -42,21 +43,21 @@
 #include "base/pge_secret.h"
 #include "base/pge_shared.h"
 #include "base/pge_use.h"
+#include "context/pge_context_settings.h"
 #include "context/pge_replay.h"
 #include "context/pge_subject.h"
 #include "context/pge_token.h"
-#include "pge_guc.h"
 #include "providers/prov_secret.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_bind_session);
 PG_FUNCTION_INFO_V1(pgenvelope_unbind_session);
 
-/* How far another machine's clock may be ahead of ours, in seconds. */
+/* The most seconds that another machine's clock may be ahead. */
 #define LEEWAY 10
 
 #define CONTEXT_SETTING "pgenvelope.session_context"
 
-/* The subtransaction that the transaction was bound in, if it was. */
+/* The subtransaction in which the transaction was bound, if it was. */
 static SubTransactionId bound_in = InvalidSubTransactionId;
 
 pg_noreturn static void refuse_unknown(const char *reason);
@@ -68,8 +69,8 @@ pg_noreturn static void refuse_keys(const char *reason, const char *detail);
 /* ---------------------------------------------------------------- */
 
 /*
- * The token is nobody's, as far as we know: all are told the same.  Only the
- * server's log has the reason.
+ * The token has no valid signature, so its bearer is a stranger.  The client
+ * always gets the same message; only the server's log has the reason.
  */
 static void
 refuse_unknown(const char *reason)
@@ -83,7 +84,9 @@ refuse_unknown(const char *reason)
 			 errhidecontext(true)));
 }
 
-/* The token is signed: whoever has it may know what is wrong with it. */
+/*
+ * The signature is valid: the bearer may learn what is wrong with the token.
+ */
 static void
 refuse_signed(const char *reason)
 {
@@ -95,7 +98,7 @@ refuse_signed(const char *reason)
 			 errhidecontext(true)));
 }
 
-/* Where keys are and what is in their file is for the server's log. */
+/* Only the server's log may show where the key file is and what is in it. */
 static void
 refuse_keys(const char *reason, const char *detail)
 {
@@ -112,7 +115,7 @@ refuse_keys(const char *reason, const char *detail)
 /* Signature                                                        */
 /* ---------------------------------------------------------------- */
 
-/* What is in the data directory is in every base backup. */
+/* Files in the data directory are in every base backup. */
 static bool
 is_in_data_directory(const char *path)
 {
@@ -126,7 +129,7 @@ is_in_data_directory(const char *path)
 		(path[len] == '/' || path[len] == '\0');
 }
 
-/* Reads the file of keys, or raises; nothing is left of it then. */
+/* Reads the key file.  If it raises, the keys are wiped first. */
 static void
 read_keys(prov_secret *keys)
 {
@@ -151,8 +154,8 @@ read_keys(prov_secret *keys)
 }
 
 /*
- * Verifies the signature, or raises.  The keys are wiped whatever happens;
- * only memory or the stack's end can raise before that.
+ * Verifies the signature, or raises.  The keys are wiped on every path. Before
+ * that, only a lack of memory or stack can raise.
  */
 static void
 verify_signature(const PgeToken *token)
@@ -192,7 +195,7 @@ verify_signature(const PgeToken *token)
 /* Claims                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Whether the token is for this database, or raises. */
+/* Raises unless the token is for this database. */
 static void
 check_audience(const PgeClaims *claims)
 {
@@ -218,8 +221,9 @@ check_times(const PgeClaims *claims, int64 now)
 }
 
 /*
- * Sees to it that a token is used once, if that is wanted.  What was used
- * before the server started is not known any more, so a token must be younger.
+ * Makes sure that a token is used once, if the server is configured so.  A
+ * restart forgets the used tokens, so the token must be younger than the
+ * server's start.
  */
 static void
 check_replay(const PgeToken *token, const PgeClaims *claims, int64 now)
@@ -254,11 +258,11 @@ check_replay(const PgeToken *token, const PgeClaims *claims, int64 now)
 }
 
 /*
- * The setting's value: canonical JSON in the database's encoding.  The audit
- * is told what it shows of it.
+ * Makes the setting's value: canonical JSON in the database's encoding.  Also
+ * passes the audit what it may show of it.
  */
 static char *
-context_text(PgeClaims *claims)
+make_context_text(PgeClaims *claims)
 {
 	char	   *subject = palloc(PGE_SUBJECT_MAX);
 	size_t		count = claims->member_count;
@@ -299,7 +303,10 @@ at_transaction(XactEvent event, void *arg)
 		bound_in = InvalidSubTransactionId;
 }
 
-/* Remembers, for as long as it is not rolled back, that this one is bound. */
+/*
+ * Remembers that this transaction is bound, until a rollback undoes the
+ * binding.
+ */
 static void
 note_bound(void)
 {
@@ -323,8 +330,9 @@ set_context(const char *context, bool for_session)
 }
 
 /*
- * Every session of a role sees the statements of all the others in
- * pg_stat_activity.  A token that is written out in one is taken from there.
+ * Hides a token that is part of the statement's text.  pg_stat_activity shows
+ * the statements of a role to all sessions of that role, which could take the
+ * token from there.
  */
 static void
 hide_from_activity(envl_view token)
@@ -370,9 +378,9 @@ require_bindable(void)
 				 errhidecontext(true)));
 }
 
-/* The token, which is looked at before it is fetched from where it may lie. */
+/* Takes the token.  Checks its size before detoasting it. */
 static envl_view
-token_argument(FunctionCallInfo fcinfo)
+get_token(FunctionCallInfo fcinfo)
 {
 	text	   *argument;
 
@@ -397,7 +405,7 @@ bind_session(PG_FUNCTION_ARGS)
 	pge_require_preload();
 	for_session = parse_scope(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
 	pge_use_begin(PGE_USE_BIND);
-	argument = token_argument(fcinfo);
+	argument = get_token(fcinfo);
 	hide_from_activity(argument);
 	require_bindable();
 
@@ -412,7 +420,7 @@ bind_session(PG_FUNCTION_ARGS)
 		refuse_signed("token is not for the whole session");
 	check_replay(&token, &claims, now);
 
-	set_context(context_text(&claims), for_session);
+	set_context(make_context_text(&claims), for_session);
 	note_bound();
 	pge_use_end(PGE_OK);
 	if (!for_session && !IsInTransactionBlock(true))

@@ -1,12 +1,12 @@
 /*
  * pge_session_context.c
- *	  The setting pgenvelope.session_context: what is known of whom a session
- *	  works for.
+ *	  The setting pgenvelope.session_context: facts about the user for which a
+ *	  session acts.
  *
- * Settings are checked in places where nothing can be converted or looked up
- * (no transaction, no database), so the check says only that it is an object
- * of the right form.  Its members are spelled when they are first asked for,
- * and are none if that fails.
+ * A setting may be checked where nothing can be converted or looked up (no
+ * transaction, no database).  So the check covers only the form of the object.
+ * The members are spelled when they are first needed; if that fails, there are
+ * none.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -24,11 +24,11 @@
 char	   *pge_session_context;
 uint64		pge_session_generation = 1;
 
-/* The setting's members, as of a generation. */
+/* The generation of the setting for which the members are spelled. */
 static uint64 spelled_generation;
 static envl_spelled *spelled;	/* ENVL_MEMBERS_MAX of them */
 static size_t spelled_count;
-static uint8 *canonical;		/* what they point into */
+static uint8 *canonical;		/* the bytes that they view */
 
 /* ---------------------------------------------------------------- */
 /* Hooks                                                            */
@@ -53,8 +53,8 @@ is_flat_object(Jsonb *jsonb)
 }
 
 /*
- * Whether a text is such an object.  A setting's check must not raise: what
- * the parser raises (of which nothing but memory is left) is caught.
+ * Whether a text is such an object.  A check hook must not raise, so errors of
+ * the parser are caught; only a lack of memory remains.
  */
 static bool
 is_acceptable(const char *text)

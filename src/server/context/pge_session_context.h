@@ -1,12 +1,12 @@
 /*
  * pge_session_context.h
- *	  The setting pgenvelope.session_context: what is known of whom a session
- *	  works for.
+ *	  The setting pgenvelope.session_context: facts about the user for which a
+ *	  session acts.
  *
  * A JSON object of strings, integers and booleans, which grants may refer to
- * ({"session": "tenant"}).  Who may set it decides who sees what, so it is for
- * superusers, and for the function that verifies a token; whoever runs SQL as
- * the application's role cannot change it.
+ * ({"session": "tenant"}).  Its value decides which rows can be decrypted.  So
+ * only superusers and the function that verifies a token can set it; SQL that
+ * runs as the application's role cannot.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,13 +20,13 @@
 
 extern char *pge_session_context;
 
-/* Moves whenever the setting does. */
+/* Changes whenever the setting does. */
 extern uint64 pge_session_generation;
 
 /*
- * The value of a member of the setting, both spelled as in a context; of no
- * bytes where there is none.  An empty string is none: that is what an
- * application has that does not know.
+ * The value of a member of the setting, name and value spelled as in a
+ * context; a view without bytes if there is none.  An empty string counts as
+ * none, since applications use it for an unknown value.
  */
 extern envl_view pge_session_member(envl_view name);
 

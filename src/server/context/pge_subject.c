@@ -1,27 +1,25 @@
 /*
  * pge_subject.c
- *	  Whose values they were: the members of an encryption context that the
- *	  audit shows.
+ *	  The members of an encryption context that the audit shows.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
-#include "audit/pge_audit.h"
 #include "base/pge_compat.h"
 #include "context/pge_subject.h"
 
 uint64		pge_subject_epoch = 1;
 
-/* The setting's names, as views into it. */
+/* The setting's names, as views into its value. */
 static envl_view names[PGE_SUBJECT_MEMBERS];
 static int	name_count;
-static bool shown;				/* pgenvelope.audit asks for uses at all */
+static bool shown;				/* pgenvelope.audit logs uses at all */
 
 /*
- * Takes the next name off a list.  They are what a spelled name is without
- * escapes, so that they can be compared as they are.
+ * Takes the next name from a list.  No name needs an escape, so it can be
+ * compared with spelled names directly.
  */
 static bool
 next_name(const char **cursor, envl_view *name)
@@ -86,15 +84,15 @@ pge_assign_audit_context(const char *newval, void *extra)
 }
 
 void
-pge_assign_audit(int newval, void *extra)
+pge_subject_show(bool is_shown)
 {
-	shown = newval >= PGE_AUDIT_FAILURES;
+	shown = is_shown;
 	pge_subject_epoch++;
 }
 
-/* Appends a member; one that is long by what its length is. */
+/* Appends a member; of a long value only its length. */
 static char *
-put(char *out, const envl_spelled *member)
+put_member(char *out, const envl_spelled *member)
 {
 	*out++ = '"';
 	memcpy(out, member->name.data, member->name.len);
@@ -122,7 +120,7 @@ pge_subject_write(const envl_spelled *members, size_t count, char *out)
 				continue;
 			if (end > out)
 				*end++ = ',';
-			end = put(end, &members[j]);
+			end = put_member(end, &members[j]);
 		}
 	}
 	return (size_t) (end - out);

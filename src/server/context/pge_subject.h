@@ -1,10 +1,9 @@
 /*
  * pge_subject.h
- *	  Whose values they were: the members of an encryption context that the
- *	  audit shows.
+ *	  The members of an encryption context that the audit shows.
  *
- * pgenvelope.audit_context names them; no other member leaves its context.
- * What is shown is JSON as RFC 8785 spells it, in UTF-8 and without the
+ * pgenvelope.audit_context names them; the audit shows no other member.  It
+ * shows them as JSON in the spelling of RFC 8785, in UTF-8 and without the
  * braces: "tenant":"acme".
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -17,32 +16,32 @@
 
 #include "core/envl_context.h"
 
-/* Members that may be shown, and how long the name and the value may be. */
+/* The most members that are shown, and the longest name and value. */
 #define PGE_SUBJECT_MEMBERS 8
 #define PGE_SUBJECT_NAME_MAX 63
-#define PGE_SUBJECT_VALUE_MAX 128	/* as spelled; longer: its length */
+#define PGE_SUBJECT_VALUE_MAX 128	/* as spelled; of a longer one the length
+									 * is shown */
 
-/* Each has a comma, two quotes and a colon. */
+/* Each member adds a comma, two quotes and a colon. */
 #define PGE_SUBJECT_MAX \
 	(PGE_SUBJECT_MEMBERS * (PGE_SUBJECT_NAME_MAX + PGE_SUBJECT_VALUE_MAX + 4))
 
-/*
- * Moves when the answer of pge_subject_write may have changed, so that one
- * that was kept is out of date.
- */
+/* Changes when the result of pge_subject_write may have changed. */
 extern uint64 pge_subject_epoch;
 
 /*
- * Writes what is shown of a context into out (PGE_SUBJECT_MAX bytes); returns
- * its length, 0 if nothing is.
+ * Writes what is shown of a context into out (PGE_SUBJECT_MAX bytes).  Returns
+ * its length, 0 if nothing is shown.
  */
 extern size_t pge_subject_write(const envl_spelled *members, size_t count,
 								char *out);
 
-/* The hooks of pgenvelope.audit_context, and of pgenvelope.audit. */
+/* Whether anything is shown at all. */
+extern void pge_subject_show(bool is_shown);
+
+/* The hooks of pgenvelope.audit_context. */
 extern bool pge_check_audit_context(char **newval, void **extra,
 									GucSource source);
 extern void pge_assign_audit_context(const char *newval, void *extra);
-extern void pge_assign_audit(int newval, void *extra);
 
 #endif							/* PGE_SUBJECT_H */

@@ -1,6 +1,6 @@
 /*
  * pge_token.c
- *	  A session's token: its parts, its key and its claims.
+ *	  The parts, the key and the claims of a session's token.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,7 +26,7 @@
 /* Parts                                                            */
 /* ---------------------------------------------------------------- */
 
-/* Three parts with a dot between each; none is empty. */
+/* Splits at two dots into three parts, none of them empty. */
 static bool
 split_token(envl_view text, envl_view *header, PgeToken *token)
 {
@@ -88,7 +88,7 @@ pge_token_parse(envl_view text, PgeToken *token)
 /* Keys                                                             */
 /* ---------------------------------------------------------------- */
 
-/* Decodes the member that holds a key of one of these lengths. */
+/* Decodes the member that holds a key of min or max bytes. */
 static const char *
 decode_key(const PgeJson *object, const char *name, size_t min, size_t max,
 		   envl_jwk *key)
@@ -120,7 +120,7 @@ read_public_key(const PgeJson *object, envl_jwk *key)
 					  key);
 }
 
-/* Reads a JWK; kid->len is 0 if it is of a type that is for others. */
+/* Reads a JWK; kid->len is 0 if we do not use its type. */
 static const char *
 read_key(const PgeJson *object, envl_view *kid, envl_jwk *key)
 {
@@ -150,7 +150,7 @@ read_key(const PgeJson *object, envl_view *kid, envl_jwk *key)
 					  key);
 }
 
-/* Whether a key of the set before this one has the kid. */
+/* Whether an earlier key of the set has the kid. */
 static bool
 is_taken(const PgeJson *key, const PgeJson *end, envl_view kid)
 {
@@ -220,7 +220,10 @@ pge_token_verify(const PgeToken *token, uint8 *set, size_t set_len,
 /* Claims                                                           */
 /* ---------------------------------------------------------------- */
 
-/* An integer, spelled as one; a time has no sign, and perhaps a fraction. */
+/*
+ * Reads an integer in plain digits; a time has no sign and may have a
+ * fraction.
+ */
 static bool
 read_integer(const PgeJson *value, bool is_time, int64 *out)
 {
@@ -245,7 +248,7 @@ read_integer(const PgeJson *value, bool is_time, int64 *out)
 	return end == len;
 }
 
-/* A time that may be absent, which is 0 then. */
+/* Reads a time; 0 if it is absent. */
 static bool
 read_time(const PgeJson *payload, const char *name, int64 *out)
 {
@@ -299,7 +302,7 @@ read_context(const PgeJson *context, PgeClaims *claims)
 	return true;
 }
 
-/* A string, or an array of nothing else. */
+/* Whether it is a string or an array of strings. */
 static bool
 is_audience(const PgeJson *audience)
 {

@@ -17,9 +17,11 @@
 #include "utils/lsyscache.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* How long a KEK that fails its check is kept.  Seconds, as any failure. */
 #define MISMATCH_MS 2000
@@ -45,7 +47,7 @@ void
 pge_cache_flush_counts(void)
 {
 	if (hits > 0)
-		pg_atomic_fetch_add_u64(&pge_shared->counters.hits, hits);
+		pg_atomic_fetch_add_u64(&pge_key_cache->counters.hits, hits);
 	hits = 0;
 }
 
@@ -53,7 +55,7 @@ void
 pge_cache_touch(int slot, int64 now)
 {
 	/* If the slot has changed hands, another KEK lives a little longer. */
-	pg_atomic_write_u64(&pge_shared->slots[slot].used_ms, now);
+	pg_atomic_write_u64(&pge_key_cache->slots[slot].used_ms, now);
 }
 
 /* ---------------------------------------------------------------- */
@@ -79,7 +81,7 @@ typedef struct Request
 static void
 fill_slot(int i, const Request *request, const char *database_name)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 	const PgeSealedKek *kek = request->kek;
 
 	pge_slot_ask(i, request->want, request->digest, kek->provider,
@@ -117,13 +119,13 @@ slot_problem(const PgeSlot *slot, PgeProblem *problem)
 static void
 take_kek(int i, PgeUnsealedKek *out)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 	int64		now = pge_clock_ms();
 
 	pg_atomic_write_u64(&slot->used_ms, now);
 	if (out == NULL)
 		return;
-	out->key = pge_shared->keys[i];
+	out->key = pge_key_cache->keys[i];
 
 	/* The slot may be somebody else's soon, and not be refreshed any more. */
 	out->hard_ms = Min(slot->hard_ms, now + (int64) pge_key_cache_ttl * 1000);
@@ -134,7 +136,7 @@ take_kek(int i, PgeUnsealedKek *out)
 static void
 take_answer(Request *request)
 {
-	const PgeSlot *slot = &pge_shared->slots[request->slot];
+	const PgeSlot *slot = &pge_key_cache->slots[request->slot];
 
 	request->mismatch = request->kek->kcv != NULL &&
 		!envl_secret_equal(slot->kcv, request->kek->kcv, ENVL_KCV_LEN);
@@ -155,15 +157,15 @@ look(Request *request)
 {
 	PgeSlotState state;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	request->keeper = pge_shared->keeper_pid != 0;
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	request->keeper = pge_key_cache->keeper_pid != 0;
 	request->slot = pge_slot_find(request->digest, MyDatabaseId);
 	state = pge_slot_state(request->slot);
 	if (state == PGE_SLOT_FAILED)
-		slot_problem(&pge_shared->slots[request->slot], request->problem);
+		slot_problem(&pge_key_cache->slots[request->slot], request->problem);
 	else if (state == PGE_SLOT_READY)
 		take_answer(request);
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return state;
 }
 
@@ -176,19 +178,19 @@ claim(Request *request, const char *database_name)
 {
 	int			i;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	i = pge_slot_find(request->digest, MyDatabaseId);
 	if (i >= 0 && pge_slot_state(i) == PGE_SLOT_FREE)
 		pge_slot_clear(i);
 	else if (i < 0)
 		i = pge_slot_take();
-	if (i >= 0 && pge_shared->slots[i].state == PGE_SLOT_FREE)
+	if (i >= 0 && pge_key_cache->slots[i].state == PGE_SLOT_FREE)
 	{
 		fill_slot(i, request, database_name);
-		if (pge_shared->keeper_latch != NULL)
-			SetLatch(pge_shared->keeper_latch);
+		if (pge_key_cache->keeper_latch != NULL)
+			SetLatch(pge_key_cache->keeper_latch);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	request->slot = i;
 	return i >= 0;
 }
@@ -207,9 +209,9 @@ settle(const Request *request)
 
 	if (request->want == PGE_WANT_UNSEAL && !request->mismatch)
 		return;
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	i = pge_slot_find(request->digest, MyDatabaseId);
-	slot = &pge_shared->slots[Max(i, 0)];
+	slot = &pge_key_cache->slots[Max(i, 0)];
 	if (i < 0 || slot->state != PGE_SLOT_READY)
 		/* it has gone, or is asked for anew */;
 	else if (request->want == PGE_WANT_UNSEAL)
@@ -222,7 +224,7 @@ settle(const Request *request)
 		slot->soft_ms = slot->hard_ms - (int64) pge_key_cache_grace * 1000;
 		pge_slot_name(i, slot->new_digest);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /* The name of the database, for providers that serve only one. */
@@ -279,8 +281,8 @@ is_patience_over(const Request *request, int64 deadline, int64 alone_since)
 static ConditionVariable *
 what_to_wait_for(const Request *request)
 {
-	return request->slot >= 0 ? &pge_shared->slots[request->slot].changed :
-								&pge_shared->turn;
+	return request->slot >= 0 ? &pge_key_cache->slots[request->slot].changed :
+								&pge_key_cache->turn;
 }
 
 /*
@@ -304,7 +306,7 @@ wait_for(Request *request)
 		if (state == PGE_SLOT_READY || state == PGE_SLOT_FAILED)
 			break;
 		if (!asked)
-			pg_atomic_fetch_add_u64(&pge_shared->counters.misses, 1);
+			pg_atomic_fetch_add_u64(&pge_key_cache->counters.misses, 1);
 		asked = true;
 		if (request->keeper)
 			alone_since = pge_clock_ms();
@@ -404,10 +406,10 @@ pge_cache_evict(uint64 key_id)
 {
 	int			evicted = 0;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 
 		bool		unsealing = slot->state == PGE_SLOT_WORKING &&
 			slot->want == PGE_WANT_UNSEAL;
@@ -426,8 +428,8 @@ pge_cache_evict(uint64 key_id)
 			pge_slot_clear(i);
 		}
 	}
-	LWLockRelease(pge_shared->lock);
-	pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, evicted);
+	LWLockRelease(pge_key_cache->lock);
+	pg_atomic_fetch_add_u64(&pge_key_cache->counters.evictions, evicted);
 	pge_generation_bump(MyDatabaseId);
 	return evicted;
 }

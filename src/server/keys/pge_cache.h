@@ -11,19 +11,7 @@
 
 #include "base/pge_report.h"
 #include "base/pge_shared.h"
-
-/* A KEK as the catalog knows it: enough to have it unsealed. */
-typedef struct PgeSealedKek
-{
-	const char *key_name;
-	uint64		key_id;
-	uint16		version;
-	const char *provider;
-	const char *root_key;		/* as the provider named it when it sealed */
-	envl_view	sealed;			/* at most PROV_SEALED_MAX */
-	const uint8 *kcv;			/* ENVL_KCV_LEN bytes; NULL: not known yet */
-	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* envl_kek_digest of these */
-} PgeSealedKek;
+#include "catalog/pge_catalog.h"
 
 /* An unsealed KEK, handed over. */
 typedef struct PgeUnsealedKek

@@ -8,9 +8,12 @@
 #include "postgres.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "keys/pge_call.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
+#include "providers/local/prov_local.h"
 
 /* How long a failure is remembered.  Seconds, never more. */
 #define FAILURE_MEMORY_MS 2000
@@ -38,7 +41,8 @@ note_outcome(PgeProvider *provider, prov_category category)
 	int			excess;
 
 	if (category != PROV_OK)
-		pg_atomic_fetch_add_u64(&pge_shared->counters.failures[category], 1);
+		pg_atomic_fetch_add_u64(&pge_key_cache->counters.failures[category],
+								1);
 	if (!pause)
 	{
 		provider->failures = 0;
@@ -116,10 +120,10 @@ identify(const PgeCall *call, Identity *identity)
 static void
 publish_key(const PgeCall *call, const Identity *identity, int64 now)
 {
-	PgeSlot    *slot = &pge_shared->slots[call->slot];
+	PgeSlot    *slot = &pge_key_cache->slots[call->slot];
 	int64		ttl = (int64) pge_key_cache_ttl * 1000;
 
-	pge_shared->keys[call->slot] = call->key;
+	pge_key_cache->keys[call->slot] = call->key;
 	slot->state = PGE_SLOT_READY;
 	slot->refreshing = false;
 	slot->sealed = call->sealed;
@@ -137,7 +141,7 @@ publish_key(const PgeCall *call, const Identity *identity, int64 now)
 static void
 publish_check(const PgeCall *call, int64 now)
 {
-	PgeSlot    *slot = &pge_shared->slots[call->slot];
+	PgeSlot    *slot = &pge_key_cache->slots[call->slot];
 
 	slot->state = PGE_SLOT_READY;
 	slot->refreshing = false;
@@ -159,7 +163,7 @@ is_refusal(prov_category category)
 static void
 publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 {
-	PgeSlot    *slot = &pge_shared->slots[call->slot];
+	PgeSlot    *slot = &pge_key_cache->slots[call->slot];
 
 	if (call->refresh)
 	{
@@ -187,7 +191,7 @@ publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 static bool
 still_wanted(const PgeCall *call)
 {
-	const PgeSlot *slot = &pge_shared->slots[call->slot];
+	const PgeSlot *slot = &pge_key_cache->slots[call->slot];
 
 	return slot->database == call->database &&
 		memcmp(slot->digest, call->digest, ENVL_KEK_DIGEST_LEN) == 0 &&
@@ -225,7 +229,7 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 		log_failure(provider, call, failure);
 	count_call(provider, category != PROV_OK ? failure : NULL);
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	if (still_wanted(call))
 	{
 		if (category != PROV_OK)
@@ -235,9 +239,9 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 		else
 			publish_key(call, &identity, now);
 	}
-	LWLockRelease(pge_shared->lock);
-	ConditionVariableBroadcast(&pge_shared->slots[call->slot].changed);
-	ConditionVariableBroadcast(&pge_shared->turn);
+	LWLockRelease(pge_key_cache->lock);
+	ConditionVariableBroadcast(&pge_key_cache->slots[call->slot].changed);
+	ConditionVariableBroadcast(&pge_key_cache->turn);
 
 	envl_wipe(&call->key, sizeof(call->key));
 	call->step = PGE_STEP_IDLE;
@@ -407,8 +411,8 @@ run_step(PgeProvider *provider)
 
 	pge_point(PGE_POINT_KEEPER_CALL);
 	if (call->step != PGE_STEP_CHECK)
-		pg_atomic_fetch_add_u64(seal ? &pge_shared->counters.seals :
-									   &pge_shared->counters.unseals,
+		pg_atomic_fetch_add_u64(seal ? &pge_key_cache->counters.seals :
+									   &pge_key_cache->counters.unseals,
 								1);
 	call->started_ms = pge_clock_ms();
 	call->deadline_ms = call->started_ms + pge_provider_timeout;

@@ -14,7 +14,7 @@
 #ifndef PGE_CALL_H
 #define PGE_CALL_H
 
-#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 #include "providers/local/prov_helper.h"
 
 /* What a call is at. */

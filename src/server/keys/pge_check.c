@@ -10,9 +10,11 @@
 #include "commands/dbcommands.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "keys/pge_check.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* As in pge_cache.c: a keeper that dies tells nobody, and starts again. */
 #define KEEPER_PATIENCE_MS 3000
@@ -60,12 +62,12 @@ look_or_ask(PgeCheck *check, const char *database_name)
 	int			i;
 
 	check_digest(check->provider, digest);
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	has_keeper = pge_shared->keeper_pid != 0;
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	has_keeper = pge_key_cache->keeper_pid != 0;
 	i = pge_slot_find(digest, MyDatabaseId);
 	state = pge_slot_state(i);
 	if (state == PGE_SLOT_READY || state == PGE_SLOT_FAILED)
-		take_result(&pge_shared->slots[i], check);
+		take_result(&pge_key_cache->slots[i], check);
 	else if (state == PGE_SLOT_FREE)
 	{
 		if (i >= 0)
@@ -75,10 +77,10 @@ look_or_ask(PgeCheck *check, const char *database_name)
 		if (i >= 0)
 			pge_slot_ask(i, PGE_WANT_CHECK, digest, check->provider,
 						 database_name);
-		if (pge_shared->keeper_latch != NULL)
-			SetLatch(pge_shared->keeper_latch);
+		if (pge_key_cache->keeper_latch != NULL)
+			SetLatch(pge_key_cache->keeper_latch);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return has_keeper;
 }
 
@@ -126,7 +128,7 @@ pge_check_providers(PgeCheck *checks, int count)
 		checks[i] = (PgeCheck) {.provider = checks[i].provider};
 
 	/* Every call that ends is told of there. */
-	ConditionVariablePrepareToSleep(&pge_shared->turn);
+	ConditionVariablePrepareToSleep(&pge_key_cache->turn);
 	while (look_or_ask_all(checks, count, database_name, &has_keeper) > 0)
 	{
 		now = pge_clock_ms();
@@ -134,7 +136,7 @@ pge_check_providers(PgeCheck *checks, int count)
 			alone_since = now;
 		if (now >= deadline || now - alone_since >= KEEPER_PATIENCE_MS)
 			break;
-		ConditionVariableTimedSleep(&pge_shared->turn,
+		ConditionVariableTimedSleep(&pge_key_cache->turn,
 									Min(deadline - now, LONGEST_SLEEP_MS),
 									pge_wait_event());
 	}

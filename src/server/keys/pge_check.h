@@ -12,7 +12,7 @@
 #ifndef PGE_CHECK_H
 #define PGE_CHECK_H
 
-#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 
 typedef struct PgeCheck
 {

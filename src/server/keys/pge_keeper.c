@@ -4,7 +4,7 @@
  *
  * A background worker without a database connection, started with the
  * postmaster, so that keys are there during recovery and on standbys.  It
- * sweeps over the slots (pge_shared.h), starts calls for those that are
+ * sweeps over the slots (pge_key_cache.h), starts calls for those that are
  * wanted or due, and sleeps until a backend wakes it, a helper answers, or
  * something falls due.
  *
@@ -28,13 +28,14 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_secret.h"
+#include "base/pge_shared.h"
 #include "keys/pge_call.h"
 #include "keys/pge_keeper.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
-#include "pge_guc.h"
 
 /* Wake up at least this often: clocks and files change silently. */
 #define LONGEST_SLEEP_MS 60000
@@ -120,11 +121,11 @@ provider_of(const PgeSlot *slot)
 static void
 let_go(int i)
 {
-	Oid			database = pge_shared->slots[i].database;
+	Oid			database = pge_key_cache->slots[i].database;
 
 	pge_slot_clear(i);
 	pge_generation_bump(database);
-	pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+	pg_atomic_fetch_add_u64(&pge_key_cache->counters.evictions, 1);
 }
 
 /*
@@ -134,10 +135,10 @@ let_go(int i)
 static void
 let_go_of_unlisted(void)
 {
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 
 		if (slot->state != PGE_SLOT_READY && slot->state != PGE_SLOT_FAILED)
 			continue;
@@ -146,7 +147,7 @@ let_go_of_unlisted(void)
 		else if (slot->state == PGE_SLOT_READY && provider_of(slot) == NULL)
 			let_go(i);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /*
@@ -194,7 +195,7 @@ refuse(PgeSlot *slot, prov_category category, const char *reason, int64 until)
 	slot->category = category;
 	strlcpy(slot->reason, reason, sizeof(slot->reason));
 	slot->retry_ms = until;
-	pg_atomic_fetch_add_u64(&pge_shared->counters.failures[category], 1);
+	pg_atomic_fetch_add_u64(&pge_key_cache->counters.failures[category], 1);
 	due(until);
 }
 
@@ -209,7 +210,7 @@ is_free(const PgeProvider *provider)
 static void
 assign(PgeProvider *provider, int i)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 	PgeCall    *call = &provider->call;
 
 	static const PgeStep first_steps[] = {
@@ -235,7 +236,7 @@ assign(PgeProvider *provider, int i)
 	if (call->refresh)
 	{
 		slot->refreshing = true;
-		pg_atomic_fetch_add_u64(&pge_shared->counters.refreshes, 1);
+		pg_atomic_fetch_add_u64(&pge_key_cache->counters.refreshes, 1);
 	}
 	else
 		slot->state = PGE_SLOT_WORKING;
@@ -252,7 +253,7 @@ static bool
 take_source(PgeProvider *provider, const PgeSlot *wanted)
 {
 	int			i = pge_slot_find(wanted->source, wanted->database);
-	const PgeSlot *source = &pge_shared->slots[Max(i, 0)];
+	const PgeSlot *source = &pge_key_cache->slots[Max(i, 0)];
 
 	if (i < 0 || source->state != PGE_SLOT_READY ||
 		source->want != PGE_WANT_UNSEAL ||
@@ -260,7 +261,7 @@ take_source(PgeProvider *provider, const PgeSlot *wanted)
 		source->key_id != wanted->key_id ||
 		source->version != wanted->version)
 		return false;
-	provider->call.key = pge_shared->keys[i];
+	provider->call.key = pge_key_cache->keys[i];
 	return true;
 }
 
@@ -271,7 +272,7 @@ take_source(PgeProvider *provider, const PgeSlot *wanted)
 static bool
 examine_wanted(int i, int64 now, PgeProvider **start)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 	PgeProvider *provider = provider_of(slot);
 
 	if (provider == NULL)
@@ -306,7 +307,7 @@ examine_wanted(int i, int64 now, PgeProvider **start)
 static bool
 examine_ready(int i, int64 now, PgeProvider **start)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 	PgeProvider *provider = provider_of(slot);
 	int64		idle_ms = now - (int64) pg_atomic_read_u64(&slot->used_ms);
 
@@ -359,7 +360,7 @@ examine_ready(int i, int64 now, PgeProvider **start)
 static bool
 examine(int i, int64 now, PgeProvider **start)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 
 	switch (slot->state)
 	{
@@ -387,13 +388,13 @@ static void
 sweep_slots(void)
 {
 	int64		now = pge_clock_ms();
-	int			count = pge_shared->slot_count;
+	int			count = pge_key_cache->slot_count;
 	int			first = first_slot;
 	ListCell   *cell;
 
 	foreach(cell, providers)
 		((PgeProvider *) lfirst(cell))->had_turn = false;
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	for (int n = 0; n < count; n++)
 	{
 		int			i = (first + n) % count;
@@ -403,7 +404,7 @@ sweep_slots(void)
 			continue;
 
 		/* Nobody is woken, and no provider called, under the lock. */
-		LWLockRelease(pge_shared->lock);
+		LWLockRelease(pge_key_cache->lock);
 		if (start != NULL)
 		{
 			pge_call_start(start);
@@ -411,13 +412,13 @@ sweep_slots(void)
 		}
 		else
 		{
-			ConditionVariableBroadcast(&pge_shared->slots[i].changed);
-			ConditionVariableBroadcast(&pge_shared->turn);
+			ConditionVariableBroadcast(&pge_key_cache->slots[i].changed);
+			ConditionVariableBroadcast(&pge_key_cache->turn);
 		}
 		now = pge_clock_ms();
-		LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+		LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /* Ends the calls that have taken too long, and reads what has come. */
@@ -483,10 +484,10 @@ detach(int code, Datum arg)
 			prov_helper_stop(&provider->helper);
 		envl_wipe(provider, sizeof(PgeProvider));
 	}
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	pge_shared->keeper_pid = 0;
-	pge_shared->keeper_latch = NULL;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	pge_key_cache->keeper_pid = 0;
+	pge_key_cache->keeper_latch = NULL;
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /*
@@ -498,12 +499,12 @@ attach(void)
 {
 	int64		now = pge_clock_ms();
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
-	pge_shared->keeper_pid = MyProcPid;
-	pge_shared->keeper_latch = MyLatch;
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
+	pge_key_cache->keeper_pid = MyProcPid;
+	pge_key_cache->keeper_latch = MyLatch;
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 
 		slot->refreshing = false;
 		if (slot->state == PGE_SLOT_WORKING)
@@ -511,10 +512,10 @@ attach(void)
 				   "The keeper stopped while it was asking the provider.",
 				   now + 1000);
 	}
-	LWLockRelease(pge_shared->lock);
-	for (int i = 0; i < pge_shared->slot_count; i++)
-		ConditionVariableBroadcast(&pge_shared->slots[i].changed);
-	pg_atomic_fetch_add_u64(&pge_shared->counters.keeper_starts, 1);
+	LWLockRelease(pge_key_cache->lock);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
+		ConditionVariableBroadcast(&pge_key_cache->slots[i].changed);
+	pg_atomic_fetch_add_u64(&pge_key_cache->counters.keeper_starts, 1);
 }
 
 void
@@ -545,14 +546,12 @@ pgenvelope_keeper_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			read_settings();
-			pge_anchor_moved();
 		}
 		pge_point(PGE_POINT_KEEPER_LOOP);
 		next_event_ms = pge_clock_ms() + LONGEST_SLEEP_MS;
 		attend_calls();
 		sweep_slots();
 		attend_calls();
-		due(pge_anchor_attend());
 		wait_for_event();
 	}
 }

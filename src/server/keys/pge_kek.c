@@ -12,6 +12,8 @@
 #include "utils/timestamp.h"
 
 #include "base/pge_secret.h"
+#include "base/pge_shared.h"
+#include "keys/pge_cache.h"
 #include "keys/pge_kek.h"
 
 /*
@@ -51,6 +53,25 @@ pge_kek_drop_all(void)
 {
 	for (int i = 0; i < HELD_KEKS; i++)
 		drop(i);
+}
+
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (pge_shared != NULL &&
+		(event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		 event == XACT_EVENT_PREPARE ||
+		 event == XACT_EVENT_PARALLEL_COMMIT ||
+		 event == XACT_EVENT_PARALLEL_ABORT))
+		pge_cache_flush_counts();
+}
+
+/* KEKs point to versions of the catalog: they go before these do. */
+void
+pge_kek_init(void)
+{
+	pge_catalog_on_drop(pge_kek_drop_all);
+	RegisterXactCallback(transaction_ended, NULL);
 }
 
 /* The memory would go with the process, but not wiped. */

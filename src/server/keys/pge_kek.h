@@ -34,6 +34,9 @@ extern PgeKek *pge_kek_get(PgeKeyVersion *version, PgeProblem *problem);
 /* The KEK, its DEK pool and the random pool fit to seal a value now. */
 extern void pge_kek_prepare_seal(PgeKek *kek);
 
+/* Called from _PG_init. */
+extern void pge_kek_init(void);
+
 /* Wipes everything. */
 extern void pge_kek_drop_all(void);
 

@@ -13,6 +13,8 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 #include "keys/pge_provider_stat.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_providers);
@@ -44,7 +46,7 @@ static const int bounds_ms[PGE_LATENCY_BUCKETS] = {
 static PgeProviderStat *
 element_of(const char *provider)
 {
-	PgeProviderStat *all = pge_shared->provider_stats;
+	PgeProviderStat *all = pge_key_cache->provider_stats;
 	PgeProviderStat *place = &all[0];
 
 	for (int i = 0; i < PGE_COUNTED_PROVIDERS; i++)
@@ -84,7 +86,7 @@ pge_provider_stat_count(const char *provider, PgeCallKind kind,
 	TimestampTz now = GetCurrentTimestamp();
 	PgeProviderStat *stat;
 
-	LWLockAcquire(pge_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pge_key_cache->lock, LW_EXCLUSIVE);
 	stat = element_of(provider);
 	stat->last_call_ms = pge_clock_ms();
 	count_latency(&stat->calls[kind], latency_ms);
@@ -104,7 +106,7 @@ pge_provider_stat_count(const char *provider, PgeCallKind kind,
 		if (failure->category != PROV_INTEGRITY)
 			stat->is_failing = true;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 }
 
 /* ---------------------------------------------------------------- */
@@ -116,13 +118,13 @@ pge_provider_stat_find(const char *provider, PgeProviderStat *stat)
 {
 	bool		is_known = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
 	for (int i = 0; i < PGE_COUNTED_PROVIDERS && !is_known; i++)
 	{
-		*stat = pge_shared->provider_stats[i];
+		*stat = pge_key_cache->provider_stats[i];
 		is_known = strcmp(stat->provider, provider) == 0;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return is_known;
 }
 
@@ -189,11 +191,11 @@ pgenvelope_stat_providers(PG_FUNCTION_ARGS)
 
 	pge_require_preload();
 	pge_init_materialized(fcinfo);
-	all = palloc(sizeof(pge_shared->provider_stats));
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	memcpy(all, pge_shared->provider_stats,
-		   sizeof(pge_shared->provider_stats));
-	LWLockRelease(pge_shared->lock);
+	all = palloc(sizeof(pge_key_cache->provider_stats));
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	memcpy(all, pge_key_cache->provider_stats,
+		   sizeof(pge_key_cache->provider_stats));
+	LWLockRelease(pge_key_cache->lock);
 	for (int i = 0; i < PGE_COUNTED_PROVIDERS; i++)
 	{
 		for (int kind = 0; kind < PGE_CALL_KINDS; kind++)

@@ -12,7 +12,7 @@
 #ifndef PGE_PROVIDER_STAT_H
 #define PGE_PROVIDER_STAT_H
 
-#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 
 /* Counts a call that is over; failure is NULL if it succeeded. */
 extern void pge_provider_stat_count(const char *provider, PgeCallKind kind,

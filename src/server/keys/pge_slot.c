@@ -9,15 +9,17 @@
 
 #include "miscadmin.h"
 
+#include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 #include "keys/pge_slot.h"
 
 void
 pge_slot_clear(int slot)
 {
-	Assert(LWLockHeldByMeInMode(pge_shared->lock, LW_EXCLUSIVE));
-	envl_wipe(&pge_shared->keys[slot], sizeof(envl_key));
-	pge_shared->slots[slot].state = PGE_SLOT_FREE;
-	pge_shared->slots[slot].refreshing = false;
+	Assert(LWLockHeldByMeInMode(pge_key_cache->lock, LW_EXCLUSIVE));
+	envl_wipe(&pge_key_cache->keys[slot], sizeof(envl_key));
+	pge_key_cache->slots[slot].state = PGE_SLOT_FREE;
+	pge_key_cache->slots[slot].refreshing = false;
 }
 
 static uint64
@@ -34,11 +36,11 @@ pge_slot_find(const uint8 *digest, Oid database)
 {
 	uint64		tag = digest_tag(digest);
 
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 
-		if (pge_shared->tags[i] == tag && slot->state != PGE_SLOT_FREE &&
+		if (pge_key_cache->tags[i] == tag && slot->state != PGE_SLOT_FREE &&
 			slot->database == database &&
 			memcmp(slot->digest, digest, ENVL_KEK_DIGEST_LEN) == 0)
 			return i;
@@ -49,8 +51,8 @@ pge_slot_find(const uint8 *digest, Oid database)
 void
 pge_slot_name(int i, const uint8 *digest)
 {
-	memcpy(pge_shared->slots[i].digest, digest, ENVL_KEK_DIGEST_LEN);
-	pge_shared->tags[i] = digest_tag(digest);
+	memcpy(pge_key_cache->slots[i].digest, digest, ENVL_KEK_DIGEST_LEN);
+	pge_key_cache->tags[i] = digest_tag(digest);
 }
 
 /* ---------------------------------------------------------------- */
@@ -89,9 +91,9 @@ count_shares(Shares *shares)
 
 	memset(shares, 0, sizeof(*shares));
 	shares->free = -1;
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 
 		if (slot->state == PGE_SLOT_FREE)
 		{
@@ -102,7 +104,7 @@ count_shares(Shares *shares)
 		shares->busy += slot->database == MyDatabaseId && !is_settled(slot);
 	}
 	sharers += shares->held[sharer(MyDatabaseId)] == 0;
-	shares->fair = pge_shared->slot_count / sharers;
+	shares->fair = pge_key_cache->slot_count / sharers;
 }
 
 /*
@@ -118,9 +120,9 @@ find_victim(const Shares *shares)
 	int			oldest = -1;
 	uint64		oldest_used_ms = 0;
 
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		PgeSlot    *slot = &pge_shared->slots[i];
+		PgeSlot    *slot = &pge_key_cache->slots[i];
 		int			whose = sharer(slot->database);
 		uint64		used_ms = pg_atomic_read_u64(&slot->used_ms);
 
@@ -148,7 +150,8 @@ pge_slot_take(void)
 	int			victim;
 
 	count_shares(&shares);
-	if (shares.busy >= pge_shared->slot_count - pge_shared->slot_count / 4)
+	if (shares.busy >=
+		pge_key_cache->slot_count - pge_key_cache->slot_count / 4)
 		return -1;
 	if (shares.free >= 0)
 		return shares.free;
@@ -156,7 +159,7 @@ pge_slot_take(void)
 	if (victim >= 0)
 	{
 		pge_slot_clear(victim);
-		pg_atomic_fetch_add_u64(&pge_shared->counters.evictions, 1);
+		pg_atomic_fetch_add_u64(&pge_key_cache->counters.evictions, 1);
 	}
 	return victim;
 }
@@ -169,7 +172,7 @@ pge_slot_state(int i)
 
 	if (i < 0)
 		return PGE_SLOT_FREE;
-	slot = &pge_shared->slots[i];
+	slot = &pge_key_cache->slots[i];
 	if ((slot->state == PGE_SLOT_READY && now >= slot->hard_ms) ||
 		(slot->state == PGE_SLOT_FAILED && now >= slot->retry_ms))
 		return PGE_SLOT_FREE;
@@ -180,7 +183,7 @@ void
 pge_slot_ask(int i, PgeWant want, const uint8 *digest, const char *provider,
 			 const char *database_name)
 {
-	PgeSlot    *slot = &pge_shared->slots[i];
+	PgeSlot    *slot = &pge_key_cache->slots[i];
 
 	Assert(slot->state == PGE_SLOT_FREE);
 	slot->state = PGE_SLOT_WANTED;

@@ -9,6 +9,7 @@
 #define PGE_SLOT_H
 
 #include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 
 /* The slot of that digest and database, or -1.  Caller holds the lock. */
 extern int	pge_slot_find(const uint8 *digest, Oid database);

@@ -3,14 +3,14 @@
  *	  pgenvelope.destroy_key: erasing every seal of a version that this
  *	  database has.
  *
- * Nothing brings the version back, so its name is typed twice, and it has been
- * retired for a while without being missed, or somebody says "shred".  Data
- * are gone for good only when the copies are that this cannot reach; it says
- * which.
+ * Nothing brings the version back.  So the caller types its name twice, and
+ * the version must have been retired for a while without being missed, or the
+ * caller says "shred".  The data are gone only when all copies elsewhere are;
+ * the function lists what may still hold one.
  *
  * The unsealed KEK must go too.  It is evicted when the transaction commits,
- * and again when the others have been told: in between a session may have
- * had it unsealed again from the row as it knew it.
+ * and again after the other sessions have received the invalidation.  Between
+ * the two, a session may have unsealed it again from the old row.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,8 +28,12 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
+#include "base/pge_shared.h"
+#include "keys/pge_cache.h"
+#include "lifecycle/pge_destroy.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
-#include "pge_guc.h"
 #include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
@@ -38,7 +42,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_destroy_key);
 /* Evicting                                                         */
 /* ---------------------------------------------------------------- */
 
-/* Keys of which this transaction destroys versions; in TopMemoryContext. */
+/* Keys with versions that this transaction destroys; in TopMemoryContext. */
 static uint64 *destroyed;
 static int	destroyed_count;
 static int	destroyed_room;
@@ -62,7 +66,7 @@ evict_at_commit(uint64 key_id)
 }
 
 static void
-evict(void)
+evict_destroyed(void)
 {
 	pge_destructions_bump();
 	for (int i = 0; i < destroyed_count; i++)
@@ -70,7 +74,7 @@ evict(void)
 }
 
 static void
-transaction_ends(XactEvent event, void *arg)
+at_transaction_end(XactEvent event, void *arg)
 {
 	if (destroyed_count == 0)
 		return;
@@ -80,21 +84,21 @@ transaction_ends(XactEvent event, void *arg)
 				 errmsg("cannot PREPARE a transaction that has destroyed a version of a key")));
 	if (event == XACT_EVENT_COMMIT)
 	{
-		evict();
+		evict_destroyed();
 		committed = true;
 	}
 	else if (event == XACT_EVENT_ABORT)
 		destroyed_count = 0;
 }
 
-/* By then the others have been told that the rows have changed. */
+/* By now the other sessions have received the invalidation. */
 static void
-resources_released(ResourceReleasePhase phase, bool is_commit,
-				   bool is_top_level, void *arg)
+at_resource_release(ResourceReleasePhase phase, bool is_commit,
+					bool is_top_level, void *arg)
 {
 	if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
-	evict();
+	evict_destroyed();
 	committed = false;
 	destroyed_count = 0;
 }
@@ -102,15 +106,18 @@ resources_released(ResourceReleasePhase phase, bool is_commit,
 void
 pge_destroy_init(void)
 {
-	RegisterXactCallback(transaction_ends, NULL);
-	RegisterResourceReleaseCallback(resources_released, NULL);
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 }
 
 /* ---------------------------------------------------------------- */
 /* What may still hold a copy                                       */
 /* ---------------------------------------------------------------- */
 
-/* $1 is the key, $2 the version, null for all; before they are erased. */
+/*
+ * Run before the seals are erased.  $1 is the key, $2 the version, null for
+ * all.
+ */
 #define PROVIDERS \
 	"SELECT DISTINCT 'provider', format('root key %s of provider \"%s\"" \
 	" unseals any copy', coalesce(root_key, '(not named)'), provider)" \
@@ -161,7 +168,7 @@ static const char *const holders[] = {
 };
 
 static void
-report(FunctionCallInfo fcinfo, uint64 count)
+report_copies(FunctionCallInfo fcinfo, uint64 count)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -199,20 +206,16 @@ check_confirmation(const PgeChange *change, const int32 *version,
 	pge_raise(&problem);
 }
 
-/* When it has been retired for long enough; NULL if it has. */
+/* When the version has been retired for long enough; NULL if it has. */
 static char *
-too_early(const PgeChange *change, int version)
+find_earliest(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							Int32GetDatum(pge_destroy_after)};
-
-	if (pge_write_run("SELECT retired_at + make_interval(secs => $3)"
-					  " FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version = $2 AND"
-					  " retired_at + make_interval(secs => $3) > clock_timestamp()",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT retired_at + make_interval(secs => $3)"
+				" FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version = $2 AND"
+				" retired_at + make_interval(secs => $3) > clock_timestamp()",
+				pge_bigint((int64) change->key_id), pge_integer(version),
+				pge_integer(pge_destroy_after)) == 0)
 		return NULL;
 	return pge_row_text(0, 1);
 }
@@ -226,7 +229,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(change, version, state,
 						 "Retire it with pgenvelope.retire_key, or destroy it with shred => true.");
-	from = too_early(change, version);
+	from = find_earliest(change, version);
 	if (from != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -244,7 +247,7 @@ require_not_needed(const PgeChange *change, int version, PgeState state)
 				 errhint("pgenvelope.start_rewrap proves that it is not.")));
 }
 
-/* What is lost by destroying a version that was not proved to be unneeded. */
+/* Warns of what is lost with a version that is not proved to be unneeded. */
 static void
 warn_of_loss(const PgeChange *change, int version)
 {
@@ -260,21 +263,19 @@ warn_of_loss(const PgeChange *change, int version)
 }
 
 static void
-erase(const PgeChange *change, int version)
+erase_seals(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version)};
+	PgeParameter key_id = pge_bigint((int64) change->key_id);
 	int			target;
 	int64		job;
 
 	pge_change_move(change, version, PGE_STATE_DESTROYED, 0);
-	pge_write_run("DELETE FROM pgenvelope.key_seal"
-				  " WHERE key_id = $1 AND version = $2",
-				  lengthof(types), types, values, NULL);
-	pge_write_run("DELETE FROM pgenvelope.key_escrow"
-				  " WHERE key_id = $1 AND version = $2",
-				  lengthof(types), types, values, NULL);
+	pge_run("DELETE FROM pgenvelope.key_seal"
+			" WHERE key_id = $1 AND version = $2",
+			key_id, pge_integer(version));
+	pge_run("DELETE FROM pgenvelope.key_escrow"
+			" WHERE key_id = $1 AND version = $2",
+			key_id, pge_integer(version));
 	job = pge_job_live(change->key_id, &target);
 	if (job != 0 && target == version)
 		(void) pge_job_cancel(job,
@@ -292,17 +293,15 @@ destroy_one(const PgeChange *change, int version, bool shred)
 		warn_of_loss(change, version);
 	else
 		require_not_needed(change, version, state);
-	erase(change, version);
+	erase_seals(change, version);
 	pge_log_change(change, version,
 				   shred ? "was destroyed, shredded," : "was destroyed");
 }
 
-/* A tenant's key: every version, whatever its state. */
+/* Destroys a tenant's key: all versions, in any state. */
 static void
 destroy_all(const PgeChange *change, bool shred)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
 	List	   *versions = NIL;
 	ListCell   *cell;
@@ -315,10 +314,10 @@ destroy_all(const PgeChange *change, bool shred)
 					"all versions of a key can only be shredded");
 		pge_raise(&problem);
 	}
-	count = pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
-						  " WHERE key_id = $1 AND state <> 'destroyed'"
-						  " ORDER BY version",
-						  lengthof(types), types, values, NULL);
+	count = pge_run("SELECT version::bigint FROM pgenvelope.key_version"
+					" WHERE key_id = $1 AND state <> 'destroyed'"
+					" ORDER BY version",
+					pge_bigint((int64) change->key_id));
 	for (uint64 i = 0; i < count; i++)
 		versions = lappend_int(versions, (int) pge_row_int((int) i, 1));
 	if (versions == NIL)
@@ -338,32 +337,29 @@ pgenvelope_destroy_key(PG_FUNCTION_ARGS)
 {
 	bool		all = PG_ARGISNULL(1);
 	int32		version = all ? 0 : PG_GETARG_INT32(1);
-	bool		shred = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	bool		shred = pge_getarg_bool(fcinfo, 3, false);
 	PgeChange	change;
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[2];
-	const char *nulls;
+	uint64		count;
 
 	pge_init_materialized(fcinfo);
 	pge_change_begin("pgenvelope.destroy_key()", PGE_RETIRE,
-					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	check_confirmation(&change, all ? NULL : &version,
-					   PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
+					   pge_getarg_varlena(fcinfo, 2));
 	if (!all)
 		(void) pge_change_state(&change, version);
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_NULL();
-	values[0] = Int64GetDatum((int64) change.key_id);
-	values[1] = Int32GetDatum(version);
-	nulls = all ? " n" : "  ";
-	report(fcinfo, pge_write_run(PROVIDERS, 2, types, values, nulls));
+	count = pge_run(PROVIDERS, pge_bigint((int64) change.key_id),
+					pge_unless(all, pge_integer(version)));
+	report_copies(fcinfo, count);
 	if (all)
 		destroy_all(&change, shred);
 	else
 		destroy_one(&change, version, shred);
 	evict_at_commit(change.key_id);
 	for (int i = 0; i < (int) lengthof(holders); i++)
-		report(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
+		report_copies(fcinfo, pge_write_run(holders[i], 0, NULL, NULL, NULL));
 	pge_change_end(&change);
 	pge_audit_act("destroy_key", change.key_id, change.name, version,
 				  pge_act_details("all", all ? "true" : NULL, "shred",

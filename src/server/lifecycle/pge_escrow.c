@@ -2,8 +2,8 @@
  * pge_escrow.c
  *	  A second seal of every KEK, by pgenvelope.escrow_provider.
  *
- * The keeper takes the KEK from the cache and has it sealed, unsealed again
- * and compared, as pgenvelope.reseal_keys has; a backend only moves blobs.
+ * The keeper takes the KEK from the cache, has it sealed, unseals it again and
+ * compares, as for pgenvelope.reseal_keys; a backend only moves the blobs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,10 +17,13 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_spi.h"
+#include "keys/pge_cache.h"
+#include "keys/pge_keys_settings.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_escrow.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 static bool
@@ -70,27 +73,22 @@ pge_escrow_store(uint64 key_id, uint16 version, const PgeEscrow *escrow,
 				 PgeProblem *problem)
 {
 	const prov_sealed *sealed = &escrow->seal.sealed;
-	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, TEXTOID};
-	Datum		values[] = {Int64GetDatum((int64) key_id),
-							Int32GetDatum(version), (Datum) 0, (Datum) 0,
-							(Datum) 0};
 
 	if (escrow->provider[0] == '\0')
 		return true;
 	if (!pge_is_root_expected(escrow->provider, &escrow->seal, problem))
 		return false;
-	values[2] = CStringGetTextDatum(escrow->provider);
-	values[3] = pge_bytea_datum(sealed->bytes, sealed->len);
-	values[4] = CStringGetTextDatum(sealed->root_key);
-	pge_write_run("INSERT INTO pgenvelope.key_escrow"
-				  " (key_id, version, provider, sealed_kek, root_key)"
-				  " VALUES ($1, $2, $3, $4, NULLIF($5, ''))"
-				  " ON CONFLICT (key_id, version) DO UPDATE SET"
-				  " provider = EXCLUDED.provider,"
-				  " sealed_kek = EXCLUDED.sealed_kek,"
-				  " root_key = EXCLUDED.root_key,"
-				  " sealed_at = EXCLUDED.sealed_at",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.key_escrow"
+			" (key_id, version, provider, sealed_kek, root_key)"
+			" VALUES ($1, $2, $3, $4, NULLIF($5, ''))"
+			" ON CONFLICT (key_id, version) DO UPDATE SET"
+			" provider = EXCLUDED.provider,"
+			" sealed_kek = EXCLUDED.sealed_kek,"
+			" root_key = EXCLUDED.root_key,"
+			" sealed_at = EXCLUDED.sealed_at",
+			pge_bigint((int64) key_id), pge_integer(version),
+			pge_text(escrow->provider),
+			pge_bytes(sealed->bytes, sealed->len), pge_text(sealed->root_key));
 	ForceSyncCommit();
 	return true;
 }
@@ -98,17 +96,15 @@ pge_escrow_store(uint64 key_id, uint16 version, const PgeEscrow *escrow,
 bool
 pge_escrow_find(const PgeKeyVersion *version, PgeEscrowed *escrowed)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) version->key_id),
-							Int32GetDatum((int32) version->version)};
 	PgeSealedKek *sealed = &escrowed->sealed;
 	bytea	   *bytes;
 	bool		isnull;
 
-	if (pge_write_run("SELECT sealed_kek, provider, coalesce(root_key, '')"
-					  " FROM pgenvelope.key_escrow"
-					  " WHERE key_id = $1 AND version = $2",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT sealed_kek, provider, coalesce(root_key, '')"
+				" FROM pgenvelope.key_escrow"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) version->key_id),
+				pge_integer((int32) version->version)) == 0)
 		return false;
 	bytes = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
 										  SPI_tuptable->tupdesc, 1, &isnull));

@@ -13,14 +13,21 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_rights.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
+#include "base/pge_getarg.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 #include "context/pge_context.h"
+#include "keys/pge_cache.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_create_key);
@@ -89,16 +96,16 @@ new_key_id(void)
 /* A key to be created. */
 typedef struct NewKey
 {
-	const char *function;		/* that creates it */
+	const char *function;		/* the SQL function that creates it */
 	text	   *name;			/* NULL is an error */
-	char	   *provider;		/* NULL: the default one */
+	char	   *provider;		/* NULL: the default provider */
 	Datum		required;		/* context */
 	const char *purpose;		/* data or audit */
-	bool		grant_creator;	/* all of its privileges */
+	bool		grant_creator;	/* the creator gets all privileges */
 	bool		dual_control;
 } NewKey;
 
-/* Locks the name, which nobody may have. */
+/* Locks a name that no key may have yet. */
 static void
 claim_name(text *name)
 {
@@ -119,24 +126,20 @@ claim_name(text *name)
 static void
 insert_key(const NewKey *key, uint64 key_id, char *creator)
 {
-	Oid			types[] = {INT8OID, TEXTOID, JSONBOID,
-						   TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), PointerGetDatum(key->name),
-		key->required, CStringGetTextDatum(creator),
-		CStringGetTextDatum(key->purpose), BoolGetDatum(key->dual_control)};
-
-	pge_write_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
-				  " created_by, purpose, dual_control)"
-				  " VALUES ($1, $2, $3, $4, $5, $6)",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.key (key_id, name, required_context,"
+			" created_by, purpose, dual_control)"
+			" VALUES ($1, $2, $3, $4, $5, $6)",
+			pge_bigint((int64) key_id),
+			pge_parameter(TEXTOID, PointerGetDatum(key->name)),
+			pge_parameter(JSONBOID, key->required), pge_text(creator),
+			pge_text(key->purpose), pge_boolean(key->dual_control));
 }
 
 /*
- * Who creates a key administers it, and unless told otherwise may do all else
- * with it.  What admin implies is not granted twice: it would be left when
- * admin is revoked.  Under dual control nobody may decrypt by one person's
- * act.
+ * Grants to the creator: always admin and, unless the call says otherwise,
+ * everything else.  A privilege that admin implies is not granted twice, or it
+ * would remain when admin is revoked.  Under dual control no single act may
+ * give decrypt.
  */
 static void
 insert_grants(uint64 key_id, const NewKey *key, Oid creator)
@@ -159,7 +162,7 @@ insert_grants(uint64 key_id, const NewKey *key, Oid creator)
 	}
 }
 
-/* Creates a key; returns its id. */
+/* Creates a key and returns its id. */
 static uint64
 create_key(const NewKey *key)
 {
@@ -187,40 +190,22 @@ create_key(const NewKey *key)
 	return key_id;
 }
 
-static text *
-name_argument(FunctionCallInfo fcinfo, int n)
-{
-	PgeProblem	problem;
-
-	if (!PG_ARGISNULL(n))
-		return PG_GETARG_TEXT_PP(n);
-	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-				"the name of a key must not be null");
-	pge_raise(&problem);
-	return NULL;
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 Datum
 pgenvelope_create_key(PG_FUNCTION_ARGS)
 {
 	NewKey		key = {.function = "create_key", .purpose = "data"};
 
 	pge_require_writable("pgenvelope.create_key()");
-	key.name = name_argument(fcinfo, 0);
-	key.provider = text_argument(fcinfo, 1);
+	pge_refuse_null(PG_ARGISNULL(0), "the name of a key");
+	key.name = PG_GETARG_TEXT_PP(0);
+	key.provider = pge_getarg_cstring(fcinfo, 1);
 	key.required = choose_required_context(fcinfo, 2);
-	key.grant_creator = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
-	key.dual_control = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	key.grant_creator = pge_getarg_bool(fcinfo, 3, true);
+	key.dual_control = pge_getarg_bool(fcinfo, 4, false);
 	PG_RETURN_INT64((int64) create_key(&key));
 }
 
-/* One for a database: two would make two chains. */
+/* Only one per database: two audit keys would make two chains. */
 Datum
 pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 {
@@ -229,8 +214,9 @@ pgenvelope_create_audit_key(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_writable("pgenvelope.create_audit_key()");
-	key.provider = text_argument(fcinfo, 0);
-	key.name = name_argument(fcinfo, 1);
+	key.provider = pge_getarg_cstring(fcinfo, 0);
+	pge_refuse_null(PG_ARGISNULL(1), "the name of a key");
+	key.name = PG_GETARG_TEXT_PP(1);
 	key.required = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	LockRelationOid(pge_table("key"), RowExclusiveLock);
 	LockDatabaseObject(pge_table("audit_log"), 0, 0, ExclusiveLock);
@@ -253,24 +239,12 @@ pgenvelope_evict_key(PG_FUNCTION_ARGS)
 	int			count;
 
 	pge_require_preload();
-	pge_act_begin("evict_key");
+	pge_acting_begin("evict_key");
 	pge_catalog_begin();
 	if (!PG_ARGISNULL(0))
 	{
-		envl_view	name = pge_varlena_view(PG_GETARG_TEXT_PP(0));
-		PgeKey	   *key = pge_key_by_name((const char *) name.data, name.len);
+		PgeKey	   *key = pge_key_named(PG_GETARG_TEXT_PP(0));
 
-		if (key == NULL)
-		{
-			PgeProblem	problem;
-
-			pge_problem(&problem, PGE_KEY_NOT_FOUND,
-						"The view pgenvelope.keys lists the keys.",
-						"key \"%.*s\" does not exist",
-						pge_shown_len(name, ENVL_KEY_NAME_MAX),
-						(const char *) name.data);
-			pge_raise(&problem);
-		}
 		key_id = key->key_id;
 		key_name = pstrdup(key->name);
 	}

@@ -1,11 +1,11 @@
 /*
  * pge_reseal.c
- *	  pgenvelope.reseal_keys: seals existing keys anew.
+ *	  pgenvelope.reseal_keys: sealing existing keys again.
  *
- * KEKs stay what they are, so no value is touched.  The keeper takes each KEK
- * from the cache, has it sealed, unsealed again and compared; a backend only
- * moves blobs.  Second seals (pge_escrow.c) that are missing, or another
- * provider's, are made on the way.
+ * The KEKs stay the same, so no value changes.  The keeper takes each KEK from
+ * the cache, has it sealed, unseals it again and compares; a backend only
+ * moves the blobs.  Missing second seals (pge_escrow.c), and those of another
+ * provider, are made on the way.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,21 +20,28 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "admin/pge_admin.h"
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_row.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
+#include "keys/pge_cache.h"
+#include "keys/pge_keys_settings.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_reseal.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_reseal_keys);
 
-/* The root key that a provider seals with now, as it named it. */
+/*
+ * The root key with which a provider seals now, by the provider's name for it.
+ */
 typedef struct CurrentRoot
 {
 	char		provider[PROV_NAME_SIZE];
@@ -44,14 +51,14 @@ typedef struct CurrentRoot
 /* A run of pgenvelope.reseal_keys. */
 typedef struct Run
 {
-	const char *provider;		/* NULL: each version's own */
+	const char *provider;		/* NULL: the provider of each version */
 	bool		from_escrow;	/* take KEKs from their second seals */
-	List	   *roots;			/* of CurrentRoot, as far as seen */
+	List	   *roots;			/* of CurrentRoot, those met so far */
 	int			sealed;
 	int			escrowed;		/* second seals */
 	int			erased;			/* former seals */
 	int			failed;
-	PgeProblem	problem;		/* of the first that failed */
+	PgeProblem	problem;		/* of the first version that failed */
 } Run;
 
 /* ---------------------------------------------------------------- */
@@ -59,53 +66,48 @@ typedef struct Run
 /* ---------------------------------------------------------------- */
 
 /*
- * The former seal of a version, which this transaction has not itself just
- * put there; NULL if there is none.
+ * The former seal of a version; NULL if there is none, or if this transaction
+ * itself has put it there.
  */
 static bytea *
-kept_seal(const PgeKeyVersion *version)
+find_kept_seal(const PgeKeyVersion *version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) version->key_id),
-							Int32GetDatum((int32) version->version)};
 	bool		isnull;
 
-	if (pge_write_run("SELECT sealed_kek FROM pgenvelope.key_seal"
-					  " WHERE key_id = $1 AND version = $2"
-					  " AND kept_since < CURRENT_TIMESTAMP",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT sealed_kek FROM pgenvelope.key_seal"
+				" WHERE key_id = $1 AND version = $2"
+				" AND kept_since < CURRENT_TIMESTAMP",
+				pge_bigint((int64) version->key_id),
+				pge_integer((int32) version->version)) == 0)
 		return NULL;
 	return DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
 										 SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /*
- * Erases a former seal if the provider opens the seal in use, asked now.  Both
- * must still be what they were: somebody may have sealed the key once more.
+ * Erases a former seal if the provider now opens the current one.  Both must
+ * be unchanged: someone may have sealed the key again.
  */
 static bool
 erase_kept_seal(const PgeKeyVersion *version, bytea *kept, int *erased,
 				PgeProblem *problem)
 {
-	Oid			types[] = {INT8OID, INT4OID, BYTEAOID, BYTEAOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) version->key_id),
-		Int32GetDatum((int32) version->version), PointerGetDatum(kept),
-		pge_bytea_datum(version->sealed.sealed.data,
-						version->sealed.sealed.len)};
-
 	if (!pge_cache_prove(&version->sealed, problem))
 		return false;
-	*erased += pge_write_run("DELETE FROM pgenvelope.key_seal AS s"
-							 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
-							 " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
-							 " WHERE v.key_id = s.key_id AND v.version = s.version"
-							 " AND v.sealed_kek = $4)",
-							 lengthof(types), types, values, NULL);
+	*erased += pge_run("DELETE FROM pgenvelope.key_seal AS s"
+					   " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+					   " AND EXISTS (SELECT FROM pgenvelope.key_version AS v"
+					   " WHERE v.key_id = s.key_id AND v.version = s.version"
+					   " AND v.sealed_kek = $4)",
+					   pge_bigint((int64) version->key_id),
+					   pge_integer((int32) version->version),
+					   pge_parameter(BYTEAOID, PointerGetDatum(kept)),
+					   pge_bytes(version->sealed.sealed.data,
+								 version->sealed.sealed.len));
 	return true;
 }
 
-/* A version as pgenvelope.key_seal names it. */
+/* A version in pgenvelope.key_seal. */
 typedef struct KeptVersion
 {
 	uint64		key_id;
@@ -113,7 +115,7 @@ typedef struct KeptVersion
 } KeptVersion;
 
 static List *
-kept_versions(void)
+list_kept_versions(void)
 {
 	List	   *found = NIL;
 	uint64		count;
@@ -145,7 +147,7 @@ pge_reseal_finish(void)
 	pge_require_preload();
 	pge_catalog_begin();
 	writer = pge_write_begin();
-	foreach(cell, kept_versions())
+	foreach(cell, list_kept_versions())
 	{
 		KeptVersion *kept = lfirst(cell);
 		PgeKey	   *key = pge_key_by_id(kept->key_id);
@@ -154,11 +156,11 @@ pge_reseal_finish(void)
 		PgeProblem	problem;
 		bytea	   *seal;
 
-		/* One that does not answer is not waited for again and again. */
+		/* Do not wait again for a provider that has not answered. */
 		if (version == NULL || version->sealed.sealed.len == 0 ||
 			strcmp(version->provider, unavailable) == 0)
 			continue;
-		seal = kept_seal(version);
+		seal = find_kept_seal(version);
 		if (seal != NULL &&
 			!erase_kept_seal(version, seal, &erased, &problem) &&
 			problem.outcome == PGE_KEY_UNAVAILABLE)
@@ -202,8 +204,9 @@ remember_root(Run *run, const char *provider, const char *root_key)
 }
 
 /*
- * Whether what a provider calls its root key tells one from another.  A
- * passphrase makes another key for each seal, and a helper need not say.
+ * Whether the names that a provider gives its root keys tell them apart.  A
+ * passphrase makes another key for each seal, and a helper need not give
+ * names.
  */
 static bool
 names_root_keys(const char *provider, const char *root_key)
@@ -216,37 +219,43 @@ names_root_keys(const char *provider, const char *root_key)
 }
 
 /*
- * Whether what a provider has sealed needs no new seal by this one, as far as
- * can be told without one.
+ * Whether a seal is known to be by this provider and its current root key, so
+ * that no new one is needed.
  */
 static bool
-is_sealed_so(Run *run, const PgeSealedKek *sealed, const char *provider)
+is_sealed_by(Run *run, const PgeSealedKek *sealed, const char *provider)
 {
 	CurrentRoot *root;
 
 	if (strcmp(sealed->provider, provider) != 0)
 		return false;
 
-	/* Moved already, for all that can be told; or else anew, as was asked. */
+	/*
+	 * We cannot know the root key.  If the caller named a provider, the seal
+	 * has moved there; otherwise seal again as asked.
+	 */
 	if (!names_root_keys(provider, sealed->root_key))
 		return run->provider != NULL;
 	root = find_root(run, provider);
 	return root != NULL && strcmp(root->root_key, sealed->root_key) == 0;
 }
 
-/* Notes what has sealed it now.  True: the same as before, so let it be. */
+/*
+ * Remembers the provider's root key.  True if the old seal has the same one,
+ * so that it can stay.
+ */
 static bool
 is_same_root(Run *run, const PgeSealedKek *sealed, const char *provider,
 			 const PgeNewKek *made)
 {
 	remember_root(run, provider, made->sealed.root_key);
-	return is_sealed_so(run, sealed, provider) &&
+	return is_sealed_by(run, sealed, provider) &&
 		names_root_keys(provider, sealed->root_key);
 }
 
 /*
- * Makes the second seal, if there is to be one and it is not there.  Before
- * the first is replaced, which has the version's row read anew.
+ * Makes the second seal if one is wanted and missing.  Call it before
+ * replacing the first seal, since that makes the version's row be read again.
  */
 static bool
 escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
@@ -256,7 +265,7 @@ escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	bool		found = pge_escrow_find(version, &stored);
 
 	if (pge_escrow_provider[0] == '\0' || run->from_escrow ||
-		(found && is_sealed_so(run, &stored.sealed, pge_escrow_provider)))
+		(found && is_sealed_by(run, &stored.sealed, pge_escrow_provider)))
 		return true;
 	if (!pge_escrow_seal(&version->sealed, &escrow, problem))
 		return false;
@@ -270,7 +279,7 @@ escrow_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	return true;
 }
 
-/* The seal that the KEK is taken from; false if there is none. */
+/* The seal to take the KEK from; false if there is none. */
 static bool
 find_source(const Run *run, const PgeKeyVersion *version,
 			PgeEscrowed *escrowed, const PgeSealedKek **source,
@@ -284,52 +293,48 @@ find_source(const Run *run, const PgeKeyVersion *version,
 					version->key->name, (int) version->version);
 }
 
-/* Puts the new seal in the place of the old one, which is kept. */
+/* Replaces the seal and keeps the old one. */
 static void
 replace_seal(const PgeKeyVersion *version, const char *provider,
 			 const PgeNewKek *made)
 {
-	Oid			types[] = {INT8OID, INT4OID, BYTEAOID,
-						   TEXTOID, BYTEAOID, TEXTOID};
-	Datum		values[] = {
-		Int64GetDatum((int64) version->key_id),
-		Int32GetDatum((int32) version->version),
-		pge_bytea_datum(version->sealed.sealed.data,
-						version->sealed.sealed.len),
-		CStringGetTextDatum(provider),
-		pge_bytea_datum(made->sealed.bytes, made->sealed.len),
-		CStringGetTextDatum(made->sealed.root_key)};
+	PgeParameter key_id = pge_bigint((int64) version->key_id);
+	PgeParameter number = pge_integer((int32) version->version);
+	PgeParameter former = pge_bytes(version->sealed.sealed.data,
+									version->sealed.sealed.len);
 
 	/*
-	 * A seal that is kept already is older, and the last that was known to
-	 * open: it stays.
+	 * If an older seal is kept already, it is the last one known to open: keep
+	 * that.
 	 */
-	(void) pge_write_run("INSERT INTO pgenvelope.key_seal"
-						 " (key_id, version, provider, sealed_kek, root_key)"
-						 " SELECT key_id, version, provider, sealed_kek, root_key"
-						 " FROM pgenvelope.key_version"
-						 " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
-						 " ON CONFLICT DO NOTHING",
-						 3, types, values, NULL);
+	(void) pge_run("INSERT INTO pgenvelope.key_seal"
+				   " (key_id, version, provider, sealed_kek, root_key)"
+				   " SELECT key_id, version, provider, sealed_kek, root_key"
+				   " FROM pgenvelope.key_version"
+				   " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3"
+				   " ON CONFLICT DO NOTHING",
+				   key_id, number, former);
 
 	/* What is stored is the seal that was opened, or nothing is changed. */
-	if (pge_write_run("UPDATE pgenvelope.key_version SET provider = $4,"
-					  " sealed_kek = $5, root_key = NULLIF($6, '')"
-					  " WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
-					  lengthof(types), types, values, NULL) != 1)
+	if (pge_run("UPDATE pgenvelope.key_version SET provider = $4,"
+				" sealed_kek = $5, root_key = NULLIF($6, '')"
+				" WHERE key_id = $1 AND version = $2 AND sealed_kek = $3",
+				key_id, number, former, pge_text(provider),
+				pge_bytes(made->sealed.bytes, made->sealed.len),
+				pge_text(made->sealed.root_key)) != 1)
 		pge_snapshot_is_older();
 
-	/* Somebody may destroy the old root key at once. */
+	/* Someone may destroy the old root key at once. */
 	ForceSyncCommit();
 }
 
-/* Seals one version anew, if it needs that.  False fills in problem. */
+/* Seals one version again if it needs that.  False fills in problem. */
 static bool
 reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 {
 	const char *provider = run->provider != NULL ? run->provider :
 												   version->provider;
-	bytea	   *kept = run->from_escrow ? NULL : kept_seal(version);
+	bytea	   *kept = run->from_escrow ? NULL : find_kept_seal(version);
 	bool		opens = true;
 	PgeEscrowed escrowed;
 	const PgeSealedKek *source;
@@ -338,7 +343,7 @@ reseal_version(Run *run, const PgeKeyVersion *version, PgeProblem *problem)
 	/* A KEK whose seal does not open may still be in the cache. */
 	if (kept != NULL)
 		opens = erase_kept_seal(version, kept, &run->erased, problem);
-	if (is_sealed_so(run, &version->sealed, provider))
+	if (is_sealed_by(run, &version->sealed, provider))
 		return opens;
 	if (!find_source(run, version, &escrowed, &source, problem) ||
 		!pge_cache_reseal(source, provider, &made, problem))
@@ -388,11 +393,11 @@ may_administer(PgeKey *key)
 }
 
 /*
- * The ids of the keys that the caller administers, each locked by name, in
- * the order of names.
+ * The ids of the keys that the caller administers, each locked by name, in the
+ * order of names.
  */
 static List *
-keys_to_administer(void)
+lock_own_keys(void)
 {
 	List	   *names = pge_row_key_names();
 	List	   *found = NIL;
@@ -419,9 +424,9 @@ keys_to_administer(void)
 }
 
 /*
- * Of those under dual control requests are filed; returns the others.  When
- * all are locked: a request is an act, and who holds the lock of the audit's
- * log must not wait for a key.
+ * Files requests for the keys under dual control, and returns the other keys.
+ * It runs when all keys are locked: a request is an act, and the holder of the
+ * audit log's lock must not wait for a key.
  */
 static List *
 file_requests(FunctionCallInfo fcinfo, List *keys)
@@ -440,9 +445,9 @@ file_requests(FunctionCallInfo fcinfo, List *keys)
 	return others;
 }
 
-/* Tells what was done and what was not; raises if nothing was. */
+/* Reports what was done and what was not; raises if nothing was. */
 static void
-report(const Run *run)
+report_run(const Run *run)
 {
 	if (run->erased > 0)
 		ereport(NOTICE,
@@ -469,7 +474,9 @@ report(const Run *run)
 			 errhint("What was done stays done; call pgenvelope.reseal_keys again for the rest.")));
 }
 
-/* Who takes KEKs from their second seals has lost those who made the first. */
+/*
+ * After a recovery from second seals the lost provider must not stay in use.
+ */
 static void
 refuse_lost_provider(void)
 {
@@ -497,11 +504,11 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		pge_choose_provider(text_to_cstring(PG_GETARG_TEXT_PP(0)), provider);
 		run.provider = provider;
 	}
-	run.from_escrow = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	run.from_escrow = pge_getarg_bool(fcinfo, 2, false);
 	if (run.from_escrow && run.provider == NULL)
 		refuse_lost_provider();
 	if (PG_ARGISNULL(1))
-		keys = file_requests(fcinfo, keys_to_administer());
+		keys = file_requests(fcinfo, lock_own_keys());
 	else
 	{
 		PgeKey	   *key = pge_key_to_administer(PG_GETARG_TEXT_PP(1),
@@ -521,7 +528,7 @@ pgenvelope_reseal_keys(PG_FUNCTION_ARGS)
 		reseal_key(&run, *key_id);
 	}
 	pge_write_end(&writer);
-	report(&run);
+	report_run(&run);
 	pge_audit_act("reseal_keys", 0, key_name, 0,
 				  pge_act_details("provider", run.provider, "from_escrow",
 								  run.from_escrow ? "true" : NULL, "sealed",

@@ -1,11 +1,11 @@
 /*
  * pge_reseal.h
- *	  Sealing existing keys anew: by another provider, or under its next root
+ *	  Sealing existing keys again: with another provider, or with its next root
  *	  key.
  *
- * The former seal of a key version is kept in pgenvelope.key_seal until the
- * provider of the new one has opened that, in a later transaction.  Until then
- * there is always one seal that is known to open.
+ * The former seal of a version is kept in pgenvelope.key_seal until the
+ * provider of the new seal has opened that, in a later transaction.  So one
+ * seal that is known to open exists at any time.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -14,10 +14,10 @@
 #define PGE_RESEAL_H
 
 /*
- * Reads new seals back and erases the former ones of those that open; returns
- * how many.  For the worker, in a transaction of its own; it may wait for each
- * provider, at most pgenvelope.key_timeout.  Does nothing where nothing can be
- * written.
+ * Reads new seals back, erases the former seals of those that open, and
+ * returns how many.  For the worker, in a transaction of its own.  It may wait
+ * for each provider for at most pgenvelope.key_timeout.  Does nothing if
+ * nothing can be written.
  */
 extern int	pge_reseal_finish(void);
 

@@ -1,10 +1,10 @@
 /*
  * pge_retire.c
- *	  pgenvelope.retire_key and pgenvelope.restore_key, and what speaks against
+ *	  pgenvelope.retire_key and pgenvelope.restore_key, and the reasons against
  *	  retiring.
  *
- * A retired version still has its seal, and no longer decrypts: a trial run
- * of destroying it.
+ * A retired version keeps its seal but no longer decrypts: a trial run of
+ * destroying it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,16 +18,18 @@
 #include "admin/pge_request.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
+#include "lifecycle/pge_lifecycle_settings.h"
 #include "lifecycle/pge_retire.h"
-#include "pge_guc.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_retire_key);
 PG_FUNCTION_INFO_V1(pgenvelope_restore_key);
 
 /*
- * Each finds sentences that say why the version may still be needed.  $1 is
- * the key, $2 the version, $3 pgenvelope.proof_max_age.
+ * Each query finds sentences that say why the version may still be needed. $1
+ * is the key, $2 the version, $3 pgenvelope.proof_max_age.
  */
 static const char *const reasons[] = {
 	/* The proof. */
@@ -54,8 +56,9 @@ static const char *const reasons[] = {
 	" AND state NOT IN ('complete', 'cancelled') AND $3 IS NOT NULL",
 
 	/*
-	 * What receives WAL but is no standby (pg_receivewal) says how far it has
-	 * written; a base backup says nothing, and has what was there before.
+	 * pg_receivewal, which receives WAL but is no standby, reports how far it
+	 * has written.  A base backup reports nothing, and contains what was there
+	 * before.
 	 */
 	"SELECT CASE r.state WHEN 'backup'"
 	" THEN format('A base backup, of \"%s\", is running.',"
@@ -99,17 +102,15 @@ append_uncovered(StringInfo found)
 char *
 pge_still_needed(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							Int32GetDatum(pge_proof_max_age)};
 	StringInfoData found;
 
 	initStringInfo(&found);
 	for (int i = 0; i < (int) lengthof(reasons); i++)
 	{
-		uint64		count = pge_write_run(reasons[i], lengthof(types), types,
-										  values, NULL);
+		uint64		count = pge_run(reasons[i],
+									pge_bigint((int64) change->key_id),
+									pge_integer(version),
+									pge_integer(pge_proof_max_age));
 
 		for (uint64 row = 0; row < count; row++)
 			appendStringInfo(&found, "\n%s", pge_row_text((int) row, 1));
@@ -130,14 +131,8 @@ pge_log_change(const PgeChange *change, int version, const char *what)
 static int
 version_argument(FunctionCallInfo fcinfo)
 {
-	PgeProblem	problem;
-
-	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
-		return PG_GETARG_INT32(1);
-	pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-				"key and version must not be null");
-	pge_raise(&problem);
-	return 0;
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and version");
+	return PG_GETARG_INT32(1);
 }
 
 static void
@@ -155,7 +150,7 @@ Datum
 pgenvelope_retire_key(PG_FUNCTION_ARGS)
 {
 	int			version = version_argument(fcinfo);
-	bool		force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	bool		force = pge_getarg_bool(fcinfo, 2, false);
 	PgeChange	change;
 	PgeState	state;
 	char	   *needed;
@@ -169,7 +164,7 @@ pgenvelope_retire_key(PG_FUNCTION_ARGS)
 	needed = pge_still_needed(&change, version);
 	if (needed != NULL && !force)
 		refuse_to_retire(&change, version, needed);
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_RETIRED, 0);
 	if (needed != NULL)
@@ -200,7 +195,7 @@ pgenvelope_restore_key(PG_FUNCTION_ARGS)
 	if (state != PGE_STATE_RETIRED)
 		pge_refuse_state(&change, version, state,
 						 "Only a retired version can be restored.");
-	if (pge_request_change(fcinfo, &change))
+	if (pge_change_awaits_approval(fcinfo, &change))
 		PG_RETURN_VOID();
 	pge_change_move(&change, version, PGE_STATE_DEACTIVATED, 0);
 	pge_log_change(&change, version, "was restored");

@@ -1,6 +1,6 @@
 /*
  * pge_retire.h
- *	  What speaks against doing without a version of a key.
+ *	  The reasons against retiring or destroying a version of a key.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -11,17 +11,14 @@
 #include "lifecycle/pge_version.h"
 
 /*
- * Sentences, one a line, that say why a version may still be needed: no fresh
- * proof, places that no proof covers, jobs, standbys and slots behind the
- * proof.  NULL: nothing does.
+ * Sentences, one per line, that say why a version may still be needed: no
+ * fresh proof, places that no proof covers, jobs, or standbys and slots behind
+ * the proof.  NULL if there is no reason.
  */
 extern char *pge_still_needed(const PgeChange *change, int version);
 
-/* Tells the server's log: "version N of key K <what> by role R". */
+/* Writes to the server's log: "version N of key K <what> by role R". */
 extern void pge_log_change(const PgeChange *change, int version,
 						   const char *what);
-
-/* pgenvelope.destroy_key: called from _PG_init. */
-extern void pge_destroy_init(void);
 
 #endif							/* PGE_RETIRE_H */

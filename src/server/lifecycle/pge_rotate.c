@@ -1,11 +1,11 @@
 /*
  * pge_rotate.c
- *	  Which version of a key encrypts: pgenvelope.rotate_key,
+ *	  Choosing the version that encrypts: pgenvelope.rotate_key,
  *	  pgenvelope.activate_key, pgenvelope.rollback_key.
  *
- * A change of the version that encrypts files the job that moves the stored
- * values to it.  Where none is wanted, a job with another target ends all the
- * same: it would move new values to a version that has been left.
+ * A change of the active version files a job that moves stored values to it.
+ * If the caller wants no job, a job with another target is still cancelled: it
+ * would move values to a version that is no longer active.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,6 +18,8 @@
 
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
+#include "base/pge_shared.h"
 #include "lifecycle/pge_rotate.h"
 #include "rewrap/pge_job.h"
 
@@ -25,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_key);
 PG_FUNCTION_INFO_V1(pgenvelope_activate_key);
 PG_FUNCTION_INFO_V1(pgenvelope_rollback_key);
 
-/* An argument that is a share, or PGE_NO_CANARY if it is null. */
+/* An argument that is a percentage; PGE_NO_CANARY if it is null. */
 static int
 canary_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -42,12 +44,6 @@ canary_argument(FunctionCallInfo fcinfo, int n)
 		pge_raise(&problem);
 	}
 	return percent;
-}
-
-static text *
-name_argument(FunctionCallInfo fcinfo)
-{
-	return PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 }
 
 /* The target is the version that encrypts, from now on. */
@@ -75,20 +71,21 @@ move_values(const PgeChange *change, int target, bool rewrap)
 
 /* A number that no version of the key has had. */
 static int
-next_version(const PgeChange *change)
+find_next_number(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id)};
 	PgeProblem	problem;
 	int			last;
 
-	pge_write_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
-				  " WHERE key_id = $1",
-				  1, types, values, NULL);
+	pge_run("SELECT max(version)::bigint FROM pgenvelope.key_version"
+			" WHERE key_id = $1",
+			pge_bigint((int64) change->key_id));
 	last = (int) pge_row_int(0, 1);
 	if (last == 0)
 	{
-		/* Stored values may bear the numbers of versions that are missing. */
+		/*
+		 * Stored values may name versions whose rows are missing, so no number
+		 * is safe.
+		 */
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
 					"Restore its rows of pgenvelope.key_version.",
 					"key \"%s\" has no versions", change->name);
@@ -126,10 +123,10 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 
 	refuse_second_canary(change);
 
-	/* The new version stays with the provider of the old one. */
+	/* The new version stays with the provider of the active one. */
 	pge_choose_provider(change->active != 0 ? change->provider : NULL,
 						provider);
-	next = next_version(change);
+	next = find_next_number(change);
 	pge_seal_version(provider, change->name, change->key_id, (uint16) next,
 					 &made);
 	pge_point(PGE_POINT_VERSION);
@@ -142,8 +139,8 @@ pge_rotate(const PgeChange *change, int canary_percent, bool rewrap)
 }
 
 static void
-tell(const char *act, const PgeChange *change, int version,
-	 int canary_percent)
+audit_change(const char *act, const PgeChange *change, int version,
+			 int canary_percent)
 {
 	pge_audit_act(act, change->key_id, change->name, version,
 				  canary_percent == PGE_NO_CANARY ?
@@ -160,11 +157,11 @@ pgenvelope_rotate_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	version = pge_rotate(&change, canary_percent,
-						 PG_ARGISNULL(2) || PG_GETARG_BOOL(2));
+						 pge_getarg_bool(fcinfo, 2, true));
 	pge_change_end(&change);
-	tell("rotate_key", &change, version, canary_percent);
+	audit_change("rotate_key", &change, version, canary_percent);
 	PG_RETURN_INT32(version);
 }
 
@@ -180,9 +177,9 @@ make_active(const PgeChange *change, int version)
 	pge_change_move(change, version, PGE_STATE_ACTIVE, 0);
 }
 
-/* The version that is to be activated; raises if it cannot be. */
+/* The version to activate; raises if it cannot be activated. */
 static int
-version_to_activate(FunctionCallInfo fcinfo, const PgeChange *change)
+choose_version(FunctionCallInfo fcinfo, const PgeChange *change)
 {
 	int			version;
 	PgeState	state;
@@ -217,12 +214,12 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 	int			now_active;
 
 	pge_change_begin("pgenvelope.activate_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
-	version = version_to_activate(fcinfo, &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
+	version = choose_version(fcinfo, &change);
 	if (canary_percent == PGE_NO_CANARY)
 	{
 		make_active(&change, version);
-		move_values(&change, version, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+		move_values(&change, version, pge_getarg_bool(fcinfo, 3, true));
 		now_active = version;
 	}
 	else
@@ -235,31 +232,29 @@ pgenvelope_activate_key(PG_FUNCTION_ARGS)
 		now_active = change.active;
 	}
 	pge_change_end(&change);
-	tell("activate_key", &change, version, canary_percent);
+	audit_change("activate_key", &change, version, canary_percent);
 	if (now_active == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(now_active);
 }
 
 /*
- * The version that was active before the active one: rolling back goes down
- * the numbers, past versions that were only on trial.
+ * The version that was active before the active one.  Rolling back goes down
+ * the numbers and skips versions that were only on trial.
  */
 static int
-version_before(const PgeChange *change)
+find_previous(const PgeChange *change)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(change->active)};
 	PgeProblem	problem;
 	PgeState	state;
 	int			version;
 
-	if (pge_write_run("SELECT version::bigint FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version < $2"
-					  " AND activated_at IS NOT NULL"
-					  " ORDER BY version DESC LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT version::bigint FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version < $2"
+				" AND activated_at IS NOT NULL"
+				" ORDER BY version DESC LIMIT 1",
+				pge_bigint((int64) change->key_id),
+				pge_integer(change->active)) == 0)
 	{
 		pge_problem(&problem, PGE_NOT_READY,
 					"pgenvelope.activate_key activates any version that is deactivated.",
@@ -296,7 +291,7 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	int			version;
 
 	pge_change_begin("pgenvelope.rollback_key()", PGE_ROTATE,
-					 name_argument(fcinfo), &change);
+					 pge_getarg_varlena(fcinfo, 0), &change);
 	require_active(&change);
 	if (change.pre_active != 0)
 	{
@@ -305,11 +300,11 @@ pgenvelope_rollback_key(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		version = version_before(&change);
+		version = find_previous(&change);
 		make_active(&change, version);
 	}
 	move_values(&change, version, true);
 	pge_change_end(&change);
-	tell("rollback_key", &change, version, PGE_NO_CANARY);
+	audit_change("rollback_key", &change, version, PGE_NO_CANARY);
 	PG_RETURN_INT32(version);
 }

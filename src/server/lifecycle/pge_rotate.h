@@ -11,9 +11,9 @@
 #include "lifecycle/pge_version.h"
 
 /*
- * Makes a version, sealed by the provider of the active one, and activates
- * it; with a canary's share it is pre_active.  Activation files a job if
- * rewrap says so.  Returns its number.
+ * Makes a version, sealed by the provider of the active one, and activates it;
+ * with a canary's percentage it becomes pre_active.  Activation files a job if
+ * rewrap is true.  Returns the version's number.
  */
 extern int	pge_rotate(const PgeChange *change, int canary_percent,
 					   bool rewrap);

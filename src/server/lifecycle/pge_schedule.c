@@ -1,7 +1,7 @@
 /*
  * pge_schedule.c
- *	  Rotation by the calendar: pgenvelope.schedule_rotation, and what a worker
- *	  does about it.
+ *	  Scheduled rotation: pgenvelope.schedule_rotation, and the worker's part
+ *	  of it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,10 +15,14 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
+#include "base/pge_getarg.h"
 #include "base/pge_try.h"
 #include "lifecycle/pge_rotate.h"
+#include "lifecycle/pge_schedule.h"
 #include "rewrap/pge_job.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_schedule_rotation);
@@ -27,7 +31,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_due_keys);
 /* The longest time between rotations. */
 #define YEARS_MAX 1000
 
-/* Keys whose time has come, and which nobody is busy with. */
+/* Keys that are due, and whose versions no job or trial is using. */
 #define DUE_KEYS \
 	"SELECT k.name FROM pgenvelope.key k" \
 	" JOIN pgenvelope.key_version v USING (key_id)" \
@@ -40,8 +44,8 @@ PG_FUNCTION_INFO_V1(pgenvelope_rotate_due_keys);
 	"  AND j.state NOT IN ('complete', 'cancelled'))"
 
 /*
- * Whether an interval is positive, and can be added to any time that will be.
- * One that cannot would be an error for whoever looks at all schedules.
+ * Whether an interval is positive and can be added to any time to come.
+ * Otherwise every query over all schedules would raise.
  */
 static bool
 is_schedule(Datum every)
@@ -62,9 +66,8 @@ is_schedule(Datum every)
 Datum
 pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {INT8OID, INTERVALOID};
-	Datum		values[2] = {0};
 	PgeChange	change;
+	char	   *every = NULL;
 	PgeProblem	problem;
 
 	if (!PG_ARGISNULL(1) && !is_schedule(PG_GETARG_DATUM(1)))
@@ -75,27 +78,23 @@ pgenvelope_schedule_rotation(PG_FUNCTION_ARGS)
 		pge_raise(&problem);
 	}
 	pge_change_begin("pgenvelope.schedule_rotation()", PGE_ROTATE,
-					 PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), &change);
-	values[0] = Int64GetDatum((int64) change.key_id);
-	if (!PG_ARGISNULL(1))
-		values[1] = PG_GETARG_DATUM(1);
-	pge_write_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
-				  lengthof(types), types, values,
-				  PG_ARGISNULL(1) ? " n" : "  ");
+					 pge_getarg_varlena(fcinfo, 0), &change);
+	pge_run("UPDATE pgenvelope.key SET rotate_every = $2 WHERE key_id = $1",
+			pge_bigint((int64) change.key_id),
+			pge_unless(PG_ARGISNULL(1),
+					   pge_parameter(INTERVALOID, PG_GETARG_DATUM(1))));
 	pge_change_end(&change);
+	if (!PG_ARGISNULL(1))
+		every = DatumGetCString(DirectFunctionCall1(interval_out,
+													PG_GETARG_DATUM(1)));
 	pge_audit_act("schedule_rotation", change.key_id, change.name, 0,
-				  PG_ARGISNULL(1) ?
-					  NULL :
-					  pge_act_details("every",
-									  DatumGetCString(
-										  DirectFunctionCall1(interval_out,
-															  values[1]))));
+				  every == NULL ? NULL : pge_act_details("every", every));
 	PG_RETURN_VOID();
 }
 
-/* Names, allocated in the caller's context. */
+/* The names of keys that are due, allocated in the caller's context. */
 static List *
-due_keys(void)
+find_due_keys(void)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	PgeWriter	writer = pge_write_begin();
@@ -115,32 +114,29 @@ due_keys(void)
 	return names;
 }
 
-/* A key that is due, and what came of it. */
+/* A key that is due, and the result. */
 typedef struct Due
 {
 	const char *name;
 	bool		rotated;
 } Due;
 
-/* Rotates a key unless somebody else has in the meantime. */
+/* Rotates a key unless someone else has done so meanwhile. */
 static void
 rotate_if_due(void *argument)
 {
 	Due		   *due = argument;
-	Oid			types[] = {INT8OID};
-	Datum		values[1];
 	int			nest_level = NewGUCNestLevel();
 	int			version = 0;
 	PgeChange	change;
 
-	/* Whoever has the key locked now is changing it. */
+	/* A session that holds the key's lock is changing the key. */
 	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	pge_change_begin("pgenvelope.rotate_key()", PGE_ROTATE,
 					 cstring_to_text(due->name), &change);
-	values[0] = Int64GetDatum((int64) change.key_id);
-	due->rotated = pge_write_run(DUE_KEYS " AND k.key_id = $1", 1, types,
-								 values, NULL) > 0;
+	due->rotated = pge_run(DUE_KEYS " AND k.key_id = $1",
+						   pge_bigint((int64) change.key_id)) > 0;
 	if (due->rotated)
 		version = pge_rotate(&change, PGE_NO_CANARY, true);
 	pge_change_end(&change);
@@ -148,11 +144,11 @@ rotate_if_due(void *argument)
 		pge_audit_act("rotate_due_keys", change.key_id, change.name, version,
 					  NULL);
 	else
-		pge_act_none();
+		pge_acting_end();
 	AtEOXact_GUC(true, nest_level);
 }
 
-/* The same, in a subtransaction; a failure is told. */
+/* As rotate_if_due, in a subtransaction; logs a failure. */
 static bool
 try_to_rotate(const char *name)
 {
@@ -175,7 +171,7 @@ try_to_rotate(const char *name)
 int
 pge_rotate_due(void)
 {
-	List	   *names = due_keys();
+	List	   *names = find_due_keys();
 	ListCell   *cell;
 	int			rotated = 0;
 
@@ -192,6 +188,6 @@ pgenvelope_rotate_due_keys(PG_FUNCTION_ARGS)
 
 	pge_require_writable("pgenvelope.rotate_due_keys()");
 	rotated = pge_rotate_due();
-	pge_act_none();
+	pge_acting_end();
 	PG_RETURN_INT32(rotated);
 }

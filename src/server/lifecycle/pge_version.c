@@ -14,14 +14,18 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+#include "admin/pge_admin.h"
+#include "admin/pge_request.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_spi.h"
+#include "keys/pge_cache.h"
+#include "keys/pge_provider.h"
 #include "lifecycle/pge_version.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
 
-/* The provider asked for, or the default one; either must be listed. */
+/* Chooses the provider asked for, or the default one; it must be listed. */
 void
 pge_choose_provider(const char *asked, char *provider)
 {
@@ -55,27 +59,25 @@ pge_choose_provider(const char *asked, char *provider)
 
 /*
  * A root key in a file has one fingerprint.  If another one has sealed what is
- * stored, that one is missing, and new keys under this one would hide it.
+ * stored, the file holds the wrong root key, and new keys under it would hide
+ * that.
  */
 bool
 pge_is_root_expected(const char *provider, const PgeNewKek *made,
 					 PgeProblem *problem)
 {
-	Oid			types[] = {TEXTOID, TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(provider),
-							CStringGetTextDatum(made->sealed.root_key)};
 	prov_root	root;
 	char	   *other;
 
 	if (!pge_find_provider(provider, get_database_name(MyDatabaseId), &root) ||
 		root.kind != PROV_FILE)
 		return true;
-	if (pge_write_run("SELECT root_key FROM (SELECT provider, root_key"
-					  " FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
-					  " UNION ALL SELECT provider, root_key"
-					  " FROM pgenvelope.key_escrow) AS s"
-					  " WHERE provider = $1 AND root_key <> $2 LIMIT 1",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT root_key FROM (SELECT provider, root_key"
+				" FROM pgenvelope.key_version WHERE sealed_kek IS NOT NULL"
+				" UNION ALL SELECT provider, root_key"
+				" FROM pgenvelope.key_escrow) AS s"
+				" WHERE provider = $1 AND root_key <> $2 LIMIT 1",
+				pge_text(provider), pge_text(made->sealed.root_key)) == 0)
 		return true;
 	other = pge_row_text(0, 1);
 	return pge_problem(problem, PGE_PROVIDER,
@@ -103,30 +105,26 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 				   int canary_percent)
 {
 	bool		canary = canary_percent != PGE_NO_CANARY;
-	Oid			types[] = {INT8OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID,
-						   TEXTOID, TEXTOID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum((int64) key_id), Int32GetDatum(version),
-		CStringGetTextDatum(made->provider),
-		pge_bytea_datum(made->seal.sealed.bytes, made->seal.sealed.len),
-		pge_bytea_datum(made->seal.kcv, ENVL_KCV_LEN),
-		CStringGetTextDatum(made->seal.sealed.root_key),
-		CStringGetTextDatum(canary ? "pre_active" : "active"),
-		Int32GetDatum(canary_percent)};
-	const char *nulls = canary ? "        " : "       n";
 	PgeProblem	problem;
 
 	if (!pge_is_root_expected(made->provider, &made->seal, &problem))
 		pge_raise(&problem);
-	pge_write_run("INSERT INTO pgenvelope.key_version (key_id, version, state, provider,"
-				  " sealed_kek, kcv, root_key, canary_percent, activated_at)"
-				  " VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
-				  " CASE $7 WHEN 'active' THEN clock_timestamp() END)",
-				  lengthof(types), types, values, nulls);
+	pge_run("INSERT INTO pgenvelope.key_version (key_id, version, state,"
+			" provider,"
+			" sealed_kek, kcv, root_key, canary_percent, activated_at)"
+			" VALUES ($1, $2, $7, $3, $4, $5, NULLIF($6, ''), $8,"
+			" CASE $7 WHEN 'active' THEN clock_timestamp() END)",
+			pge_bigint((int64) key_id), pge_integer(version),
+			pge_text(made->provider),
+			pge_bytes(made->seal.sealed.bytes, made->seal.sealed.len),
+			pge_bytes(made->seal.kcv, ENVL_KCV_LEN),
+			pge_text(made->seal.sealed.root_key),
+			pge_text(canary ? "pre_active" : "active"),
+			pge_unless(!canary, pge_integer(canary_percent)));
 	if (!pge_escrow_store(key_id, version, &made->escrow, &problem))
 		pge_raise(&problem);
 
-	/* No value may outlive its key: not even with synchronous_commit off. */
+	/* No value may outlive its key, not even with synchronous_commit off. */
 	ForceSyncCommit();
 }
 
@@ -134,9 +132,9 @@ pge_insert_version(uint64 key_id, uint16 version, const PgeNewVersion *made,
 /* Changing versions                                                */
 /* ---------------------------------------------------------------- */
 
-/* Which rows of a key's versions a snapshot has. */
+/* The row versions of a key's versions in a snapshot, as text. */
 static char *
-versions_in(uint64 key_id, Snapshot snapshot)
+read_versions(uint64 key_id, Snapshot snapshot)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum((int64) key_id);
@@ -157,16 +155,16 @@ versions_in(uint64 key_id, Snapshot snapshot)
 }
 
 /*
- * A transaction that keeps its snapshot would decide by what was, and give a
- * version's number away that another has taken since.
+ * Refuses an old snapshot: the transaction would decide by outdated states,
+ * and could reuse a version number that another transaction has taken.
  */
 static void
 require_current(uint64 key_id)
 {
 	pge_require_visible(key_id);
 	if (IsolationUsesXactSnapshot() &&
-		strcmp(versions_in(key_id, GetTransactionSnapshot()),
-			   versions_in(key_id, GetLatestSnapshot())) != 0)
+		strcmp(read_versions(key_id, GetTransactionSnapshot()),
+			   read_versions(key_id, GetLatestSnapshot())) != 0)
 		pge_snapshot_is_older();
 }
 
@@ -179,14 +177,7 @@ pge_change_begin(const char *function, PgePrivilege privilege, text *name,
 	PgeKeyVersion *pre_active;
 
 	pge_require_writable(function);
-	if (name == NULL)
-	{
-		PgeProblem	problem;
-
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"the name of a key must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(name == NULL, "the name of a key");
 	key = pge_key_to_administer(name, privilege);
 	active = pge_key_active(key);
 	pre_active = pge_key_pre_active(key);
@@ -214,14 +205,11 @@ pge_change_end(const PgeChange *change)
 PgeState
 pge_change_state(const PgeChange *change, int version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version)};
 	PgeProblem	problem;
 
-	if (pge_write_run("SELECT state FROM pgenvelope.key_version"
-					  " WHERE key_id = $1 AND version = $2",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("SELECT state FROM pgenvelope.key_version"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version)) == 0)
 	{
 		pge_problem(&problem, PGE_KEY_NOT_FOUND,
 					"The view pgenvelope.keys lists the versions.",
@@ -246,32 +234,40 @@ void
 pge_change_move(const PgeChange *change, int version, PgeState state,
 				int canary_percent)
 {
-	Oid			types[] = {INT8OID, INT4OID, TEXTOID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) change->key_id),
-							Int32GetDatum(version),
-							CStringGetTextDatum(pge_state_name(state)),
-							Int32GetDatum(canary_percent)};
-	const char *nulls = state == PGE_STATE_PRE_ACTIVE ? "    " : "   n";
-
-	if (pge_write_run("UPDATE pgenvelope.key_version"
-					  " SET state = $3, canary_percent = $4,"
-					  " activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
-					  "  ELSE activated_at END,"
-					  " deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
-					  "  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
-					  "  ELSE deactivated_at END,"
-					  " retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
-					  "  WHEN 'destroyed' THEN retired_at END,"
-					  " destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
-					  " sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
-					  " WHERE key_id = $1 AND version = $2",
-					  lengthof(types), types, values, nulls) != 1)
+	if (pge_run("UPDATE pgenvelope.key_version"
+				" SET state = $3, canary_percent = $4,"
+				" activated_at = CASE $3 WHEN 'active' THEN clock_timestamp()"
+				"  ELSE activated_at END,"
+				" deactivated_at = CASE WHEN $3 IN ('pre_active', 'active') THEN NULL"
+				"  WHEN state IN ('pre_active', 'active') THEN clock_timestamp()"
+				"  ELSE deactivated_at END,"
+				" retired_at = CASE $3 WHEN 'retired' THEN clock_timestamp()"
+				"  WHEN 'destroyed' THEN retired_at END,"
+				" destroyed_at = CASE $3 WHEN 'destroyed' THEN clock_timestamp() END,"
+				" sealed_kek = CASE WHEN $3 <> 'destroyed' THEN sealed_kek END"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version),
+				pge_text(pge_state_name(state)),
+				pge_unless(state != PGE_STATE_PRE_ACTIVE,
+						   pge_integer(canary_percent))) != 1)
 		pge_snapshot_is_older();
 
-	/* What encrypts again is needed again, whatever was proved before. */
+	/*
+	 * A version that encrypts again is needed again, whatever was proved
+	 * before.
+	 */
 	if (state == PGE_STATE_ACTIVE)
-		pge_write_run("DELETE FROM pgenvelope.key_proof"
-					  " WHERE key_id = $1 AND version = $2",
-					  2, types, values, NULL);
+		pge_run("DELETE FROM pgenvelope.key_proof"
+				" WHERE key_id = $1 AND version = $2",
+				pge_bigint((int64) change->key_id), pge_integer(version));
 	ForceSyncCommit();
+}
+
+bool
+pge_change_awaits_approval(FunctionCallInfo fcinfo, const PgeChange *change)
+{
+	if (!pge_request_needed(fcinfo, change->key_id))
+		return false;
+	pge_change_end(change);
+	return pge_request_instead(fcinfo, change->key_id);
 }

@@ -25,9 +25,17 @@
 #include "utils/backend_status.h"
 
 #include "base/pge_compat.h"
-#include "pge_guc.h"
+#include "base/pge_report.h"
 #include "redact/pge_mention.h"
 #include "redact/pge_redact.h"
+
+static int	redact_statements = PGE_REDACT_CALLS;
+
+static const struct config_enum_entry redact_options[] = {
+	{"off", PGE_REDACT_OFF, false},
+	{"calls", PGE_REDACT_CALLS, false},
+	{"all", PGE_REDACT_ALL, false},
+	{NULL, 0, false}};
 
 #define HIDDEN "<hidden by pgenvelope.redact_statements>"
 
@@ -37,7 +45,6 @@
 /* Fields of pgaudit before a statement's text. */
 #define AUDIT_FIELDS 7
 
-TimestampTz pge_called_at = DT_NOBEGIN;
 
 static emit_log_hook_type previous_log_hook;
 
@@ -70,9 +77,9 @@ is_cut(const char *text)
 static bool
 is_concerned(const ErrorData *error)
 {
-	if (pge_redact_statements == PGE_REDACT_ALL)
+	if (redact_statements == PGE_REDACT_ALL)
 		return debug_query_string != NULL || is_crash_report(error);
-	return pge_called_at == GetCurrentStatementStartTimestamp() ||
+	return pge_hidden_since == GetCurrentStatementStartTimestamp() ||
 		pge_mentions(debug_query_string) || pge_mentions(error->message) ||
 		pge_mentions(error->detail) || pge_mentions(error->detail_log) ||
 		pge_mentions(error->context) || pge_mentions(error->internalquery) ||
@@ -303,7 +310,7 @@ redact_log(ErrorData *error)
 		error->hide_stmt = true;
 		error->hide_ctx = true;
 	}
-	else if (pge_redact_statements != PGE_REDACT_OFF &&
+	else if (redact_statements != PGE_REDACT_OFF &&
 			 is_concerned(error))
 	{
 		write_redacted(error);
@@ -317,10 +324,9 @@ redact_log(ErrorData *error)
 /* For others                                                       */
 /* ---------------------------------------------------------------- */
 
-void
-pge_redact_first_call(void)
+static void
+learn_statement(void)
 {
-	pge_called_at = GetCurrentStatementStartTimestamp();
 	pge_mention_learn_statement(debug_query_string);
 }
 
@@ -329,4 +335,14 @@ pge_redact_init(void)
 {
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = redact_log;
+	pge_hidden_hook = learn_statement;
+}
+
+void
+pge_redact_settings_init(void)
+{
+	DefineCustomEnumVariable("pgenvelope.redact_statements",
+							 "Sets which statements the server's log leaves out: those that call pgenvelope, all, or none.",
+							 NULL, &redact_statements, PGE_REDACT_CALLS,
+							 redact_options, PGC_SUSET, 0, NULL, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /*
  * pge_activity.c
- *	  What the launcher, the rewrap workers and everybody who watches them
- *	  share.
+ *	  What the launcher, the workers and everybody who watches them share.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +18,10 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_commit.h"
+#include "base/pge_wake.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap_activity);
 
@@ -96,15 +98,6 @@ pge_activity_is_wanted(Oid database)
 }
 
 void
-pge_activity_wake(void)
-{
-	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
-	LWLockRelease(pge_rewrap_shared->lock);
-}
-
-void
 pge_activity_want(Oid database)
 {
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
@@ -116,9 +109,22 @@ pge_activity_want(Oid database)
 		else
 			pge_rewrap_shared->all_wanted = true;
 	}
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_launcher();
+}
+
+static void
+want_at_commit(int64 database)
+{
+	pge_activity_want((Oid) database);
+}
+
+/* If the transaction is prepared, the timer finds what it filed. */
+void
+pge_activity_want_at_commit(void)
+{
+	if (pge_rewrap_shared != NULL)
+		pge_at_commit(want_at_commit, MyDatabaseId, NULL);
 }
 
 /* A session lock, so that no transaction is needed. */

@@ -1,7 +1,6 @@
 /*
  * pge_activity.h
- *	  What the launcher, the rewrap workers and everybody who watches them
- *	  share.
+ *	  What the launcher, the workers and everybody who watches them share.
  *
  * A worker slot goes FREE -> STARTING (by the launcher) -> RUNNING (by the
  * worker) -> ENDED (by the worker, or by the launcher if it is lost) -> FREE
@@ -23,7 +22,26 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
-#include "pge_guc.h"
+#include "base/pge_shared.h"
+#include "rewrap/pge_rewrap_settings.h"
+
+/*
+ * What a worker was started for.  Each duty has places of its own, so that
+ * jobs that wait for a provider or a standby keep no alert from being
+ * delivered, and pgenvelope.rewrap_workers = 0 stops jobs only.
+ */
+typedef enum PgeDuty
+{
+	PGE_DUTY_REWRAP,			/* jobs, and what is due by the clock */
+	PGE_DUTY_DELIVER,			/* locks to the table, alerts to listeners */
+	PGE_DUTIES
+} PgeDuty;
+
+/* Workers that deliver at a time; each is in a database of its own. */
+#define PGE_DELIVER_WORKERS 4
+
+/* Slots of workers: first those that rewrap. */
+#define PGE_WORKERS_MAX (PGE_REWRAP_WORKERS_MAX + PGE_DELIVER_WORKERS)
 
 /* Databases that may be waiting to be looked at; more: all are looked at. */
 #define PGE_WANTED_MAX 64
@@ -78,6 +96,7 @@ typedef struct PgeMemory
 typedef struct PgeWorkerSlot
 {
 	PgeWorkerState state;
+	PgeDuty		duty;
 	uint32		serial;			/* another one for each start */
 	Oid			database;
 	Latch	   *latch;			/* RUNNING: the worker's */
@@ -88,7 +107,7 @@ typedef struct PgeWorkerSlot
 	PgeMemory	memory;			/* in and out; RUNNING: the worker's own */
 } PgeWorkerSlot;
 
-/* Of all workers since the server started; all atomic. */
+/* Of all who rewrap since the server started; all atomic. */
 typedef struct PgeRewrapCounters
 {
 	pg_atomic_uint64 worker_starts;
@@ -107,15 +126,14 @@ typedef struct PgeRewrapShared
 {
 	LWLock	   *lock;
 	pid_t		launcher_pid;	/* 0 if there is none */
-	Latch	   *launcher_latch; /* NULL if there is none */
 	bool		all_wanted;		/* every database is to be looked at */
 	int			wanted_count;	/* else these are */
 	Oid			wanted[PGE_WANTED_MAX];
 	int			waiting_count;	/* databases that wait for a free worker */
 	uint32		last_serial;
 	PgeRewrapCounters counters;
-	PgeWorkerSlot workers[PGE_REWRAP_WORKERS_MAX];
-	PgeActivity activities[PGE_ACTIVITIES]; /* the workers' by their slots */
+	PgeWorkerSlot workers[PGE_WORKERS_MAX];
+	PgeActivity activities[PGE_ACTIVITIES]; /* who rewraps: by its slot */
 } PgeRewrapShared;
 
 /* NULL unless the library was preloaded. */
@@ -125,11 +143,13 @@ extern PgeRewrapShared *pge_rewrap_shared;
 extern void pge_activity_request(void);
 extern void pge_activity_attach(void);
 
-/* Has the launcher look around. */
-extern void pge_activity_wake(void);
-
 /* Notes that a database is to be looked at, and wakes the launcher. */
 extern void pge_activity_want(Oid database);
+
+/*
+ * The same, as soon as this transaction commits; nothing if it is rolled back.
+ */
+extern void pge_activity_want_at_commit(void);
 
 /* Whether that was noted, and not taken up yet.  Caller holds the lock. */
 extern bool pge_activity_is_wanted(Oid database);
@@ -146,7 +166,7 @@ extern void pge_activity_show(int64 job_id, const char *phase,
 
 /*
  * Shows how far it is: call it as often as you like, it is cheap.  In a
- * worker it raises an error if somebody else wants the database for himself.
+ * worker it raises an error if a session wants the database for itself.
  */
 extern void pge_activity_progress(uint64 done, uint64 total);
 

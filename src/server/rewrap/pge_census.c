@@ -27,6 +27,7 @@
 #include "catalog/pge_catalog.h"
 #include "core/envl_format.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 #include "rewrite/pge_batch.h"
 
 /* Blocks that are read under one lock: 32 MB. */

@@ -25,19 +25,6 @@ typedef struct PgePlace
 	const char *uncovered;		/* NULL: a job reaches it; else the reason */
 } PgePlace;
 
-/*
- * Every table with a column of type envelope (domains, partitions and
- * inheritance children too), and every other thing that may hold one:
- * materialized views, arrays, composites, ranges, foreign tables, other
- * sessions' temporary tables, tables whose UPDATEs are refused, constants in
- * defaults, constraints, rules, indexes, triggers, policies and functions.
- * Ordered by name.
- */
-extern List *pge_places(void);
-
-/* The same as of a snapshot, which must be the active one. */
-extern List *pge_places_then(void);
-
 /* How many values of one version of one key a column has. */
 typedef struct PgeCount
 {

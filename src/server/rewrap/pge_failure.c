@@ -15,7 +15,8 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
-#include "pge_guc.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
 
 /* Rows that are tried again at a time. */
@@ -36,19 +37,17 @@ static const char add_failure[] =
 int
 pge_failures_add(const PgeJob *job, Oid relation, List *failures)
 {
-	Oid			types[] = {INT8OID, OIDOID, INT2OID, TIDOID, TEXTOID};
 	int			added = 0;
 	ListCell   *cell;
 
 	foreach(cell, failures)
 	{
 		PgeFailure *failure = lfirst(cell);
-		Datum		values[] = {
-			Int64GetDatum(job->job_id), ObjectIdGetDatum(relation),
-			Int16GetDatum(failure->attribute), PointerGetDatum(&failure->tid),
-			CStringGetTextDatum(pge_outcome_name(failure->outcome))};
 
-		pge_write_run(add_failure, lengthof(types), types, values, NULL);
+		pge_run(add_failure, pge_bigint(job->job_id), pge_oid(relation),
+				pge_parameter(INT2OID, Int16GetDatum(failure->attribute)),
+				pge_parameter(TIDOID, PointerGetDatum(&failure->tid)),
+				pge_text(pge_outcome_name(failure->outcome)));
 		added += (int) pge_row_int(0, 1);
 
 		/*
@@ -64,14 +63,11 @@ pge_failures_add(const PgeJob *job, Oid relation, List *failures)
 int64
 pge_failures_count(const PgeJob *job, int *wait_ms)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job->job_id)};
-
-	pge_write_run("SELECT count(*), COALESCE(ceil(1000 * extract(epoch FROM"
-				  " greatest(min(greatest(next_try, '2000-01-01'))"
-				  " - clock_timestamp(), '0'))), 0)::bigint"
-				  " FROM pgenvelope.rewrap_failure WHERE job_id = $1",
-				  lengthof(types), types, values, NULL);
+	pge_run("SELECT count(*), COALESCE(ceil(1000 * extract(epoch FROM"
+			" greatest(min(greatest(next_try, '2000-01-01'))"
+			" - clock_timestamp(), '0'))), 0)::bigint"
+			" FROM pgenvelope.rewrap_failure WHERE job_id = $1",
+			pge_bigint(job->job_id));
 	*wait_ms = (int) pge_row_int(0, 2);
 	return pge_row_int(0, 1);
 }
@@ -79,22 +75,19 @@ pge_failures_count(const PgeJob *job, int *wait_ms)
 int
 pge_failures_due(const PgeJob *job, Oid *relation, ItemPointerData **tids)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							Int32GetDatum(ROWS_MAX)};
 	int			count;
 
-	count = (int) pge_write_run("SELECT DISTINCT relation::bigint, ctid_"
-								" FROM pgenvelope.rewrap_failure"
-								" WHERE job_id = $1"
-								" AND next_try <= clock_timestamp()"
-								" AND relation = (SELECT relation"
-								" FROM pgenvelope.rewrap_failure"
-								" WHERE job_id = $1"
-								" AND next_try <= clock_timestamp()"
-								" ORDER BY next_try LIMIT 1)"
-								" ORDER BY ctid_ LIMIT $2",
-								lengthof(types), types, values, NULL);
+	count = (int) pge_run("SELECT DISTINCT relation::bigint, ctid_"
+						  " FROM pgenvelope.rewrap_failure"
+						  " WHERE job_id = $1"
+						  " AND next_try <= clock_timestamp()"
+						  " AND relation = (SELECT relation"
+						  " FROM pgenvelope.rewrap_failure"
+						  " WHERE job_id = $1"
+						  " AND next_try <= clock_timestamp()"
+						  " ORDER BY next_try LIMIT 1)"
+						  " ORDER BY ctid_ LIMIT $2",
+						  pge_bigint(job->job_id), pge_integer(ROWS_MAX));
 	if (count == 0)
 		return 0;
 	*relation = (Oid) pge_row_int(0, 1);
@@ -126,56 +119,41 @@ uint64
 pge_failures_done(const PgeJob *job, Oid relation, const ItemPointerData *tids,
 				  int count, TimestampTz tried_at)
 {
-	Oid			types[] = {INT8OID, OIDOID, TIDARRAYOID, TIMESTAMPTZOID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							ObjectIdGetDatum(relation),
-							tids_datum(tids, count),
-							TimestampTzGetDatum(tried_at)};
-
-	return pge_write_run("DELETE FROM pgenvelope.rewrap_failure"
-						 " WHERE job_id = $1 AND relation = $2"
-						 " AND ctid_ = ANY ($3) AND last_at < $4",
-						 lengthof(types), types, values, NULL);
+	return pge_run("DELETE FROM pgenvelope.rewrap_failure"
+				   " WHERE job_id = $1 AND relation = $2"
+				   " AND ctid_ = ANY ($3) AND last_at < $4",
+				   pge_bigint(job->job_id), pge_oid(relation),
+				   pge_parameter(TIDARRAYOID, tids_datum(tids, count)),
+				   pge_timestamp(tried_at));
 }
 
 void
 pge_failures_put_off(const PgeJob *job, Oid relation,
 					 const ItemPointerData *tids, int count, int wait_ms)
 {
-	Oid			types[] = {INT8OID, OIDOID, TIDARRAYOID, INT4OID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							ObjectIdGetDatum(relation),
-							tids_datum(tids, count), Int32GetDatum(wait_ms)};
-
-	pge_write_run("UPDATE pgenvelope.rewrap_failure SET next_try ="
-				  " clock_timestamp() + $4 * interval '1 ms'"
-				  " WHERE job_id = $1 AND relation = $2 AND ctid_ = ANY ($3)",
-				  lengthof(types), types, values, NULL);
+	pge_run("UPDATE pgenvelope.rewrap_failure SET next_try ="
+			" clock_timestamp() + $4 * interval '1 ms'"
+			" WHERE job_id = $1 AND relation = $2 AND ctid_ = ANY ($3)",
+			pge_bigint(job->job_id), pge_oid(relation),
+			pge_parameter(TIDARRAYOID, tids_datum(tids, count)),
+			pge_integer(wait_ms));
 }
 
 void
 pge_failures_forget_stale(const PgeJob *job, Oid relation)
 {
-	Oid			types[] = {INT8OID, OIDOID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							ObjectIdGetDatum(relation)};
-
-	pge_write_run("DELETE FROM pgenvelope.rewrap_failure f"
-				  " USING pgenvelope.rewrap_target t"
-				  " WHERE f.job_id = $1 AND f.relation = $2"
-				  " AND t.job_id = $1 AND t.relation = $2 AND t.attribute = 0"
-				  " AND f.last_at < t.started_at",
-				  lengthof(types), types, values, NULL);
+	pge_run("DELETE FROM pgenvelope.rewrap_failure f"
+			" USING pgenvelope.rewrap_target t"
+			" WHERE f.job_id = $1 AND f.relation = $2"
+			" AND t.job_id = $1 AND t.relation = $2 AND t.attribute = 0"
+			" AND f.last_at < t.started_at",
+			pge_bigint(job->job_id), pge_oid(relation));
 }
 
 void
 pge_failures_forget(const PgeJob *job, Oid relation)
 {
-	Oid			types[] = {INT8OID, OIDOID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							ObjectIdGetDatum(relation)};
-
-	pge_write_run("DELETE FROM pgenvelope.rewrap_failure"
-				  " WHERE job_id = $1 AND relation = $2",
-				  lengthof(types), types, values, NULL);
+	pge_run("DELETE FROM pgenvelope.rewrap_failure"
+			" WHERE job_id = $1 AND relation = $2",
+			pge_bigint(job->job_id), pge_oid(relation));
 }

@@ -12,8 +12,10 @@
 #include "utils/builtins.h"
 
 #include "base/pge_compat.h"
+#include "rewrap/pge_activity.h"
+#include "rewrap/pge_job.h"
 #include "rewrap/pge_step.h"
-#include "workers/pge_launcher.h"
+#include "rewrap/pge_target.h"
 
 /* Milliseconds until not_before, 0 if that is past. */
 #define WAIT_MS \
@@ -29,23 +31,17 @@
 static void
 forget_failures(int64 job_id)
 {
-	Oid			type = INT8OID;
-	Datum		value = Int64GetDatum(job_id);
-
-	pge_write_run("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1", 1,
-				  &type, &value, NULL);
+	pge_run("DELETE FROM pgenvelope.rewrap_failure WHERE job_id = $1",
+			pge_bigint(job_id));
 }
 
 int64
 pge_job_live(uint64 key_id, int *target)
 {
-	Oid			type = INT8OID;
-	Datum		value = Int64GetDatum((int64) key_id);
-
-	if (pge_write_run("SELECT job_id, target_version::bigint"
-					  " FROM pgenvelope.rewrap_job WHERE key_id = $1"
-					  " AND state NOT IN ('complete', 'cancelled')",
-					  1, &type, &value, NULL) == 0)
+	if (pge_run("SELECT job_id, target_version::bigint"
+				" FROM pgenvelope.rewrap_job WHERE key_id = $1"
+				" AND state NOT IN ('complete', 'cancelled')",
+				pge_bigint((int64) key_id)) == 0)
 		return 0;
 	*target = (int) pge_row_int(0, 2);
 	return pge_row_int(0, 1);
@@ -54,15 +50,11 @@ pge_job_live(uint64 key_id, int *target)
 bool
 pge_job_cancel(int64 job_id, const char *message)
 {
-	Oid			types[] = {INT8OID, TEXTOID};
-	Datum		values[] = {Int64GetDatum(job_id),
-							CStringGetTextDatum(message)};
-
-	if (pge_write_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
-					  " message = $2, finished_at = clock_timestamp()"
-					  " WHERE job_id = $1"
-					  " AND state NOT IN ('complete', 'cancelled')",
-					  lengthof(types), types, values, NULL) == 0)
+	if (pge_run("UPDATE pgenvelope.rewrap_job SET state = 'cancelled',"
+				" message = $2, finished_at = clock_timestamp()"
+				" WHERE job_id = $1"
+				" AND state NOT IN ('complete', 'cancelled')",
+				pge_bigint(job_id), pge_text(message)) == 0)
 		return false;
 	forget_failures(job_id);
 	return true;
@@ -72,11 +64,6 @@ int64
 pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 			 const char *created_by)
 {
-	Oid			types[] = {TEXTOID, INT8OID, INT4OID, TEXTOID};
-	Datum		values[] = {
-		CStringGetTextDatum(reencrypt ? "reencrypt" : "rewrap"),
-		Int64GetDatum((int64) key_id), Int32GetDatum(target),
-		CStringGetTextDatum(created_by)};
 	int			former_target;
 	int64		former = pge_job_live(key_id, &former_target);
 	int64		job_id;
@@ -84,21 +71,18 @@ pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 	/* They would undo each other.  By whom it is replaced shows below. */
 	if (former != 0 && !pge_job_cancel(former, ""))
 		former = 0;
-	pge_write_run("INSERT INTO pgenvelope.rewrap_job"
-				  " (kind, key_id, target_version, created_by)"
-				  " VALUES ($1, $2, $3, $4) RETURNING job_id",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.rewrap_job"
+			" (kind, key_id, target_version, created_by)"
+			" VALUES ($1, $2, $3, $4) RETURNING job_id",
+			pge_text(reencrypt ? "reencrypt" : "rewrap"),
+			pge_bigint((int64) key_id), pge_integer(target),
+			pge_text(created_by));
 	job_id = pge_row_int(0, 1);
 	if (former != 0)
-	{
-		Oid			job_types[] = {INT8OID, INT8OID};
-		Datum		jobs[] = {Int64GetDatum(former), Int64GetDatum(job_id)};
-
-		pge_write_run("UPDATE pgenvelope.rewrap_job"
-					  " SET message = 'superseded by job ' || $2 WHERE job_id = $1",
-					  lengthof(job_types), job_types, jobs, NULL);
-	}
-	pge_launcher_wake();
+		pge_run("UPDATE pgenvelope.rewrap_job"
+				" SET message = 'superseded by job ' || $2 WHERE job_id = $1",
+				pge_bigint(former), pge_bigint(job_id));
+	pge_activity_want_at_commit();
 	return job_id;
 }
 
@@ -139,10 +123,7 @@ pge_job_next(int *wait_ms)
 static bool
 select_job(const char *statement, int64 job_id, PgeJob *job)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job_id)};
-
-	if (pge_write_run(statement, 1, types, values, NULL) == 0)
+	if (pge_run(statement, pge_bigint(job_id)) == 0)
 		return false;
 	job->job_id = job_id;
 	job->reencrypt = pge_row_int(0, 1) != 0;
@@ -205,25 +186,17 @@ log_change(const PgeJob *job, const char *message)
 void
 pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
 {
-	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id), CStringGetTextDatum(state),
-		message != NULL ? CStringGetTextDatum(message) : (Datum) 0,
-		Int32GetDatum(wait_ms)};
-	char		nulls[] = "    ";
-
-	if (message == NULL)
-		nulls[2] = 'n';
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET state = $2, message = $3,"
-				  " not_before = CASE WHEN $4 = 0 THEN '-infinity'"
-				  " ELSE clock_timestamp() + $4 * interval '1 ms' END,"
-				  " started_at = CASE WHEN $2 = 'running'"
-				  " THEN COALESCE(started_at, clock_timestamp())"
-				  " ELSE started_at END,"
-				  " finished_at = CASE WHEN $2 IN ('complete', 'cancelled')"
-				  " THEN clock_timestamp() END"
-				  " WHERE job_id = $1",
-				  lengthof(types), types, values, nulls);
+	pge_run("UPDATE pgenvelope.rewrap_job SET state = $2, message = $3,"
+			" not_before = CASE WHEN $4 = 0 THEN '-infinity'"
+			" ELSE clock_timestamp() + $4 * interval '1 ms' END,"
+			" started_at = CASE WHEN $2 = 'running'"
+			" THEN COALESCE(started_at, clock_timestamp())"
+			" ELSE started_at END,"
+			" finished_at = CASE WHEN $2 IN ('complete', 'cancelled')"
+			" THEN clock_timestamp() END"
+			" WHERE job_id = $1",
+			pge_bigint(job->job_id), pge_text(state),
+			pge_text(message), pge_integer(wait_ms));
 	if (strcmp(state, "cancelled") == 0)
 		forget_failures(job->job_id);
 	job->wait_ms = wait_ms;
@@ -236,13 +209,8 @@ pge_job_set(PgeJob *job, const char *state, const char *message, int wait_ms)
 void
 pge_job_begin_pass(PgeJob *job)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[2];
-
 	job->pass = pge_job_is_in(job, "waiting") ? 1 : job->pass + 1;
-	values[0] = Int64GetDatum(job->job_id);
-	values[1] = Int32GetDatum(job->pass);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET pass = $2 WHERE job_id = $1",
-				  lengthof(types), types, values, NULL);
+	pge_run("UPDATE pgenvelope.rewrap_job SET pass = $2 WHERE job_id = $1",
+			pge_bigint(job->job_id), pge_integer(job->pass));
 	pge_targets_sync(job);
 }

@@ -17,7 +17,7 @@
 #include "rewrite/pge_batch.h"
 
 /*
- * Files a job, by the writer's rights (pge_write.h), in place of one that the
+ * Files a job, by the writer's rights (pge_spi.h), in place of one that the
  * key may have, which is cancelled; the launcher hears of it at commit.
  * Returns its number.
  */
@@ -58,16 +58,50 @@ typedef struct PgeStepResult
 	char		message[256];	/* "" or what is to be told */
 } PgeStepResult;
 
-/* Does a step of a job, in the caller's transaction, as the tables' owner. */
-extern void pge_job_step(int64 job_id, PgeStepResult *result);
-
 /*
  * The live job that is to be worked on now, oldest first, or 0; *wait_ms is
  * then how long until there may be one (-1: none is waiting).
  */
 extern int64 pge_job_next(int *wait_ms);
 
-/* Rotates keys whose time has come (key.rotate_every); returns how many. */
-extern int	pge_rotate_due(void);
+typedef struct PgeJob
+{
+	int64		job_id;
+	bool		reencrypt;
+	PgeRewrap	rewrap;
+	char		state[16];
+	int			pass;
+	int			wait_ms;		/* until not_before; 0 if that is past */
+	int64		left_behind;	/* by the last proof; -1: there was none */
+	bool		first_write;	/* this transaction had written nothing before
+								 * the step */
+} PgeJob;
+
+typedef enum PgeJobFound
+{
+	PGE_JOB_FOUND,
+	PGE_JOB_MISSING,
+	PGE_JOB_BUSY				/* somebody else is changing it */
+} PgeJobFound;
+
+/* Reads a job; locks it, if it can be locked at once, unless it is proving. */
+extern PgeJobFound pge_job_load(int64 job_id, PgeJob *job);
+
+/* Reads a job without locking it; false if there is none. */
+extern bool pge_job_look(int64 job_id, PgeJob *job);
+
+/* Locks a job, waiting; false if it is no longer in the state that it was. */
+extern bool pge_job_lock(const PgeJob *job);
+
+/*
+ * Changes a job's state, message (NULL for none), and the time before which
+ * nothing is done on it, here and in its row.
+ */
+extern void pge_job_set(PgeJob *job, const char *state, const char *message,
+						int wait_ms);
+extern bool pge_job_is_in(const PgeJob *job, const char *state);
+
+/* Has the next pass begin: finds the tables anew. */
+extern void pge_job_begin_pass(PgeJob *job);
 
 #endif							/* PGE_JOB_H */

@@ -15,9 +15,9 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_shared.h"
-#include "pge_guc.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_pace.h"
+#include "rewrap/pge_rewrap_settings.h"
 
 /* How often the standbys are looked at. */
 #define LOOK_EVERY_MS 200

@@ -14,8 +14,9 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 
 static const char places_query[] =
 	/* Which type is made of which. */

@@ -44,8 +44,15 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_job.h"
+#include "rewrap/pge_places.h"
+#include "rewrap/pge_proof.h"
 #include "rewrap/pge_step.h"
 
 static const char waits_message[] =
@@ -150,22 +157,20 @@ static bool
 note_transactions(const PgeJob *job)
 {
 	Oid			table = pge_table("key_version");
-	Oid			types[] = {INT8OID, TEXTARRAYOID, TIMESTAMPTZOID, INT8OID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id), (Datum) 0,
-		TimestampTzGetDatum(pge_shared->started_at),
-		Int64GetDatum((int64) job->rewrap.key_id)};
+	Datum		names;
 
 	if (!ConditionalLockRelationOid(table, ShareLock))
 		return false;
-	values[1] = names_datum(running_transactions(false), NIL);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET waits_since = $3,"
-				  " waits_for = $2,"
-				  " proves = ARRAY(SELECT version"
-				  " FROM pgenvelope.key_version WHERE key_id = $4"
-				  " AND state IN ('deactivated', 'retired'))"
-				  " WHERE job_id = $1",
-				  lengthof(types), types, values, NULL);
+	names = names_datum(running_transactions(false), NIL);
+	pge_run("UPDATE pgenvelope.rewrap_job SET waits_since = $3,"
+			" waits_for = $2,"
+			" proves = ARRAY(SELECT version"
+			" FROM pgenvelope.key_version WHERE key_id = $4"
+			" AND state IN ('deactivated', 'retired'))"
+			" WHERE job_id = $1",
+			pge_bigint(job->job_id), pge_parameter(TEXTARRAYOID, names),
+			pge_timestamp(pge_shared->started_at),
+			pge_bigint((int64) job->rewrap.key_id));
 	UnlockRelationOid(table, ShareLock);
 	return true;
 }
@@ -177,17 +182,14 @@ note_transactions(const PgeJob *job)
 static bool
 has_noted(const PgeJob *job)
 {
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							TimestampTzGetDatum(pge_shared->started_at)};
-
-	return pge_write_run("SELECT FROM pgenvelope.rewrap_job j"
-						 " WHERE job_id = $1 AND waits_since = $2"
-						 " AND NOT EXISTS (SELECT FROM pgenvelope.key_version v"
-						 " WHERE v.key_id = j.key_id"
-						 " AND state IN ('deactivated', 'retired')"
-						 " AND version <> ALL (proves))",
-						 lengthof(types), types, values, NULL) > 0;
+	return pge_run("SELECT FROM pgenvelope.rewrap_job j"
+				   " WHERE job_id = $1 AND waits_since = $2"
+				   " AND NOT EXISTS (SELECT FROM pgenvelope.key_version v"
+				   " WHERE v.key_id = j.key_id"
+				   " AND state IN ('deactivated', 'retired')"
+				   " AND version <> ALL (proves))",
+				   pge_bigint(job->job_id),
+				   pge_timestamp(pge_shared->started_at)) > 0;
 }
 
 void
@@ -201,22 +203,21 @@ pge_proof_note_writers(const PgeJob *job)
 void
 pge_proof_note_readers(const PgeJob *job)
 {
-	Oid			types[] = {INT8OID, TEXTARRAYOID, BOOLOID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id),
-		names_datum(users_of_tables(), running_transactions(true)),
-		BoolGetDatum(job->first_write)};
+	Datum		names = names_datum(users_of_tables(),
+									running_transactions(true));
 
 	/*
 	 * Values that this transaction has moved are found by others until it is
 	 * committed: then all are noted by the proof step.
 	 */
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET"
-				  " waits_since = CASE WHEN $3 THEN waits_since END,"
-				  " waits_for = ARRAY(SELECT DISTINCT name"
-				  " FROM unnest(waits_for || $2) AS name ORDER BY name)"
-				  " WHERE job_id = $1",
-				  lengthof(types), types, values, NULL);
+	pge_run("UPDATE pgenvelope.rewrap_job SET"
+			" waits_since = CASE WHEN $3 THEN waits_since END,"
+			" waits_for = ARRAY(SELECT DISTINCT name"
+			" FROM unnest(waits_for || $2) AS name ORDER BY name)"
+			" WHERE job_id = $1",
+			pge_bigint(job->job_id),
+			pge_parameter(TEXTARRAYOID, names),
+			pge_boolean(job->first_write));
 }
 
 /* A transaction that has been prepared meanwhile is still running. */
@@ -236,14 +237,12 @@ is_running(const char *name)
 static bool
 still_running(const PgeJob *job)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job->job_id)};
 	List	   *if_users = NIL;
 	uint64		count;
 
-	count = pge_write_run("SELECT unnest(waits_for)"
-						  " FROM pgenvelope.rewrap_job WHERE job_id = $1",
-						  1, types, values, NULL);
+	count = pge_run("SELECT unnest(waits_for)"
+					" FROM pgenvelope.rewrap_job WHERE job_id = $1",
+					pge_bigint(job->job_id));
 	for (uint64 i = 0; i < count; i++)
 	{
 		char	   *name = pge_row_text((int) i, 1);
@@ -322,24 +321,21 @@ take_census(PgeJob *job, Census *census)
 static void
 save_census(const Census *census)
 {
-	Oid			types[] = {OIDOID, INT2OID, INT8OID, INT4OID, INT8OID,
-						   TIMESTAMPTZOID};
 	ListCell   *cell;
 
 	pge_write_run("DELETE FROM pgenvelope.census_count", 0, NULL, NULL, NULL);
 	foreach(cell, census->counts)
 	{
 		PgeCount   *count = lfirst(cell);
-		Datum		values[] = {
-			ObjectIdGetDatum(count->relation), Int16GetDatum(count->attribute),
-			Int64GetDatum((int64) count->key_id),
-			Int32GetDatum(count->version), Int64GetDatum((int64) count->count),
-			TimestampTzGetDatum(census->taken_at)};
 
-		pge_write_run("INSERT INTO pgenvelope.census_count (relation, attribute,"
-					  " key_id, version, count, taken_at)"
-					  " VALUES ($1, $2, $3, $4, $5, $6)",
-					  lengthof(types), types, values, NULL);
+		pge_run("INSERT INTO pgenvelope.census_count (relation, attribute,"
+				" key_id, version, count, taken_at)"
+				" VALUES ($1, $2, $3, $4, $5, $6)",
+				pge_oid(count->relation),
+				pge_parameter(INT2OID, Int16GetDatum(count->attribute)),
+				pge_bigint((int64) count->key_id), pge_integer(count->version),
+				pge_bigint((int64) count->count),
+				pge_timestamp(census->taken_at));
 	}
 }
 
@@ -347,17 +343,14 @@ save_census(const Census *census)
 static int64
 left_behind(const PgeJob *job, char **where)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum((int64) job->rewrap.key_id),
-							Int32GetDatum(job->rewrap.target)};
-
-	pge_write_run("SELECT COALESCE(sum(count), 0)::bigint,"
-				  " min(relation::regclass::text)"
-				  " FROM pgenvelope.census_count c"
-				  " LEFT JOIN pgenvelope.key_version v USING (key_id, version)"
-				  " WHERE key_id = $1 AND version <> $2"
-				  " AND v.state IS DISTINCT FROM 'pre_active'",
-				  lengthof(types), types, values, NULL);
+	pge_run("SELECT COALESCE(sum(count), 0)::bigint,"
+			" min(relation::regclass::text)"
+			" FROM pgenvelope.census_count c"
+			" LEFT JOIN pgenvelope.key_version v USING (key_id, version)"
+			" WHERE key_id = $1 AND version <> $2"
+			" AND v.state IS DISTINCT FROM 'pre_active'",
+			pge_bigint((int64) job->rewrap.key_id),
+			pge_integer(job->rewrap.target));
 	*where = pge_row_text(0, 2);
 	return pge_row_int(0, 1);
 }
@@ -365,28 +358,24 @@ left_behind(const PgeJob *job, char **where)
 static void
 write_proofs(const PgeJob *job, const Census *census)
 {
-	Oid			types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, PG_LSNOID,
-						   INT4OID, INT8OID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum((int64) job->rewrap.key_id), Int64GetDatum(job->job_id),
-		TimestampTzGetDatum(census->taken_at), LSNGetDatum(census->lsn),
-		Int32GetDatum(census->tables), Int64GetDatum(census->values_read),
-		Int32GetDatum(list_length(census->places) - census->tables)};
-
-	pge_write_run("INSERT INTO pgenvelope.key_proof (key_id, version, proved_at,"
-				  " lsn, tables, values_read, job_id, uncovered)"
-				  " SELECT $1, version, $3, $4, $5, $6, $2, $7"
-				  " FROM pgenvelope.key_version v"
-				  " WHERE key_id = $1 AND state IN ('deactivated', 'retired')"
-				  " AND version = ANY ((SELECT proves FROM pgenvelope.rewrap_job"
-				  " WHERE job_id = $2)::integer[])"
-				  " AND NOT EXISTS (SELECT FROM pgenvelope.census_count c"
-				  " WHERE c.key_id = $1 AND c.version = v.version)"
-				  " ON CONFLICT (key_id, version) DO UPDATE SET"
-				  " proved_at = EXCLUDED.proved_at, lsn = EXCLUDED.lsn,"
-				  " tables = EXCLUDED.tables, values_read = EXCLUDED.values_read,"
-				  " job_id = EXCLUDED.job_id, uncovered = EXCLUDED.uncovered",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.key_proof (key_id, version, proved_at,"
+			" lsn, tables, values_read, job_id, uncovered)"
+			" SELECT $1, version, $3, $4, $5, $6, $2, $7"
+			" FROM pgenvelope.key_version v"
+			" WHERE key_id = $1 AND state IN ('deactivated', 'retired')"
+			" AND version = ANY ((SELECT proves FROM pgenvelope.rewrap_job"
+			" WHERE job_id = $2)::integer[])"
+			" AND NOT EXISTS (SELECT FROM pgenvelope.census_count c"
+			" WHERE c.key_id = $1 AND c.version = v.version)"
+			" ON CONFLICT (key_id, version) DO UPDATE SET"
+			" proved_at = EXCLUDED.proved_at, lsn = EXCLUDED.lsn,"
+			" tables = EXCLUDED.tables, values_read = EXCLUDED.values_read,"
+			" job_id = EXCLUDED.job_id, uncovered = EXCLUDED.uncovered",
+			pge_bigint((int64) job->rewrap.key_id), pge_bigint(job->job_id),
+			pge_timestamp(census->taken_at),
+			pge_parameter(PG_LSNOID, LSNGetDatum(census->lsn)),
+			pge_integer(census->tables), pge_bigint(census->values_read),
+			pge_integer(list_length(census->places) - census->tables));
 }
 
 /* What the proof says nothing about: NULL, or a sentence that names some. */
@@ -421,12 +410,9 @@ uncovered_message(const Census *census)
 static void
 set_left_behind(PgeJob *job, int64 left)
 {
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(job->job_id), Int64GetDatum(left)};
-
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET left_behind = $2"
-				  " WHERE job_id = $1",
-				  lengthof(types), types, values, NULL);
+	pge_run("UPDATE pgenvelope.rewrap_job SET left_behind = $2"
+			" WHERE job_id = $1",
+			pge_bigint(job->job_id), pge_bigint(left));
 }
 
 /*

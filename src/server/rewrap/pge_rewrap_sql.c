@@ -16,15 +16,18 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
+#include "base/pge_acting.h"
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_places.h"
 #include "rewrap/pge_step.h"
 #include "rights/pge_entitlement.h"
 #include "value/pge_value.h"
-#include "workers/pge_launcher.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_start_rewrap);
 PG_FUNCTION_INFO_V1(pgenvelope_pause_rewrap);
@@ -93,16 +96,13 @@ choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 static bool
 has_context(Oid relation, const char *column)
 {
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {ObjectIdGetDatum(relation),
-							CStringGetTextDatum(column)};
 	PgeWriter	writer = pge_write_begin();
 	uint64		count;
 
-	count = pge_write_run("SELECT FROM pgenvelope.rewrap_table"
-						  " WHERE contexts ? $2 AND (relation = $1 OR relation IN"
-						  " (SELECT relid FROM pg_partition_ancestors($1)))",
-						  lengthof(types), types, values, NULL);
+	count = pge_run("SELECT FROM pgenvelope.rewrap_table"
+					" WHERE contexts ? $2 AND (relation = $1 OR relation IN"
+					" (SELECT relid FROM pg_partition_ancestors($1)))",
+					pge_oid(relation), pge_text(column));
 	pge_write_end(&writer);
 	return count > 0;
 }
@@ -158,12 +158,7 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 	PgeProblem	problem;
 
 	pge_require_writable("pgenvelope.start_rewrap()");
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-	{
-		pge_problem(&problem, PGE_BAD_ARGUMENT, NULL,
-					"key and kind must not be null");
-		pge_raise(&problem);
-	}
+	pge_refuse_null(PG_ARGISNULL(0) || PG_ARGISNULL(1), "key and kind");
 	reencrypt = read_kind(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	key = pge_key_locked(PG_GETARG_TEXT_PP(0));
 	require_rewrap(key);
@@ -196,11 +191,7 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 static uint64
 about_job(const char *statement, int64 job_id, const char *role)
 {
-	Oid			types[] = {INT8OID, TEXTOID};
-	Datum		values[] = {Int64GetDatum(job_id),
-							CStringGetTextDatum(role)};
-
-	return pge_write_run(statement, lengthof(types), types, values, NULL);
+	return pge_run(statement, pge_bigint(job_id), pge_text(role));
 }
 
 /* Raises unless there is such a job, and the caller may steer it. */
@@ -258,7 +249,7 @@ tell(const char *act, int64 job_id, bool done)
 					  pge_act_details("job",
 									  psprintf("%lld", (long long) job_id)));
 	else
-		pge_act_none();
+		pge_acting_end();
 }
 
 #define UPDATE_JOB "UPDATE pgenvelope.rewrap_job SET "
@@ -300,7 +291,7 @@ pgenvelope_resume_rewrap(PG_FUNCTION_ARGS)
 						job_id, "");
 	pge_write_end(&writer);
 	tell("resume_rewrap", job_id, changed > 0);
-	pge_launcher_wake();
+	pge_activity_want_at_commit();
 	PG_RETURN_BOOL(changed > 0);
 }
 
@@ -337,7 +328,7 @@ pgenvelope_retry_rewrap(PG_FUNCTION_ARGS)
 	about_job(UPDATE_JOB GO_ON " WHERE job_id = $1", job_id, "");
 	pge_write_end(&writer);
 	tell("retry_rewrap", job_id, true);
-	pge_launcher_wake();
+	pge_activity_want_at_commit();
 	PG_RETURN_INT64((int64) count);
 }
 
@@ -379,7 +370,7 @@ pgenvelope_step_rewrap(PG_FUNCTION_ARGS)
 	pge_require_writable("pgenvelope.step_rewrap()");
 	require_job(PG_GETARG_INT64(0));
 	pge_job_step(PG_GETARG_INT64(0), &result);
-	pge_act_none();
+	pge_acting_end();
 
 	values[n++] = CStringGetTextDatum(ends[result.end]);
 	values[n++] = Int32GetDatum(result.wait_ms);

@@ -17,9 +17,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "admin/pge_admin.h"
 #include "audit/pge_act.h"
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "rewrite/pge_batch.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_method);
@@ -67,15 +68,12 @@ forget_dropped(void)
 static void
 warn_of_subscribers(Relation relation)
 {
-	Oid			types[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(RelationGetRelid(relation))};
-
-	if (pge_write_run("SELECT FROM pg_publication p,"
-					  " LATERAL pg_get_publication_tables(p.pubname) t"
-					  " WHERE t.relid = $1"
-					  " OR t.relid IN (SELECT relid FROM pg_partition_ancestors($1)"
-					  "  UNION SELECT relid FROM pg_partition_tree($1))",
-					  lengthof(types), types, values, NULL) == 0 &&
+	if (pge_run("SELECT FROM pg_publication p,"
+				" LATERAL pg_get_publication_tables(p.pubname) t"
+				" WHERE t.relid = $1"
+				" OR t.relid IN (SELECT relid FROM pg_partition_ancestors($1)"
+				"  UNION SELECT relid FROM pg_partition_tree($1))",
+				pge_oid(RelationGetRelid(relation))) == 0 &&
 		relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL)
 		return;
 	ereport(WARNING,
@@ -88,8 +86,6 @@ warn_of_subscribers(Relation relation)
 Datum
 pgenvelope_set_rewrap_method(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	char	   *method = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Relation	relation;
 	PgeWriter	writer;
@@ -104,10 +100,11 @@ pgenvelope_set_rewrap_method(PG_FUNCTION_ARGS)
 	if (strcmp(method, "inplace") == 0)
 		warn_of_subscribers(relation);
 	forget_dropped();
-	pge_write_run("INSERT INTO pgenvelope.rewrap_table (relation, method)"
-				  " VALUES ($1, $2) ON CONFLICT (relation)"
-				  " DO UPDATE SET method = EXCLUDED.method",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.rewrap_table (relation, method)"
+			" VALUES ($1, $2) ON CONFLICT (relation)"
+			" DO UPDATE SET method = EXCLUDED.method",
+			pge_parameter(OIDOID, PG_GETARG_DATUM(0)),
+			pge_parameter(TEXTOID, PG_GETARG_DATUM(1)));
 	pge_write_end(&writer);
 	pge_audit_act("set_rewrap_method", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),
@@ -186,9 +183,6 @@ Datum
 pgenvelope_set_rewrap_context(PG_FUNCTION_ARGS)
 {
 	char	   *column = NameStr(*PG_GETARG_NAME(1));
-	Oid			types[] = {OIDOID, TEXTOID, TEXTARRAYOID};
-	Datum		values[] = {PG_GETARG_DATUM(0), CStringGetTextDatum(column),
-							PG_GETARG_DATUM(2)};
 	Relation	relation;
 	PgeWriter	writer;
 
@@ -198,11 +192,12 @@ pgenvelope_set_rewrap_context(PG_FUNCTION_ARGS)
 	check_members(relation, column, PG_GETARG_ARRAYTYPE_P(2));
 	writer = pge_write_begin();
 	forget_dropped();
-	pge_write_run("INSERT INTO pgenvelope.rewrap_table AS t (relation, contexts)"
-				  " VALUES ($1, jsonb_build_object($2, to_jsonb($3)))"
-				  " ON CONFLICT (relation) DO UPDATE"
-				  " SET contexts = t.contexts || EXCLUDED.contexts",
-				  lengthof(types), types, values, NULL);
+	pge_run("INSERT INTO pgenvelope.rewrap_table AS t (relation, contexts)"
+			" VALUES ($1, jsonb_build_object($2, to_jsonb($3)))"
+			" ON CONFLICT (relation) DO UPDATE"
+			" SET contexts = t.contexts || EXCLUDED.contexts",
+			pge_parameter(OIDOID, PG_GETARG_DATUM(0)), pge_text(column),
+			pge_parameter(TEXTARRAYOID, PG_GETARG_DATUM(2)));
 	pge_write_end(&writer);
 	pge_audit_act("set_rewrap_context", 0, NULL, 0,
 				  pge_act_details("table", RelationGetRelationName(relation),

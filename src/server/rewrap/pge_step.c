@@ -21,9 +21,18 @@
 #include "utils/timestamp.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "base/pge_try.h"
-#include "pge_guc.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_job.h"
+#include "rewrap/pge_proof.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
+#include "rewrap/pge_target.h"
+#include "rewrite/pge_inplace.h"
+#include "rewrite/pge_update.h"
 
 /* Waits between attempts double, up to these. */
 #define LOCKED_WAIT_MAX_MS 10000

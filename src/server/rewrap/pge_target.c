@@ -13,7 +13,10 @@
 
 #include "base/pge_compat.h"
 #include "rewrap/pge_census.h"
+#include "rewrap/pge_failure.h"
+#include "rewrap/pge_places.h"
 #include "rewrap/pge_step.h"
+#include "rewrap/pge_target.h"
 
 /* ---------------------------------------------------------------- */
 /* At the beginning of a pass                                       */
@@ -26,8 +29,8 @@ delete_others(const PgeJob *job, List *places)
 	int			count = list_length(places);
 	Datum	   *relations = palloc(Max(1, count) * sizeof(Datum));
 	Datum	   *attributes = palloc(Max(1, count) * sizeof(Datum));
-	Oid			types[] = {INT8OID, OIDARRAYOID, INT2ARRAYOID};
-	Datum		values[3];
+	ArrayType  *relation_array;
+	ArrayType  *attribute_array;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -36,21 +39,20 @@ delete_others(const PgeJob *job, List *places)
 		relations[i] = ObjectIdGetDatum(place->relation);
 		attributes[i] = Int16GetDatum(place->attribute);
 	}
-	values[0] = Int64GetDatum(job->job_id);
-	values[1] = PointerGetDatum(construct_array(relations, count, OIDOID,
-												sizeof(Oid), true,
-												TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(attributes, count, INT2OID,
-												sizeof(int16), true,
-												TYPALIGN_SHORT));
-	pge_write_run("DELETE FROM pgenvelope.rewrap_target WHERE job_id = $1"
-				  " AND (relation, attribute) NOT IN"
-				  " (SELECT * FROM unnest($2, $3))",
-				  lengthof(types), types, values, NULL);
-	pge_write_run("DELETE FROM pgenvelope.rewrap_failure f WHERE job_id = $1"
-				  " AND NOT EXISTS (SELECT FROM pgenvelope.rewrap_target t"
-				  " WHERE t.job_id = $1 AND t.relation = f.relation)",
-				  1, types, values, NULL);
+	relation_array = construct_array(relations, count, OIDOID, sizeof(Oid),
+									 true, TYPALIGN_INT);
+	attribute_array = construct_array(attributes, count, INT2OID,
+									  sizeof(int16), true, TYPALIGN_SHORT);
+	pge_run("DELETE FROM pgenvelope.rewrap_target WHERE job_id = $1"
+			" AND (relation, attribute) NOT IN"
+			" (SELECT * FROM unnest($2, $3))",
+			pge_bigint(job->job_id),
+			pge_parameter(OIDARRAYOID, PointerGetDatum(relation_array)),
+			pge_parameter(INT2ARRAYOID, PointerGetDatum(attribute_array)));
+	pge_run("DELETE FROM pgenvelope.rewrap_failure f WHERE job_id = $1"
+			" AND NOT EXISTS (SELECT FROM pgenvelope.rewrap_target t"
+			" WHERE t.job_id = $1 AND t.relation = f.relation)",
+			pge_bigint(job->job_id));
 }
 
 static Datum
@@ -69,37 +71,28 @@ columns_datum(const PgePlace *place)
 static void
 upsert_target(const PgeJob *job, const PgePlace *place)
 {
-	Oid			types[] = {INT8OID, OIDOID, INT2OID, TEXTOID, TEXTARRAYOID,
-						   TEXTOID, BOOLOID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id), ObjectIdGetDatum(place->relation),
-		Int16GetDatum(place->attribute), CStringGetTextDatum(place->name),
-		columns_datum(place),
-		place->uncovered != NULL ? CStringGetTextDatum(place->uncovered) :
-								   (Datum) 0,
-		BoolGetDatum(job->reencrypt)};
-	char		nulls[] = "       ";
-
-	if (place->uncovered == NULL)
-		nulls[5] = 'n';
-	pge_write_run("INSERT INTO pgenvelope.rewrap_target"
-				  " (job_id, relation, attribute, name, columns, last_error,"
-				  " state, method)"
-				  " VALUES ($1, $2, $3, $4, $5, $6,"
-				  " CASE WHEN $6 IS NULL THEN 'waiting' ELSE 'uncovered' END,"
-				  " COALESCE((SELECT t.method FROM pgenvelope.rewrap_table t"
-				  " LEFT JOIN pg_partition_ancestors($2)"
-				  " WITH ORDINALITY AS p(relid, n) ON p.relid = t.relation"
-				  " WHERE (t.relation = $2 OR p.relid IS NOT NULL)"
-				  " AND NOT $7 AND $6 IS NULL"
-				  " ORDER BY COALESCE(p.n, 0) LIMIT 1), 'update'))"
-				  " ON CONFLICT (job_id, relation, attribute) DO UPDATE SET"
-				  " name = EXCLUDED.name, columns = EXCLUDED.columns,"
-				  " last_error = EXCLUDED.last_error, state = EXCLUDED.state,"
-				  " method = EXCLUDED.method, relfilenode = 0, next_block = 0,"
-				  " found = 0, busy = 0, started_at = NULL, errors = 0,"
-				  " not_before = '-infinity'",
-				  lengthof(types), types, values, nulls);
+	pge_run("INSERT INTO pgenvelope.rewrap_target"
+			" (job_id, relation, attribute, name, columns, last_error,"
+			" state, method)"
+			" VALUES ($1, $2, $3, $4, $5, $6,"
+			" CASE WHEN $6 IS NULL THEN 'waiting' ELSE 'uncovered' END,"
+			" COALESCE((SELECT t.method FROM pgenvelope.rewrap_table t"
+			" LEFT JOIN pg_partition_ancestors($2)"
+			" WITH ORDINALITY AS p(relid, n) ON p.relid = t.relation"
+			" WHERE (t.relation = $2 OR p.relid IS NOT NULL)"
+			" AND NOT $7 AND $6 IS NULL"
+			" ORDER BY COALESCE(p.n, 0) LIMIT 1), 'update'))"
+			" ON CONFLICT (job_id, relation, attribute) DO UPDATE SET"
+			" name = EXCLUDED.name, columns = EXCLUDED.columns,"
+			" last_error = EXCLUDED.last_error, state = EXCLUDED.state,"
+			" method = EXCLUDED.method, relfilenode = 0, next_block = 0,"
+			" found = 0, busy = 0, started_at = NULL, errors = 0,"
+			" not_before = '-infinity'",
+			pge_bigint(job->job_id), pge_oid(place->relation),
+			pge_parameter(INT2OID, Int16GetDatum(place->attribute)),
+			pge_text(place->name),
+			pge_parameter(TEXTARRAYOID, columns_datum(place)),
+			pge_text(place->uncovered), pge_boolean(job->reencrypt));
 }
 
 void
@@ -128,12 +121,7 @@ static bool
 select_target(const char *statement, const PgeJob *job, Oid relation,
 			  PgeTarget *target)
 {
-	Oid			types[] = {INT8OID, OIDOID};
-	Datum		values[] = {Int64GetDatum(job->job_id),
-							ObjectIdGetDatum(relation)};
-
-	if (pge_write_run(statement, OidIsValid(relation) ? 2 : 1, types, values,
-					  NULL) == 0)
+	if (pge_run(statement, pge_bigint(job->job_id), pge_oid(relation)) == 0)
 		return false;
 	target->relation = (Oid) pge_row_int(0, 1);
 	target->name = pge_row_text(0, 2);
@@ -164,18 +152,15 @@ pge_target_find(const PgeJob *job, Oid relation, PgeTarget *target)
 void
 pge_pass_look(const PgeJob *job, PgePass *pass)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job->job_id)};
-
-	pge_write_run("SELECT count(*) FILTER (WHERE open),"
-				  " COALESCE(ceil(1000 * extract(epoch FROM greatest("
-				  " min(greatest(not_before, '2000-01-01')) FILTER (WHERE open)"
-				  " - clock_timestamp(), '0'))), 0)::bigint,"
-				  " COALESCE(sum(found), 0)::bigint,"
-				  " COALESCE(sum(busy), 0)::bigint"
-				  " FROM (SELECT *, state IN ('waiting', 'running') AS open"
-				  " FROM pgenvelope.rewrap_target WHERE job_id = $1) AS t",
-				  lengthof(types), types, values, NULL);
+	pge_run("SELECT count(*) FILTER (WHERE open),"
+			" COALESCE(ceil(1000 * extract(epoch FROM greatest("
+			" min(greatest(not_before, '2000-01-01')) FILTER (WHERE open)"
+			" - clock_timestamp(), '0'))), 0)::bigint,"
+			" COALESCE(sum(found), 0)::bigint,"
+			" COALESCE(sum(busy), 0)::bigint"
+			" FROM (SELECT *, state IN ('waiting', 'running') AS open"
+			" FROM pgenvelope.rewrap_target WHERE job_id = $1) AS t",
+			pge_bigint(job->job_id));
 	pass->open = pge_row_int(0, 1);
 	pass->wait_ms = (int) pge_row_int(0, 2);
 	pass->found = pge_row_int(0, 3);
@@ -193,38 +178,31 @@ pge_target_record(const PgeJob *job, const PgeTarget *target,
 	int64		failed = list_length(batch->failures);
 	int64		found = Max((int64) batch->found - failed,
 							(int64) batch->rewrapped);
-	Oid			types[] = {INT8OID, OIDOID, BOOLOID, OIDOID, INT8OID, INT8OID,
-						   INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-						   INT8OID, INT8OID, INT8OID, TEXTOID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id), ObjectIdGetDatum(target->relation),
-		BoolGetDatum(by_blocks), ObjectIdGetDatum(batch->relfilenode),
-		Int64GetDatum(batch->next_block), Int64GetDatum(batch->total_blocks),
-		Int64GetDatum(batch->rows_seen), Int64GetDatum(batch->rewrapped),
-		Int64GetDatum(batch->in_place), Int64GetDatum(failed),
-		Int64GetDatum(batch->busy),
-		Int64GetDatum(found),
-		Int64GetDatum(batch->bytes), Int64GetDatum(elapsed_ms),
-		CStringGetTextDatum(batch->end == PGE_BATCH_DONE ? "done" :
-														   "running")};
 
-	pge_write_run("UPDATE pgenvelope.rewrap_target SET"
-				  " relfilenode = CASE WHEN $3 THEN $4 ELSE relfilenode END,"
-				  " next_block = CASE WHEN $3 THEN $5 ELSE next_block END,"
-				  " total_blocks = CASE WHEN $3 THEN $6 ELSE total_blocks END,"
-				  " state = CASE WHEN $3 THEN $15 ELSE state END,"
-				  " rows_seen = rows_seen + $7, rewrapped = rewrapped + $8,"
-				  " in_place = in_place + $9, failed = failed + $10,"
-				  " busy = busy + $11, found = found + $12,"
-				  " bytes = bytes + $13, busy_ms = busy_ms + $14,"
-				  " batches = batches + 1, updated_at = clock_timestamp(),"
-				  " started_at = COALESCE(started_at, clock_timestamp()"
-				  " - $14 * interval '1 ms'),"
-				  " last_error = CASE WHEN errors > 0 THEN NULL"
-				  " ELSE last_error END,"
-				  " errors = 0, not_before = '-infinity'"
-				  " WHERE job_id = $1 AND relation = $2 AND attribute = 0",
-				  lengthof(types), types, values, NULL);
+	pge_run("UPDATE pgenvelope.rewrap_target SET"
+			" relfilenode = CASE WHEN $3 THEN $4 ELSE relfilenode END,"
+			" next_block = CASE WHEN $3 THEN $5 ELSE next_block END,"
+			" total_blocks = CASE WHEN $3 THEN $6 ELSE total_blocks END,"
+			" state = CASE WHEN $3 THEN $15 ELSE state END,"
+			" rows_seen = rows_seen + $7, rewrapped = rewrapped + $8,"
+			" in_place = in_place + $9, failed = failed + $10,"
+			" busy = busy + $11, found = found + $12,"
+			" bytes = bytes + $13, busy_ms = busy_ms + $14,"
+			" batches = batches + 1, updated_at = clock_timestamp(),"
+			" started_at = COALESCE(started_at, clock_timestamp()"
+			" - $14 * interval '1 ms'),"
+			" last_error = CASE WHEN errors > 0 THEN NULL"
+			" ELSE last_error END,"
+			" errors = 0, not_before = '-infinity'"
+			" WHERE job_id = $1 AND relation = $2 AND attribute = 0",
+			pge_bigint(job->job_id), pge_oid(target->relation),
+			pge_boolean(by_blocks), pge_oid(batch->relfilenode),
+			pge_bigint(batch->next_block), pge_bigint(batch->total_blocks),
+			pge_bigint(batch->rows_seen), pge_bigint(batch->rewrapped),
+			pge_bigint(batch->in_place), pge_bigint(failed),
+			pge_bigint(batch->busy), pge_bigint(found),
+			pge_bigint(batch->bytes), pge_bigint(elapsed_ms),
+			pge_text(batch->end == PGE_BATCH_DONE ? "done" : "running"));
 }
 
 /* Runs a statement about a target; text may be NULL. */
@@ -232,12 +210,8 @@ static void
 change(const char *statement, const PgeJob *job, Oid relation,
 	   const char *text, int64 number)
 {
-	Oid			types[] = {INT8OID, OIDOID, TEXTOID, INT8OID};
-	Datum		values[] = {
-		Int64GetDatum(job->job_id), ObjectIdGetDatum(relation),
-		CStringGetTextDatum(text != NULL ? text : ""), Int64GetDatum(number)};
-
-	pge_write_run(statement, lengthof(types), types, values, NULL);
+	pge_run(statement, pge_bigint(job->job_id), pge_oid(relation),
+			pge_text(text != NULL ? text : ""), pge_bigint(number));
 }
 
 #define UPDATE_TARGET "UPDATE pgenvelope.rewrap_target SET "

@@ -1,10 +1,10 @@
 /*
  * pge_batch.c
- *	  What every batch of a table begins and ends with, whatever the method.
+ *	  The start and the end of every batch on a table, for both methods.
  *
  * Index expressions, generated columns and CHECK constraints run code of the
- * table's owner.  As in VACUUM and REINDEX it runs as the owner, in a
- * security-restricted operation, with a search path and settings of ours.
+ * table's owner.  As in VACUUM and REINDEX, that code runs as the owner in a
+ * security-restricted operation, with our own search path and settings.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -30,14 +30,14 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
-#include "pge_guc.h"
+#include "rewrite/pge_rewrite_settings.h"
 #include "rewrite/pge_batch.h"
 #include "value/pge_type.h"
 
-/* How long to wait before a lock is asked for again. */
+/* How long to wait between attempts to lock the table. */
 #define LOCK_RETRY_MS 5
 
-/* How long a batch waits for a KEK: the least that the setting allows. */
+/* How long a batch waits for a KEK: the setting's minimum. */
 #define KEY_TIMEOUT "100ms"
 
 /* ---------------------------------------------------------------- */
@@ -45,8 +45,8 @@
 /* ---------------------------------------------------------------- */
 
 /*
- * Whether a function is our input function.  Other functions' libraries are
- * not loaded to find out.
+ * Whether a function is our type's input function.  Finds out without loading
+ * other functions' libraries.
  */
 static bool
 is_our_input(Oid function)
@@ -104,8 +104,8 @@ pge_envelope_columns(Relation relation, AttrNumber *columns, int room)
 /* ---------------------------------------------------------------- */
 
 /*
- * Takes a lock without ever standing in its queue, where others would stand
- * behind us.
+ * Takes a lock without joining its queue, where other sessions would have to
+ * wait behind us.
  */
 static bool
 lock_table(Oid relation, LOCKMODE mode)
@@ -126,7 +126,7 @@ lock_table(Oid relation, LOCKMODE mode)
 	return true;
 }
 
-/* Whether rows of such a table can be read by ranges of blocks and updated. */
+/* Whether such a table can be read by ranges of blocks and updated. */
 static bool
 is_walkable(Relation relation)
 {
@@ -136,9 +136,11 @@ is_walkable(Relation relation)
 		relation->rd_tableam->scan_set_tidrange != NULL;
 }
 
-/* Finds out what the table is like now; false: batch->end says what. */
+/*
+ * Reads the table's present state.  False: batch->end says why not to go on.
+ */
 static bool
-look(PgeBatch *batch, PgeTable *table)
+inspect_table(PgeBatch *batch, PgeTable *table)
 {
 	Relation	relation = table->relation;
 	Oid			relfilenode = pge_relfilenode(relation);
@@ -172,9 +174,9 @@ look(PgeBatch *batch, PgeTable *table)
 }
 
 /*
- * Settings that code of the table's owner is to find; how long it waits.  A
- * provider is hardly waited for while the table is locked: what was asked of
- * it goes on, and is there for a later batch.
+ * Sets what code of the table's owner must find, and how long it may wait.
+ * Limits the wait for a provider while the table is locked: its reply is still
+ * cached for a later batch.
  */
 static void
 pin_settings(void)
@@ -207,7 +209,7 @@ pge_table_open(PgeBatch *batch, LOCKMODE mode, PgeTable *table)
 		batch->end = PGE_BATCH_GONE;
 		return false;
 	}
-	if (!look(batch, table))
+	if (!inspect_table(batch, table))
 	{
 		relation_close(table->relation, NoLock);
 		return false;
@@ -234,9 +236,9 @@ pge_table_close(PgeTable *table)
 /* Attempts                                                         */
 /* ---------------------------------------------------------------- */
 
-/* What mostly lets functions fail that work in the application. */
+/* The usual reason why functions fail here that work in the application. */
 static const char *
-hint_for(int sqlstate)
+choose_hint(int sqlstate)
 {
 	switch (sqlstate)
 	{
@@ -250,14 +252,14 @@ hint_for(int sqlstate)
 }
 
 /*
- * What an error is to a batch.  Its text and detail may quote the row, and
- * those of a function of the owner's anything, so they are not kept.
+ * Classifies an error.  Drops its text and detail, which may quote the row or,
+ * from a function of the owner's, contain anything.
  */
 static PgeAttempt
-judge(const ErrorData *error, PgeProblem *problem)
+classify_error(const ErrorData *error, PgeProblem *problem)
 {
 	pge_problem(problem, pge_outcome_of(error->sqlerrcode),
-				hint_for(error->sqlerrcode),
+				choose_hint(error->sqlerrcode),
 				"a row could not be updated: SQLSTATE %s",
 				unpack_sql_state(error->sqlerrcode));
 	if (error->constraint_name != NULL)
@@ -275,7 +277,7 @@ judge(const ErrorData *error, PgeProblem *problem)
 	}
 }
 
-/* Whether an error concerns the session, and no row. */
+/* Whether an error concerns the session rather than a row. */
 static bool
 is_of_session(const ErrorData *error)
 {
@@ -300,7 +302,7 @@ pge_attempt(void (*work)(void *), void *argument, PgeProblem *problem)
 		return PGE_ATTEMPT_DONE;
 	if (is_of_session(error))
 		ReThrowError(error);
-	result = judge(error, problem);
+	result = classify_error(error, problem);
 	FreeErrorData(error);
 	return result;
 }

@@ -3,10 +3,10 @@
  *	  One batch of one table: the contract between a job (pge_job.c) and the
  *	  two methods of writing (pge_update.c, pge_inplace.c).
  *
- * A batch is a range of blocks, done in the caller's transaction.  The method
- * opens the table, under the lock that it needs and only if that is to be had
- * at once or within pgenvelope.rewrap_lock_timeout, and looks up columns and
- * types anew: anything may have happened since the last batch.
+ * A batch is a range of blocks, written in the caller's transaction.  The
+ * method opens the table if its lock can be had within
+ * pgenvelope.rewrap_lock_timeout.  It looks up columns and types again, since
+ * anything may have happened after the last batch.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,15 +27,16 @@
 typedef enum PgeBatchEnd
 {
 	PGE_BATCH_MORE,				/* go on at next_block */
-	PGE_BATCH_DONE,				/* the table's last block was read */
-	PGE_BATCH_LOCKED,			/* the table's lock was not to be had */
+	PGE_BATCH_DONE,				/* the table's last block has been read */
+	PGE_BATCH_LOCKED,			/* the table's lock could not be had */
 	PGE_BATCH_GONE,				/* no such table, or no envelopes in it */
-	PGE_BATCH_REWRITTEN,		/* relfilenode differs: begin anew */
+	PGE_BATCH_REWRITTEN,		/* relfilenode differs: start from block 0 */
 	PGE_BATCH_REFUSED,			/* this method does not work here: problem */
-	PGE_BATCH_UNAVAILABLE		/* no KEK, for the moment: problem */
+	PGE_BATCH_UNAVAILABLE		/* a KEK is unavailable at the moment:
+								 * problem */
 } PgeBatchEnd;
 
-/* A value that failed, for rewrap_failure. */
+/* A value that could not be moved, for rewrap_failure. */
 typedef struct PgeFailure
 {
 	AttrNumber	attribute;
@@ -45,94 +46,72 @@ typedef struct PgeFailure
 
 typedef struct PgeBatch
 {
-	/* What is wanted. */
+	/* In. */
 	PgeRewrap	rewrap;
-	bool		reencrypt;		/* seal payloads anew, too (pge_update only) */
+	bool		reencrypt;		/* also seal payloads again (pge_update
+								 * only) */
 	Oid			relation;
-	Oid			relfilenode;	/* InvalidOid: not known yet; set by the
-								 * method */
+	Oid			relfilenode;	/* InvalidOid: not known yet; the method sets
+								 * it */
 	BlockNumber next_block;		/* in and out */
-	BlockNumber stop_block;		/* from there on it is not read; 0: read to the
+	BlockNumber stop_block;		/* the first block not to read; 0: read to the
 								 * table's end */
-	BlockNumber block_count;	/* at most so many blocks in this batch */
-	int			value_count;	/* end the batch after about so many values
-								 * written */
-	bool		update_busy;	/* pge_inplace only: what is on a page that is
-								 * always in use goes through UPDATE; set from
-								 * a job's third pass on */
+	BlockNumber block_count;	/* the most blocks in this batch */
+	int			value_count;	/* end the batch after about this many written
+								 * values */
+	bool		update_busy;	/* pge_inplace only: send what is on a page
+								 * that is always in use through UPDATE; set
+								 * from a job's third pass on */
 
-	/* What came of it. */
+	/* Out. */
 	PgeBatchEnd end;
-	BlockNumber total_blocks;	/* of the table, now; at most stop_block */
+	BlockNumber total_blocks;	/* of the table now; at most stop_block */
 	uint64		rows_seen;
 	uint64		found;			/* values of other versions */
 	uint64		rewrapped;		/* values written */
-	uint64		in_place;		/* of these, in place */
-	uint64		busy;			/* passed over: row locked, updated or deleted
-								 * by somebody just now; page in use */
-	uint64		bytes;			/* written, roughly: new rows, page images */
+	uint64		in_place;		/* of these, those written in place */
+	uint64		busy;			/* skipped: another session has just locked,
+								 * updated or deleted the row, or uses the
+								 * page */
+	uint64		bytes;			/* written, approximately: new rows, page
+								 * images */
 	List	   *failures;		/* of PgeFailure, palloc'd */
-	PgeProblem	problem;		/* for REFUSED and UNAVAILABLE, else the last
-								 * error that befell a row */
+	PgeProblem	problem;		/* for REFUSED and UNAVAILABLE; else the last
+								 * error of a row */
 } PgeBatch;
-
-/*
- * By UPDATE, in C: works for every table.  Rows are replaced by
- * table_tuple_update, with index entries, generated columns, constraints and
- * the replica identity check, but no triggers and no rules, as the table's
- * owner in a security-restricted operation.  Waits for nobody's row lock.  An
- * error of one row (a constraint, say) is that row's failure.
- */
-extern void pge_update_batch(PgeBatch *batch);
-
-/*
- * In place: overwrites header and wrap on the page, under a conditional
- * cleanup lock.  What cannot be done so (out of line, compressed, fast
- * defaults, page always busy) goes through pge_update_rows.  REFUSED names
- * the guard.
- */
-extern void pge_inplace_batch(PgeBatch *batch);
-
-/*
- * Like pge_update_batch, for rows at these places only; adds to batch what was
- * written, failed or busy.  Rows that were seen and values that were found
- * are the caller's to count, the cursor stays, and end is only set if
- * something is in the way.
- */
-extern void pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count);
 
 /* The columns of a table that are of type envelope or a domain over it. */
 extern int	pge_envelope_columns(Relation relation, AttrNumber *columns,
 								 int room);
 
 /* ---------------------------------------------------------------- */
-/* What both methods begin and end with                             */
+/* The start and the end of a batch */
 /* ---------------------------------------------------------------- */
 
-/* A table that a batch is done of. */
+/* The table of a batch. */
 typedef struct PgeTable
 {
 	Relation	relation;		/* locked until the transaction ends */
 	int			column_count;
 	AttrNumber *columns;		/* palloc'd, pge_envelope_columns */
-	Oid			user;			/* who we were */
+	Oid			user;			/* the user before we became the owner */
 	int			security_context;
 	int			nest_level;
 } PgeTable;
 
 /*
  * Locks and opens the batch's table, becomes its owner in a
- * security-restricted operation with settings pinned, and fills in what the
- * batch says of the table; pge_catalog_begin is called.  False: batch->end
- * says why, and nothing is left to be closed.
+ * security-restricted operation with pinned settings, fills in what the batch
+ * says of the table, and calls pge_catalog_begin.  False: batch->end says why,
+ * and there is nothing to close.
  */
 extern bool pge_table_open(PgeBatch *batch, LOCKMODE mode, PgeTable *table);
 extern void pge_table_close(PgeTable *table);
 
 /*
- * Runs some work in a subtransaction.  On an error that is rolled back, and
- * the error, without its details, is in batch->problem; but what concerns the
- * whole session (a cancel, a shutdown, no memory, no disk) is raised again.
+ * Runs work in a subtransaction.  An error rolls that back and is put, without
+ * its details, into batch->problem.  An error that concerns the whole session
+ * (a cancel, a shutdown, no memory, no disk) is raised again.
  */
 typedef enum PgeAttempt
 {
@@ -144,7 +123,7 @@ typedef enum PgeAttempt
 extern PgeAttempt pge_attempt(void (*work)(void *), void *argument,
 							  PgeProblem *problem);
 
-/* Notes a value that failed. */
+/* Adds a failed value to the batch. */
 extern void pge_batch_failure(PgeBatch *batch, AttrNumber attribute,
 							  ItemPointer tid, PgeOutcome outcome);
 

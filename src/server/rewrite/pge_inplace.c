@@ -1,18 +1,17 @@
 /*
  * pge_inplace.c
- *	  A batch by the method "inplace": wraps are overwritten on their pages.
+ *	  A batch by the method "inplace": overwriting wraps on their pages.
  *
- * The table is locked as any writer locks it, and only if that is to be had
- * without standing in a queue: it keeps out whoever builds an index or changes
- * the table, and lets VACUUM work.  The pages are safe by the lock on each of
- * them (pge_page.c).  A batch ends after a tenth of a second, and so should
- * its transaction, that nobody waits longer for the table.
+ * The table is locked as writers lock it, and only if the lock can be had
+ * without waiting in its queue.  That keeps out index builds and changes of
+ * the table, and lets VACUUM work.  A lock on each page makes writing safe
+ * (pge_page.c).  A batch ends after a tenth of a second, and its transaction
+ * should end then too, so that nobody waits longer for the table.
  *
- * A group of pages is read first, one by one, then the data keys of all its
- * values are unwrapped and wrapped, with no page locked or pinned, and then
- * each page is written, where it still says what was read.  So a page has at
- * most one image in the log for each pass, and is locked for no longer than
- * it takes to copy some bytes and insert the record.
+ * The batch reads a group of pages, one by one.  With no page locked or pinned
+ * it unwraps and wraps the data keys of all their values.  Then it writes each
+ * page where that still holds what was read.  So a pass logs at most one image
+ * of a page, and locks it only to copy some bytes and insert the record.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -32,20 +31,31 @@
 #include "utils/relcache.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrite/pge_batch.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_inplace_guard.h"
+#include "rewrite/pge_page.h"
+#include "rewrite/pge_update.h"
 
 /* How long the table stays locked. */
 #define BATCH_MS 100
 
-/* Read together: four calls of the wrap's cipher, half of a BULKREAD ring. */
+/*
+ * The size of a group: four calls of the wrap's cipher, half a BULKREAD ring.
+ */
 #define GROUP_VALUES (4 * ENVL_WRAP_BATCH)
 #define GROUP_PAGES 16
 
-/* How often a page that is in use is tried, a millisecond apart. */
+/* How often to try a page that is in use, one millisecond apart. */
 #define ATTEMPTS 5
 
-/* End the batch when so many rows, or values so long, wait to be updated. */
+/*
+ * End the batch when this many rows, or this many bytes of values, wait for
+ * UPDATE.
+ */
 #define ROWS_MAX 1000
 #define ROW_BYTES_MAX (16 * 1024 * 1024)
 
@@ -64,17 +74,18 @@ typedef struct Walk
 	instr_time	start;
 	BlockNumber end;			/* of this batch's range */
 	PgeTable	table;
-	bool	   *missing_wanted; /* by column: tuples without it count, for
-								 * their value is of another version */
+	bool	   *missing_wanted; /* by column: whether tuples that lack it
+								 * count, because the default's value has
+								 * another version */
 
-	/* The group of pages that is being worked on. */
+	/* The current group of pages. */
 	int			page_count;
 	GroupPage	pages[GROUP_PAGES];
 	int			value_count;
 	PgeSpot    *spots;
 	PgeRewrapItem *items;
 
-	/* Rows that are to be updated. */
+	/* Rows for UPDATE. */
 	int			row_count;
 	int			row_room;
 	ItemPointerData *rows;
@@ -85,7 +96,7 @@ typedef struct Walk
 /* Reading                                                          */
 /* ---------------------------------------------------------------- */
 
-/* By what is known without looking anything up: aborted or deleted. */
+/* Whether hint bits alone say that the tuple is aborted or deleted. */
 static bool
 is_surely_dead(HeapTupleHeader header)
 {
@@ -145,8 +156,8 @@ read_tuple(Walk *walk, GroupPage *page, HeapTuple tuple)
 }
 
 /*
- * Strikes out those that stay, for which the catalog has to be read: nothing
- * to be done with a page locked, since it takes other locks.
+ * Drops the values that stay.  That reads the catalog, which takes other locks
+ * and so cannot be done with a page locked.
  */
 static void
 keep_wanted(Walk *walk, GroupPage *page)
@@ -173,9 +184,9 @@ open_page(Walk *walk, BlockNumber block)
 							  RBM_NORMAL, walk->strategy);
 }
 
-/* Whether enough rows wait to be updated. */
+/* Whether enough rows wait for UPDATE. */
 static bool
-are_rows_enough(const Walk *walk)
+has_enough_rows(const Walk *walk)
 {
 	return walk->row_count >= ROWS_MAX || walk->row_bytes >= ROW_BYTES_MAX;
 }
@@ -208,7 +219,7 @@ read_page(Walk *walk, BlockNumber block)
 		walk->page_count++;
 }
 
-/* Reads pages until they make a group, or the range ends. */
+/* Reads pages until the group is full or the range ends. */
 static void
 read_group(Walk *walk)
 {
@@ -216,7 +227,7 @@ read_group(Walk *walk)
 	walk->value_count = 0;
 	while (walk->batch->next_block < walk->end &&
 		   walk->page_count < GROUP_PAGES &&
-		   walk->value_count < GROUP_VALUES && !are_rows_enough(walk))
+		   walk->value_count < GROUP_VALUES && !has_enough_rows(walk))
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_page(walk, walk->batch->next_block++);
@@ -228,8 +239,8 @@ read_group(Walk *walk)
 /* ---------------------------------------------------------------- */
 
 /*
- * Reports the values of a page that cannot be moved, but not those of tuples
- * that nobody will see again.
+ * Reports the values of a page that cannot be moved, except in tuples that
+ * nobody will see again.
  */
 static void
 report_failures(Walk *walk, const GroupPage *page)
@@ -257,7 +268,7 @@ report_failures(Walk *walk, const GroupPage *page)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* False if the page is in use. */
+/* Writes a page.  False if it is in use. */
 static bool
 write_page(Walk *walk, const GroupPage *page)
 {
@@ -275,9 +286,9 @@ write_page(Walk *walk, const GroupPage *page)
 	return done;
 }
 
-/* What is to become of the values of a page that stays in use. */
+/* Decides about the values of a page that stays in use. */
 static void
-pass_over(Walk *walk, const GroupPage *page)
+skip_page(Walk *walk, const GroupPage *page)
 {
 	ItemPointerData tid;
 	OffsetNumber last = InvalidOffsetNumber;
@@ -296,7 +307,7 @@ pass_over(Walk *walk, const GroupPage *page)
 		ItemPointerSet(&tid, page->block, last);
 		add_row(walk, &tid);
 	}
-	/* pge_update_rows finds them. */
+	/* pge_update_rows counts them. */
 	walk->batch->found -= page->count;
 }
 
@@ -326,7 +337,7 @@ write_group(Walk *walk)
 		bool		failed = false;
 
 		if (!page->done)
-			pass_over(walk, page);
+			skip_page(walk, page);
 		for (int j = page->first; j < page->first + page->count; j++)
 			failed |= walk->items[j].outcome != PGE_OK;
 		if (failed)
@@ -339,8 +350,8 @@ write_group(Walk *walk)
 /* ---------------------------------------------------------------- */
 
 /*
- * What is written here stays if the transaction is rolled back.  So the
- * version must not be one of this transaction.
+ * Whether the target version is committed.  A rollback does not undo what is
+ * written here, so the version must not come from this transaction.
  */
 static bool
 is_target_committed(PgeBatch *batch)
@@ -370,7 +381,10 @@ is_target_committed(PgeBatch *batch)
 	return committed;
 }
 
-/* Whether the values that rows older than a column have are to be moved. */
+/*
+ * Whether the default's value must be moved, which rows from before the
+ * column's creation have.
+ */
 static bool
 is_missing_wanted(const Walk *walk, AttrNumber attribute)
 {
@@ -387,7 +401,10 @@ is_missing_wanted(const Walk *walk, AttrNumber attribute)
 							 VARSIZE_ANY_EXHDR(bytes));
 }
 
-/* False if this is not the method for the table; batch->problem says why. */
+/*
+ * Prepares the walk.  False if the method is not possible for the table;
+ * batch->problem says why.
+ */
 static bool
 begin_walk(Walk *walk)
 {
@@ -419,14 +436,14 @@ begin_walk(Walk *walk)
 	return true;
 }
 
-/* Whether the batch has had its share. */
+/* Whether the batch should end. */
 static bool
-is_enough(const Walk *walk)
+must_end(const Walk *walk)
 {
 	const PgeBatch *batch = walk->batch;
 	instr_time	now;
 
-	if (batch->next_block >= walk->end || are_rows_enough(walk) ||
+	if (batch->next_block >= walk->end || has_enough_rows(walk) ||
 		(batch->value_count > 0 &&
 		 batch->rewrapped >= (uint64) batch->value_count))
 		return true;
@@ -457,15 +474,15 @@ walk_range(Walk *walk)
 			return;
 		}
 		write_group(walk);
-	} while (!is_enough(walk));
+	} while (!must_end(walk));
 	batch->end = batch->next_block < batch->total_blocks ? PGE_BATCH_MORE :
 														   PGE_BATCH_DONE;
 }
 
 /*
- * What could not be done in place.  Every value that is written so, fails or
- * is busy, has been found.  Rows that are not reached, because something is in
- * the way, are met again by the next pass.
+ * Moves what could not be written in place.  Every value that is written here,
+ * fails or is busy counts as found.  If something prevents the update, the
+ * next pass meets the remaining rows again.
  */
 static void
 update_rows(Walk *walk)

@@ -1,16 +1,16 @@
 /*
  * pge_inplace_guard.c
- *	  Whether a table's values may be overwritten where they are.
+ *	  Whether a table's values may be overwritten in place.
  *
- * What is stored elsewhere and was made of a value's bytes would not follow:
- * index entries, generated columns; nor would a constraint or the bounds of a
- * partition be asked again.  An ordinary hash index on the column is no
+ * What is stored elsewhere and derived from a value's bytes would not follow:
+ * index entries, generated columns.  Nor would a constraint or a partition's
+ * bounds be checked again.  An ordinary hash index on the column is no
  * obstacle: the type's equality and hash ignore the wrap.
  *
- * Everything is looked up in the catalog caches, without locks on indexes: one
- * that is being moved to another tablespace must not hold up a batch.  An
- * index that is built concurrently does not escape: its row is there before
- * its build waits for the end of everybody who holds our lock on the table.
+ * All lookups use the catalog caches and take no locks on indexes: an index
+ * that is moving to another tablespace must not stop a batch.  A concurrent
+ * index build cannot go unnoticed: its catalog row exists before it waits for
+ * all holders of our lock on the table.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -36,8 +36,9 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_inplace_guard.h"
 
-/* A table and its columns, and what was found to stand against it. */
+/* A table, its columns, and the obstacle found. */
 typedef struct Guard
 {
 	Relation	relation;
@@ -49,8 +50,8 @@ typedef struct Guard
 #define HINT "Use the method \"update\" for this table."
 
 static bool
-refuse(const Guard *guard, const char *what, const char *name,
-	   AttrNumber column)
+refuse_column(const Guard *guard, const char *what, const char *name,
+			  AttrNumber column)
 {
 	TupleDesc	descriptor = RelationGetDescr(guard->relation);
 
@@ -63,7 +64,7 @@ refuse(const Guard *guard, const char *what, const char *name,
 
 /* The first of the columns that an expression reads, or 0. */
 static AttrNumber
-column_read(const Guard *guard, Node *expression)
+find_column_read(const Guard *guard, Node *expression)
 {
 	Bitmapset  *read = NULL;
 	AttrNumber	column = 0;
@@ -81,19 +82,19 @@ column_read(const Guard *guard, Node *expression)
 	return column;
 }
 
-/* The same for an expression as the catalog has it; one may be missing. */
+/* As find_column_read, for an expression in the catalog; it may be absent. */
 static AttrNumber
-column_read_by_attribute(const Guard *guard, HeapTuple index, AttrNumber which)
+find_attribute_read(const Guard *guard, HeapTuple index, AttrNumber which)
 {
 	bool		isnull;
 	Datum		source = SysCacheGetAttr(INDEXRELID, index, which, &isnull);
 
 	if (isnull)
 		return 0;
-	return column_read(guard, stringToNode(TextDatumGetCString(source)));
+	return find_column_read(guard, stringToNode(TextDatumGetCString(source)));
 }
 
-/* Whether the n-th column of an index is one that does not see a rewrap. */
+/* Whether the n-th column of an index does not notice a rewrap. */
 static bool
 is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 {
@@ -108,7 +109,10 @@ is_plain_hash(HeapTuple index, int n, Oid access_method, Oid type)
 	return classes->values[n] == GetDefaultOpClass(type, HASH_AM_OID);
 }
 
-/* Whether an index has a column as one of its own, and would see a rewrap. */
+/*
+ * Whether the column itself is a column of an index that would notice a
+ * rewrap.
+ */
 static bool
 is_indexed(const Guard *guard, HeapTuple index, Oid access_method,
 		   AttrNumber column)
@@ -148,13 +152,13 @@ index_allows(const Guard *guard, Oid index_id)
 	AttrNumber	column;
 	char	   *name;
 
-	/* Dropped just now. */
+	/* The index has just been dropped. */
 	if (!HeapTupleIsValid(index))
 		return true;
-	column = column_read_by_attribute(guard, index, Anum_pg_index_indexprs);
+	column = find_attribute_read(guard, index, Anum_pg_index_indexprs);
 	if (column == 0)
-		column = column_read_by_attribute(guard, index,
-										  Anum_pg_index_indpred);
+		column = find_attribute_read(guard, index,
+									 Anum_pg_index_indpred);
 	for (int i = 0; i < guard->count && column == 0; i++)
 	{
 		if (is_indexed(guard, index, access_method_of(index_id),
@@ -165,7 +169,7 @@ index_allows(const Guard *guard, Oid index_id)
 	if (column == 0)
 		return true;
 	name = get_rel_name(index_id);
-	return refuse(guard, "index", name != NULL ? name : "?", column);
+	return refuse_column(guard, "index", name != NULL ? name : "?", column);
 }
 
 static bool
@@ -185,7 +189,7 @@ indexes_allow(const Guard *guard)
 	return allowed;
 }
 
-/* Stored generated columns and CHECK constraints. */
+/* Checks stored generated columns and CHECK constraints. */
 static bool
 constraints_allow(const Guard *guard)
 {
@@ -203,23 +207,24 @@ constraints_allow(const Guard *guard)
 
 		if (attribute->attgenerated != ATTRIBUTE_GENERATED_STORED)
 			continue;
-		column = column_read(guard, stringToNode(value->adbin));
+		column = find_column_read(guard, stringToNode(value->adbin));
 		if (column != 0)
-			return refuse(guard, "generated column",
-						  NameStr(attribute->attname), column);
+			return refuse_column(guard, "generated column",
+								 NameStr(attribute->attname), column);
 	}
 	for (int i = 0; i < constraints->num_check; i++)
 	{
 		ConstrCheck *check = &constraints->check[i];
-		AttrNumber	column = column_read(guard, stringToNode(check->ccbin));
+		AttrNumber	column =
+			find_column_read(guard, stringToNode(check->ccbin));
 
 		if (column != 0)
-			return refuse(guard, "constraint", check->ccname, column);
+			return refuse_column(guard, "constraint", check->ccname, column);
 	}
 	return true;
 }
 
-/* A domain's constraints read the value. */
+/* Checks domains, whose constraints read the value. */
 static bool
 domains_allow(const Guard *guard)
 {
@@ -230,16 +235,16 @@ domains_allow(const Guard *guard)
 
 		if (getBaseType(attribute->atttypid) != attribute->atttypid &&
 			DomainHasConstraints(attribute->atttypid))
-			return refuse(guard, "domain",
-						  format_type_be(attribute->atttypid),
-						  guard->columns[i]);
+			return refuse_column(guard, "domain",
+								 format_type_be(attribute->atttypid),
+								 guard->columns[i]);
 	}
 	return true;
 }
 
 /*
- * What decides which partition a row is in: a hash of the column does not
- * change, anything else may.
+ * Checks what decides a row's partition.  A hash of the column does not
+ * change; anything else may.
  */
 static bool
 partitioning_allows(const Guard *guard)
@@ -258,20 +263,20 @@ partitioning_allows(const Guard *guard)
 		if (!IsA(condition, FuncExpr) ||
 			((FuncExpr *) condition)->funcid != F_SATISFIES_HASH_PARTITION)
 		{
-			column = column != 0 ? column : column_read(guard, condition);
+			column = column != 0 ? column : find_column_read(guard, condition);
 			continue;
 		}
 		foreach(argument, ((FuncExpr *) condition)->args)
 		{
 			if (column == 0 && !IsA(lfirst(argument), Var))
-				column = column_read(guard, lfirst(argument));
+				column = find_column_read(guard, lfirst(argument));
 		}
 	}
 	return column == 0 ||
-		refuse(guard, "partition key",
-			   get_rel_name(get_partition_parent(
-				   RelationGetRelid(guard->relation), true)),
-			   column);
+		refuse_column(guard, "partition key",
+					  get_rel_name(get_partition_parent(
+						  RelationGetRelid(guard->relation), true)),
+					  column);
 }
 
 bool

@@ -2,26 +2,26 @@
  * pge_page.c
  *	  Overwriting the wraps of values on one page of a heap.
  *
- * Why no reader, here or on a standby, ever meets half of an old wrap and
- * half of a new one.  Whoever reads a tuple holds a pin on its page from
- * before it looks up the line pointer until it is done with the bytes, but a
- * lock only while it decides what is visible.  So an exclusive lock would not
- * do: a scan that has its tuples hands them on one by one, long after it gave
- * up its lock.  A cleanup lock does: it is an exclusive lock together with the
- * certainty that nobody else has a pin.  Nobody has to wait for it, for it is
- * asked for conditionally.  Copies made before are whole, and wraps that still
- * open: the old version is not retired before nothing needs it.
+ * Why no reader, here or on a standby, ever meets half of an old wrap and half
+ * of a new one.  A reader pins a tuple's page before it looks up the line
+ * pointer, and keeps the pin until it is done with the bytes.  It holds a lock
+ * only while it decides what is visible.  So an exclusive lock is not enough:
+ * a scan returns its tuples one by one, long after it released its lock.  A
+ * cleanup lock is enough: it is an exclusive lock and guarantees that nobody
+ * else has a pin.  It is requested conditionally, so nobody waits for it.
+ * Copies made before are complete, and their wraps still open: the old version
+ * is not retired while anything needs it.
  *
- * The same must hold where the change is replayed.  No record of heap says
- * "bytes were overwritten", one of our own could be replayed by servers with
- * our library only, and generic records are replayed under an exclusive lock.
- * But core replays the pruning of a page under a cleanup lock, also if all it
- * has to do is to put back the image of the page that the record carries.  So
- * that is what is logged: a pruning of nothing, with an image of the page.
+ * The same must hold on replay.  No WAL record of heap says "bytes were
+ * overwritten".  Only servers with our library could replay a record of our
+ * own, and generic records are replayed under an exclusive lock.  But
+ * PostgreSQL replays the pruning of a page under a cleanup lock, even if it
+ * only restores the page's image from the record.  So we log that: a pruning
+ * of nothing, with an image of the page.
  *
- * What is overwritten may be of any transaction, running, aborted or ended
- * long ago: whoever may see the value finds the same payload under the same
- * data key.  Nothing else of the page changes, neither visibility nor space.
+ * The overwritten value may belong to any transaction, running, aborted or
+ * ended long ago: whoever may see it finds the same payload under the same
+ * data key.  Nothing else on the page changes, neither visibility nor space.
  *
  * The row that describes the new version was committed before this transaction
  * could see it (pge_inplace.c refuses one of its own), so its commit precedes
@@ -39,6 +39,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_inplace.h"
+#include "rewrite/pge_page.h"
 
 uint8 *
 pge_page_value(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor,
@@ -84,7 +85,10 @@ pge_page_tuple(Relation relation, Buffer buffer, OffsetNumber offset,
 	return true;
 }
 
-/* Where to write, for every item that is still what it was; else NULL. */
+/*
+ * Finds where to write, for each item that is unchanged on the page; NULL for
+ * the others.
+ */
 static int
 find_unchanged(Relation relation, Buffer buffer, const PgeSpot *spots,
 			   const PgeRewrapItem *items, int count, uint8 **places)
@@ -137,7 +141,7 @@ pge_page_write(Relation relation, Buffer buffer, const PgeSpot *spots,
 		MarkBufferDirty(buffer);
 		if (RelationNeedsWAL(relation))
 		{
-			/* PageSetLSN, a macro, evaluates it twice. */
+			/* The macro PageSetLSN evaluates its argument twice. */
 			XLogRecPtr	lsn = pge_log_page(buffer);
 
 			PageSetLSN((Page) page, lsn);

@@ -1,6 +1,6 @@
 /*
  * pge_reencrypt.c
- *	  Sealing payloads anew, after a KEK was compromised.
+ *	  Sealing payloads again, after a KEK was compromised.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,7 +16,10 @@
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "base/pge_use.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_table.h"
 #include "rewrite/pge_reencrypt.h"
 #include "rights/pge_honey.h"
 #include "value/pge_value.h"
@@ -34,7 +37,7 @@ static PgeOwnTable rewrap_table = {
 	.columns = {"relation", "contexts"},
 };
 
-/* What was said about a table, or NULL. */
+/* What pgenvelope.set_rewrap_context stored for a table, or NULL. */
 static Jsonb *
 read_contexts(Oid relation)
 {
@@ -125,7 +128,7 @@ pge_reencrypt_contexts(Relation table)
 	return contexts;
 }
 
-/* Opens a value of a job's in the context of its row. */
+/* Opens a value for a job, in the context of its row. */
 static bool
 open_value(const envl_envelope *envelope, PgeContext *context,
 		   PgeOpened *opened, PgeProblem *problem)
@@ -136,7 +139,7 @@ open_value(const envl_envelope *envelope, PgeContext *context,
 
 	if (source == NULL)
 		return false;
-	bound = pge_context_bind(context, source->key, problem);
+	bound = pge_key_bind(source->key, context, problem);
 	return bound != NULL &&
 		pge_open_with(source, envelope, bound, opened, problem);
 }
@@ -154,7 +157,7 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	PgeOpened	opened;
 	struct varlena *sealed;
 
-	/* Output functions may run any code: be done with them first. */
+	/* Finish with output functions first: they may run any code. */
 	pge_row_context_fill(context, table, row, members);
 
 	status = envl_envelope_parse(pge_varlena_view(whole), &envelope);
@@ -176,7 +179,8 @@ pge_reencrypt(const PgeRewrap *rewrap, PgeRowContext *context, Relation table,
 	pge_use_end(PGE_OK);
 	sealed = pge_seal_opened(target, &opened, &bound->bound, problem);
 	if (sealed != NULL && pge_honey_applies(opened.key) &&
-		!pge_honey_carry(opened.version, &envelope, target, sealed, problem))
+		!pge_honey_carry(opened.version, &envelope, target,
+						 pge_varlena_view(sealed), problem))
 		return NULL;
 	return sealed;
 }

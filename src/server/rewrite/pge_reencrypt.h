@@ -1,11 +1,11 @@
 /*
  * pge_reencrypt.h
- *	  Sealing payloads anew, after a KEK was compromised: an old wrap opens
- *	  what a rewrap leaves as it is.
+ *	  Sealing payloads again after a KEK was compromised: a rewrap keeps the
+ *	  data key, which the old wrap reveals.
  *
  * The context of a value comes from its row, as pgenvelope.set_rewrap_context
- * has said for its column.  Whoever files such a job is asked for the rights
- * to decrypt and to encrypt; here nobody is.
+ * defines it for the column.  Filing such a job needs the privileges to
+ * decrypt and to encrypt; nothing is checked here.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,16 +17,15 @@
 #include "value/pge_member.h"
 
 /*
- * The context of each column of a table, by attribute number less one, or
- * NULL where none was said.  What was said of a partitioned table holds for
- * its partitions, unless of these something was said, too.  Raises what is
- * wrong with it.
+ * The contexts of a table's columns, by attribute number less one; NULL for a
+ * column without one.  A partition inherits the definitions of its partitioned
+ * table unless it has its own.  Raises if a definition is wrong.
  */
 extern PgeRowContext **pge_reencrypt_contexts(Relation table);
 
 /*
  * Opens a value of a row and seals it with a new data key of the target
- * version.  NULL fills in problem.  Raises what the row's other columns raise.
+ * version.  NULL fills in problem.  Raises errors of the row's other columns.
  */
 extern struct varlena *pge_reencrypt(const PgeRewrap *rewrap,
 									 PgeRowContext *context, Relation table,

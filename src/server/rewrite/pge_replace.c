@@ -1,13 +1,12 @@
 /*
  * pge_replace.c
- *	  Replacing rows of a table by new versions of them.
+ *	  Replacing rows of a table with new versions of them.
  *
- * A row that was visible under a registered snapshot keeps its place and its
- * bytes for as long as the snapshot lives: VACUUM may not remove it, and who
- * overwrites values in place takes part in the exclusion of steps
- * (pge_job.h).  table_tuple_update succeeds only if nobody has updated or
- * deleted it since.  Both together are the compare-and-swap: what is replaced
- * is what was read.
+ * A row that is visible under a registered snapshot keeps its place and its
+ * bytes while the snapshot lives: VACUUM may not remove it, and the in-place
+ * method cannot run at the same time (pge_job.h).  table_tuple_update succeeds
+ * only if nobody has updated or deleted the row since.  Together they are a
+ * compare-and-swap: only the row that was read is replaced.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,9 +25,9 @@
 #include "base/pge_compat.h"
 #include "rewrite/pge_replace.h"
 
-/* The columns that are written, as the executor numbers them. */
+/* The columns that are written, in the executor's numbering. */
 static Bitmapset *
-updated_columns(const PgeTable *table)
+list_updated(const PgeTable *table)
 {
 	Bitmapset  *columns = NULL;
 
@@ -40,11 +39,11 @@ updated_columns(const PgeTable *table)
 }
 
 /*
- * A row may be changed while others hold it against changes of its key, as
- * foreign keys do, unless it is the key that changes.
+ * The row lock that an update needs.  Unless it changes the key, it may
+ * proceed while foreign keys hold the row against a change of the key.
  */
 static LockTupleMode
-row_lock_mode(Relation relation, const Bitmapset *updated)
+choose_lock_mode(Relation relation, const Bitmapset *updated)
 {
 	Bitmapset  *key = RelationGetIndexAttrBitmap(relation,
 												 INDEX_ATTR_BITMAP_KEY);
@@ -61,7 +60,7 @@ pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 	EState	   *estate = CreateExecutorState();
 	MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
 	RangeTblEntry *entry = makeNode(RangeTblEntry);
-	Bitmapset  *updated = updated_columns(table);
+	Bitmapset  *updated = list_updated(table);
 
 	entry->rtekind = RTE_RELATION;
 	entry->relid = RelationGetRelid(relation);
@@ -74,7 +73,7 @@ pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 	replacer->estate = estate;
 	replacer->command = GetCurrentCommandId(true);
 	estate->es_output_cid = replacer->command;
-	replacer->lock_mode = row_lock_mode(relation, updated);
+	replacer->lock_mode = choose_lock_mode(relation, updated);
 	replacer->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(replacer->result, relation, 1, NULL, 0);
 	ExecOpenIndices(replacer->result, false);
@@ -135,18 +134,18 @@ pge_replacer_bytes(PgeReplacer *replacer, AttrNumber attribute)
 }
 
 /*
- * The new row.  The slot's values point into the row, so it has what was
- * overwritten there; but to form it anew can be spared.
+ * Makes the new row.  The slot's values point into the old row and so include
+ * what was overwritten there; then the row need not be formed again.
  */
 static TupleTableSlot *
-new_row(PgeReplacer *replacer)
+make_row(PgeReplacer *replacer)
 {
 	if (!replacer->is_same_shape)
 		return ExecStoreVirtualTuple(replacer->slot);
 	return ExecStoreHeapTuple(replacer->row, replacer->patched, false);
 }
 
-/* What UPDATE computes and checks before it writes a row. */
+/* Computes and checks what UPDATE does before it writes a row. */
 static void
 check_row(PgeReplacer *replacer, TupleTableSlot *slot)
 {
@@ -178,10 +177,10 @@ lock_row(PgeReplacer *replacer, ItemPointer tid)
 }
 
 /*
- * Without waiting, table_tuple_update gives up even where a foreign key's
- * lock is all that there is, which a parent of busy children never is without.
- * So then the row is locked, if that can be had at once; after that there is
- * nothing to wait for.
+ * Updates the row without waiting.  table_tuple_update alone would give up
+ * even if only foreign keys hold the row, as they nearly always do for a
+ * parent of busy children.  So then lock the row, if that is possible at once;
+ * after that nothing is left to wait for.
  */
 static bool
 update_row(PgeReplacer *replacer, TupleTableSlot *slot,
@@ -208,10 +207,10 @@ update_row(PgeReplacer *replacer, TupleTableSlot *slot,
 }
 
 /*
- * A deferred unique constraint may leave a check for later, which a trigger
- * would do.  The values of unique keys are what they were, so whoever brought
- * a like one meanwhile has that check to do, too; but an exclusion constraint
- * may look at anything.
+ * A deferred constraint may leave a check for later, which a trigger would do,
+ * and triggers do not run here.  Unique keys are unchanged, so whoever inserts
+ * an equal one has to check it too.  But an exclusion constraint may read any
+ * column, so refuse that.
  */
 static void
 refuse_deferred_check(PgeReplacer *replacer, List *recheck)
@@ -241,7 +240,7 @@ refuse_deferred_check(PgeReplacer *replacer, List *recheck)
 bool
 pge_replace(PgeReplacer *replacer)
 {
-	TupleTableSlot *slot = new_row(replacer);
+	TupleTableSlot *slot = make_row(replacer);
 	PgeUpdateIndexes indexes;
 
 	slot->tts_tableOid = RelationGetRelid(replacer->relation);

@@ -1,10 +1,10 @@
 /*
  * pge_replace.h
- *	  Replacing rows of a table by new versions of them: what UPDATE does,
- *	  without its triggers and rules, and waiting for nobody.
+ *	  Replacing rows of a table with new versions of them: what UPDATE does,
+ *	  without triggers and rules, and without waiting.
  *
- * A replacer lives within one subtransaction: after an error there is nothing
- * left of it that could be used again.
+ * A replacer lives within one subtransaction; after an error nothing of it can
+ * be used again.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,15 +20,15 @@
 typedef struct PgeReplacer
 {
 	Relation	relation;
-	Snapshot	snapshot;		/* under which the rows were read */
+	Snapshot	snapshot;		/* that the rows were read under */
 	EState	   *estate;
 	ResultRelInfo *result;
-	HeapTuple	row;			/* that is being replaced */
-	bool		is_same_shape;	/* so far it differs in bytes within it only */
-	TupleTableSlot *slot;		/* of the new row, virtual */
-	TupleTableSlot *patched;	/* of the row itself, if that is it */
+	HeapTuple	row;			/* the row to replace */
+	bool		is_same_shape;	/* so far it differs only in bytes within it */
+	TupleTableSlot *slot;		/* virtual, of the new row */
+	TupleTableSlot *patched;	/* of the old row with overwritten bytes */
 	TupleTableSlot *locked;		/* of a row that had to be locked first */
-	LockTupleMode lock_mode;	/* that replacing a row takes */
+	LockTupleMode lock_mode;	/* the lock that replacing a row takes */
 	CommandId	command;
 } PgeReplacer;
 
@@ -37,25 +37,28 @@ extern void pge_replacer_begin(PgeReplacer *replacer, const PgeTable *table,
 extern void pge_replacer_end(PgeReplacer *replacer);
 
 /*
- * Takes a row, a copy of what was read, into the replacer's slot, to be
- * changed there; returns a memory context that lasts until the next row.
+ * Loads a row, a copy of what was read, into the replacer's slot, to be
+ * changed there.  Returns a memory context that lives until the next row.
  */
 extern MemoryContext pge_replacer_load(PgeReplacer *replacer, HeapTuple row);
 
-/* Puts another value into the new row.  It lives until the next row. */
+/*
+ * Puts another value into the new row.  The value must live until the next
+ * row.
+ */
 extern void pge_replacer_put(PgeReplacer *replacer, AttrNumber attribute,
 							 Datum value);
 
 /*
- * The bytes of an envelope that lies within the row, to be overwritten there
- * without putting another; NULL if it is stored elsewhere or compressed.
+ * The bytes of an envelope within the row, to overwrite in place of a call of
+ * pge_replacer_put; NULL if it is stored out of line or compressed.
  */
 extern uint8 *pge_replacer_bytes(PgeReplacer *replacer, AttrNumber attribute);
 
 /*
- * Replaces the row by what it has become.  False: somebody else has locked,
- * changed or deleted it since it was read.  Raises what a constraint or an
- * index has against it.
+ * Replaces the row with the new one.  False if another session has locked,
+ * changed or deleted it since it was read.  Raises errors of constraints and
+ * indexes.
  */
 extern bool pge_replace(PgeReplacer *replacer);
 

@@ -2,17 +2,17 @@
  * pge_rewrap.c
  *	  Moving data keys from one version of a key to another, many at a time.
  *
- * Between the first DEK that is unwrapped and the last that is wiped nothing
- * is called that can raise, wait or allocate: so the DEKs of a group are on
- * the stack, for the length of one call, and need no other guard.
+ * Between the first unwrapped DEK and the last wiped one, nothing is called
+ * that can raise, wait or allocate.  So the DEKs of a group can live on the
+ * stack for one call and need no other guard.
  *
- * Nothing here has to flush the target version's commit.  Whoever makes or
- * activates a version forces a synchronous commit (pge_version.h), which
- * flushes the commit record before any other transaction can see the row; so
- * a version that is found here is durable, or this transaction's own, and
- * then commits or vanishes together with the rows that name it.  What is
- * written outside of transactions, in place, has to see to the second case
- * itself: pge_catalog_changed_here.
+ * The target version's commit need not be flushed here.  Making or activating
+ * a version forces a synchronous commit (pge_version.h), which flushes the
+ * commit record before any other transaction sees the row.  So a version that
+ * is found here is durable, or it belongs to this transaction and commits or
+ * vanishes together with the rows that name it.  In-place writing is outside
+ * of transactions and must exclude the second case itself:
+ * pge_catalog_changed_here.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,6 +22,8 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "keys/pge_kek.h"
 #include "rewrite/pge_rewrap.h"
@@ -29,7 +31,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_rewrap);
 
-/* A group of items of one source version. */
+/* A group of items with the same source version. */
 typedef struct RewrapGroup
 {
 	PgeKeyVersion *source;
@@ -38,16 +40,16 @@ typedef struct RewrapGroup
 	PgeRewrapItem *items[ENVL_WRAP_BATCH];
 } RewrapGroup;
 
-/* The version that a value's first bytes name, and whose they are. */
+/* The version in the first bytes of a value. */
 static uint16
-prefix_version(const uint8 *prefix)
+read_version(const uint8 *prefix)
 {
 	return (uint16) (prefix[ENVL_OFFSET_VERSION] << 8 |
 					 prefix[ENVL_OFFSET_VERSION + 1]);
 }
 
 static uint64
-prefix_key_id(const uint8 *prefix)
+read_key_id(const uint8 *prefix)
 {
 	uint64		key_id = 0;
 
@@ -60,8 +62,8 @@ bool
 pge_rewrap_concerns(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
 {
 	return len >= PGE_WRAP_PREFIX && prefix[0] == ENVL_MAGIC_1 &&
-		prefix_key_id(prefix) == rewrap->key_id &&
-		prefix_version(prefix) != rewrap->target;
+		read_key_id(prefix) == rewrap->key_id &&
+		read_version(prefix) != rewrap->target;
 }
 
 bool
@@ -73,12 +75,12 @@ pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix, size_t len)
 	if (!pge_rewrap_concerns(rewrap, prefix, len))
 		return false;
 	key = pge_key_by_id(rewrap->key_id);
-	version = key != NULL ? pge_key_version(key, prefix_version(prefix)) :
+	version = key != NULL ? pge_key_version(key, read_version(prefix)) :
 							NULL;
 	return version == NULL || version->state != PGE_STATE_PRE_ACTIVE;
 }
 
-/* Whether the fixed part of a value is as the format says. */
+/* Whether the fixed part of a value is well-formed. */
 static bool
 is_sound(const PgeRewrap *rewrap, const uint8 *prefix)
 {
@@ -92,8 +94,8 @@ is_sound(const PgeRewrap *rewrap, const uint8 *prefix)
 }
 
 /*
- * Both KEKs.  Getting one may drop the other, where many are in use or a key
- * was evicted meanwhile.
+ * Gets both KEKs.  Getting one may drop the other, if many are in use or a key
+ * was evicted meanwhile; then try again.
  */
 static bool
 get_keks(const RewrapGroup *group, const envl_kek **source,
@@ -119,9 +121,9 @@ get_keks(const RewrapGroup *group, const envl_kek **source,
 	}
 }
 
-/* Writes the outcome of one item, whose new wrap opened as equal or not. */
+/* Sets the outcome and the new prefix of an item that was moved. */
 static void
-finish(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
+finish_item(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
 {
 	item->outcome = PGE_OK;
 	memcpy(item->new_prefix, item->old_prefix, PGE_WRAP_PREFIX);
@@ -131,8 +133,8 @@ finish(PgeRewrapItem *item, uint16 target, const uint8 *wrapped)
 }
 
 /*
- * Unwraps, wraps, unwraps what was wrapped, and compares.  A DEK that did not
- * open is all zeroes and goes along with the others, to no effect.
+ * Unwraps, wraps, unwraps the result and compares.  A DEK that did not open is
+ * all zeroes and goes along with the others without effect.
  */
 static bool
 move_group(const RewrapGroup *group, PgeProblem *problem)
@@ -163,20 +165,22 @@ move_group(const RewrapGroup *group, PgeProblem *problem)
 		if (!opened[i])
 			item->outcome = PGE_AUTHENTICATION;
 		else if (envl_secret_equal(&deks[i], &again[i], sizeof(envl_key)))
-			finish(item, (uint16) group->target->version, wrapped[i]);
+			finish_item(item, (uint16) group->target->version, wrapped[i]);
 	}
 	envl_wipe(deks, sizeof(envl_key) * count);
 	envl_wipe(again, sizeof(envl_key) * count);
 	if (status == ENVL_OK)
 		return true;
 
-	/* That what was just wrapped does not open is not the item's fault. */
+	/* If what was just wrapped does not open, the item is not at fault. */
 	if (status == ENVL_AUTHENTICATION)
 		status = ENVL_CRYPTO_FAILED;
 	return pge_problem_core(problem, status);
 }
 
-/* The version of the values that a group moves; else their outcome. */
+/*
+ * Finds the source version that a group moves from, or why it cannot be used.
+ */
 static PgeOutcome
 find_source(RewrapGroup *group, const PgeRewrap *rewrap, uint16 version)
 {
@@ -214,13 +218,13 @@ pge_rewrap_target(const PgeRewrap *rewrap, PgeProblem *problem)
 }
 
 /*
- * Collects, from position from on, up to ENVL_WRAP_BATCH items that are to be
- * done yet and have the version of the first of them.  Returns where the next
- * search begins.
+ * Collects up to ENVL_WRAP_BATCH items that are not done yet and have the same
+ * version as the first of them, starting at position from.  Returns where the
+ * next search starts.
  */
 static int
-collect(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
-		int from)
+collect_items(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
+			  int from)
 {
 	int			next = -1;
 	uint16		version = 0;
@@ -228,7 +232,7 @@ collect(RewrapGroup *group, PgeRewrapItem *items, int count, bool *done,
 	group->count = 0;
 	for (int i = from; i < count && group->count < ENVL_WRAP_BATCH; i++)
 	{
-		uint16		its = prefix_version(items[i].old_prefix);
+		uint16		its = read_version(items[i].old_prefix);
 
 		if (done[i])
 			continue;
@@ -271,11 +275,11 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 		PgeOutcome	outcome;
 
 		CHECK_FOR_INTERRUPTS();
-		next = collect(&group, items, count, done, next);
+		next = collect_items(&group, items, count, done, next);
 		if (group.count == 0)
 			break;
 		outcome = find_source(&group, rewrap,
-							  prefix_version(group.items[0]->old_prefix));
+							  read_version(group.items[0]->old_prefix));
 		if (outcome == PGE_OK)
 			good = move_group(&group, problem);
 		else
@@ -292,9 +296,12 @@ pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items, int count,
 /* What SQL calls                                                   */
 /* ---------------------------------------------------------------- */
 
-/* What is to be done to a value by the current user, who must be entitled. */
+/*
+ * The rewrap of a value to its key's active version.  Raises unless the
+ * current user is entitled.
+ */
 static PgeRewrap
-requested(const struct varlena *header)
+request_rewrap(const struct varlena *header)
 {
 	PgeRewrap	rewrap;
 	envl_envelope envelope;
@@ -325,8 +332,8 @@ requested(const struct varlena *header)
 }
 
 /*
- * Moves one value to the active version.  One that need not be moved is not
- * even fetched, so that an UPDATE leaves it where it is.
+ * Moves one value to the active version.  A value that stays is not even
+ * detoasted, so that an UPDATE leaves it where it is.
  */
 Datum
 pgenvelope_rewrap(PG_FUNCTION_ARGS)
@@ -340,7 +347,7 @@ pgenvelope_rewrap(PG_FUNCTION_ARGS)
 	pge_require_preload();
 	pge_use_begin(PGE_USE_REWRAP);
 	pge_catalog_begin();
-	rewrap = requested(header);
+	rewrap = request_rewrap(header);
 	if (!pge_rewrap_wanted(&rewrap, (const uint8 *) VARDATA_ANY(header),
 						   VARSIZE_ANY_EXHDR(header)))
 	{

@@ -3,8 +3,8 @@
  *	  Moving data keys from one version of a key to another, many at a time:
  *	  the cryptography and the decisions, without tables.
  *
- * A rewrap changes bytes 2..3 and 10..49 of a value and needs no others than
- * the first ENVL_OFFSET_NONCE (docs/format.md), so that is all it is given.
+ * A rewrap changes bytes 2..3 and 10..49 of a value and needs only the first
+ * ENVL_OFFSET_NONCE bytes (docs/format.md).
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,10 +15,10 @@
 #include "catalog/pge_catalog.h"
 #include "core/envl_wrap.h"
 
-/* What a rewrap reads and writes of a value. */
+/* The part of a value that a rewrap reads and writes. */
 #define PGE_WRAP_PREFIX ENVL_OFFSET_NONCE
 
-/* What is wanted of the values of one key. */
+/* What to do with the values of one key. */
 typedef struct PgeRewrap
 {
 	uint64		key_id;
@@ -26,24 +26,24 @@ typedef struct PgeRewrap
 } PgeRewrap;
 
 /*
- * Whether a value, of which len bytes are given, has to be moved: it is of
- * this key, of another version than the target, and that version is not
- * pre_active (its share is on trial, and moving it back would end the trial).
- * Values of other keys, and what is no value at all, are not this job's.
+ * Whether a value must be moved; len bytes of it are given.  That is so if it
+ * has this key and another version than the target, and that version is not
+ * pre_active: its share is on trial, and moving it back would end the trial.
+ * Values of other keys, and what is no value at all, do not concern the job.
  */
 extern bool pge_rewrap_wanted(const PgeRewrap *rewrap, const uint8 *prefix,
 							  size_t len);
 
 /*
- * What of this the bytes alone say, without a look at the catalog: false if it
- * need not be moved, whatever the state of its version.
+ * As pge_rewrap_wanted, judged from the bytes alone, without the catalog.
+ * False if the value stays, whatever the state of its version.
  */
 extern bool pge_rewrap_concerns(const PgeRewrap *rewrap, const uint8 *prefix,
 								size_t len);
 
 /*
- * The version that values are moved to, which can only be the active one.
- * NULL fills in problem.
+ * The version that values move to, which must be the active one.  NULL fills
+ * in problem.
  */
 extern PgeKeyVersion *pge_rewrap_target(const PgeRewrap *rewrap,
 										PgeProblem *problem);
@@ -58,12 +58,12 @@ typedef struct PgeRewrapItem
 
 /*
  * Unwraps and wraps any number of values, ENVL_WRAP_BATCH at a time, and
- * unwraps every new wrap again to compare.  Each has an outcome of its own:
- * damaged header, version that does not exist, is retired or destroyed, wrap
- * that does not open.  False fills in problem and says that no outcome is to
- * be believed: a KEK is unavailable at the moment, or the target may not be
- * written.  Data keys are wiped on every path, also by ereport.  Begin with
- * pge_catalog_begin.
+ * unwraps every new wrap again to compare.  Each item has its own outcome: a
+ * damaged header, a version that does not exist, is retired or destroyed, or a
+ * wrap that does not open.  False fills in problem and makes all outcomes
+ * invalid: a KEK is unavailable at the moment, or the target may not be
+ * written. Data keys are wiped on every path, also by ereport.  Call
+ * pge_catalog_begin first.
  */
 extern bool pge_rewrap_items(const PgeRewrap *rewrap, PgeRewrapItem *items,
 							 int count, PgeProblem *problem);

@@ -2,9 +2,9 @@
  * pge_update.c
  *	  Rewrapping a range of blocks of a table by UPDATE, in C.
  *
- * Rows are read under the latest snapshot; of each envelope only the first
- * bytes, wherever the rest is stored.  Those with a value to be moved are
- * gathered, go through the cryptography together, and are then written.
+ * Rows are read under the latest snapshot, and of each envelope only the first
+ * bytes, wherever the rest is stored.  Rows with values to move are gathered,
+ * go through the cryptography together, and are then written.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,16 +23,17 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_update.h"
+#include "rewrite/pge_update_write.h"
 
 /*
- * Rows are written when so many values, or bytes of rows, are gathered: a
- * subtransaction's worth that does not push its pages out of the processor's
+ * Write rows when this many values, or this many bytes of rows, are gathered:
+ * as much as a subtransaction can write before its pages leave the processor's
  * cache.
  */
 #define GATHERED_ITEMS 512
 #define GATHERED_BYTES (8 * 1024 * 1024)
 
-/* A batch that is to write more bytes than these ends early. */
+/* End a batch early that writes more bytes than this. */
 #define BATCH_BYTES (8 * 1024 * 1024)
 
 /* ---------------------------------------------------------------- */
@@ -64,8 +65,8 @@ fetch_prefix(void *argument)
 }
 
 /*
- * Reads the first bytes of a value.  Fetching what is stored out of line may
- * find it damaged, which is that value's failure and not the batch's.
+ * Reads the first bytes of a value.  Fetching an out-of-line value may find it
+ * damaged, which is a failure of that value and not of the batch.
  */
 static PgeAttempt
 read_prefix(PgeUpdate *update, Datum value, Prefix *prefix)
@@ -80,7 +81,9 @@ read_prefix(PgeUpdate *update, Datum value, Prefix *prefix)
 	return pge_attempt(fetch_prefix, prefix, &update->batch->problem);
 }
 
-/* A column's values cannot be opened without being told how. */
+/*
+ * Refuses a column whose context is not defined: its values cannot be opened.
+ */
 static void
 refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 {
@@ -90,12 +93,12 @@ refuse_unknown_context(PgeUpdate *update, AttrNumber attribute)
 
 	update->batch->end = PGE_BATCH_REFUSED;
 	pge_problem(&update->batch->problem, PGE_CONTEXT,
-				"Say with pgenvelope.set_rewrap_context which columns it is made of.",
+				"Define with pgenvelope.set_rewrap_context which columns it is made of.",
 				"encryption context of column \"%s\" of table \"%s\" is not known",
 				NameStr(column->attname), RelationGetRelationName(relation));
 }
 
-/* Gathers a value, if it is to be moved; returns its bytes out of line. */
+/* Gathers a value if it must be moved.  Returns its bytes out of line. */
 static uint64
 gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 {
@@ -131,9 +134,9 @@ gather_value(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute)
 		0;
 }
 
-/* Gathers the row in the slot; returns how many values are to be moved. */
+/* Gathers the row in the slot.  Returns how many values must be moved. */
 static int
-gather(PgeUpdate *update)
+gather_row(PgeUpdate *update)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(update->context);
 	PgeUpdateRow *row = &update->rows[update->row_count];
@@ -155,7 +158,7 @@ gather(PgeUpdate *update)
 	return row->item_count;
 }
 
-/* Whether the next row might not find room. */
+/* Whether the next row might not fit. */
 static bool
 is_full(const PgeUpdate *update)
 {
@@ -163,9 +166,9 @@ is_full(const PgeUpdate *update)
 		update->bytes >= GATHERED_BYTES;
 }
 
-/* Moves what is gathered.  False: batch->end says why it cannot be now. */
+/* Moves the gathered values.  False: batch->end says why not now. */
 static bool
-flush(PgeUpdate *update)
+flush_rows(PgeUpdate *update)
 {
 	PgeBatch   *batch = update->batch;
 
@@ -186,9 +189,9 @@ flush(PgeUpdate *update)
 /* The batch                                                        */
 /* ---------------------------------------------------------------- */
 
-/* Generated columns are computed, not moved. */
+/* Drops generated columns, which are computed and not moved. */
 static void
-leave_out_generated(PgeTable *table)
+drop_generated(PgeTable *table)
 {
 	TupleDesc	descriptor = RelationGetDescr(table->relation);
 	int			count = 0;
@@ -212,21 +215,24 @@ check_replica_identity(void *argument)
 }
 
 static void
-read_contexts(void *argument)
+read_row_contexts(void *argument)
 {
 	PgeUpdate  *update = argument;
 
 	update->contexts = pge_reencrypt_contexts(update->table.relation);
 }
 
-/* Whether rows of the table can be updated at all; fills in batch->problem. */
+/*
+ * Whether rows of the table can be updated at all; else fills in
+ * batch->problem.
+ */
 static bool
-prepare(PgeUpdate *update)
+prepare_table(PgeUpdate *update)
 {
 	PgeBatch   *batch = update->batch;
 	const char *name = RelationGetRelationName(update->table.relation);
 
-	leave_out_generated(&update->table);
+	drop_generated(&update->table);
 	if (pge_attempt(check_replica_identity, update, &batch->problem) !=
 		PGE_ATTEMPT_DONE)
 		return pge_problem(&batch->problem, PGE_NOT_READY,
@@ -234,17 +240,17 @@ prepare(PgeUpdate *update)
 						   "table \"%s\" publishes updates and has no replica identity",
 						   name);
 	if (batch->reencrypt &&
-		pge_attempt(read_contexts, update, &batch->problem) !=
+		pge_attempt(read_row_contexts, update, &batch->problem) !=
 			PGE_ATTEMPT_DONE)
 		return pge_problem(&batch->problem, PGE_CONTEXT,
-						   "Say anew, with pgenvelope.set_rewrap_context, which columns they are made of.",
+						   "Define again, with pgenvelope.set_rewrap_context, which columns they are made of.",
 						   "encryption contexts of table \"%s\" cannot be made",
 						   name);
 	return true;
 }
 
 static void
-allocate(PgeUpdate *update)
+allocate_room(PgeUpdate *update)
 {
 	TupleDesc	descriptor = RelationGetDescr(update->table.relation);
 	int			room = GATHERED_ITEMS + update->table.column_count;
@@ -267,20 +273,20 @@ allocate(PgeUpdate *update)
 }
 
 static bool
-begin(PgeUpdate *update, PgeBatch *batch)
+begin_update(PgeUpdate *update, PgeBatch *batch)
 {
 	memset(update, 0, sizeof(PgeUpdate));
 	update->batch = batch;
 	update->caller = CurrentMemoryContext;
 	if (!pge_table_open(batch, RowExclusiveLock, &update->table))
 		return false;
-	if (!prepare(update))
+	if (!prepare_table(update))
 	{
 		batch->end = PGE_BATCH_REFUSED;
 		pge_table_close(&update->table);
 		return false;
 	}
-	allocate(update);
+	allocate_room(update);
 	update->slot = table_slot_create(update->table.relation, NULL);
 	update->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(update->snapshot);
@@ -288,7 +294,7 @@ begin(PgeUpdate *update, PgeBatch *batch)
 }
 
 static void
-end(PgeUpdate *update)
+end_update(PgeUpdate *update)
 {
 	PopActiveSnapshot();
 	UnregisterSnapshot(update->snapshot);
@@ -302,7 +308,7 @@ end(PgeUpdate *update)
 	CommandCounterIncrement();
 }
 
-/* Whether so much is written, or soon will be, that the batch should end. */
+/* Whether so much is written or gathered that the batch should end. */
 static bool
 is_enough(const PgeUpdate *update)
 {
@@ -314,9 +320,9 @@ is_enough(const PgeUpdate *update)
 		batch->bytes + update->bytes >= BATCH_BYTES;
 }
 
-/* Reads blocks from batch->next_block on; returns the first one not read. */
+/* Reads blocks from batch->next_block on.  Returns the first one not read. */
 static BlockNumber
-walk(PgeUpdate *update, BlockNumber stop)
+walk_blocks(PgeUpdate *update, BlockNumber stop)
 {
 	PgeBatch   *batch = update->batch;
 	BlockNumber block = batch->next_block;
@@ -342,9 +348,9 @@ walk(PgeUpdate *update, BlockNumber stop)
 		}
 		block = at;
 		batch->rows_seen++;
-		batch->found += gather(update);
+		batch->found += gather_row(update);
 		if (is_full(update))
-			(void) flush(update);
+			(void) flush_rows(update);
 	}
 	ExecClearTuple(update->slot);
 	table_endscan(scan);
@@ -357,21 +363,21 @@ pge_update_batch(PgeBatch *batch)
 	PgeUpdate	update;
 	BlockNumber stop;
 
-	if (!begin(&update, batch))
+	if (!begin_update(&update, batch))
 		return;
 	stop = batch->total_blocks;
 	if (batch->next_block < stop)
 	{
 		if (batch->block_count < stop - batch->next_block)
 			stop = batch->next_block + Max(batch->block_count, 1);
-		stop = walk(&update, stop);
-		if (batch->end == PGE_BATCH_MORE && flush(&update))
+		stop = walk_blocks(&update, stop);
+		if (batch->end == PGE_BATCH_MORE && flush_rows(&update))
 			batch->next_block = stop;
 	}
 	if (batch->end == PGE_BATCH_MORE &&
 		batch->next_block >= batch->total_blocks)
 		batch->end = PGE_BATCH_DONE;
-	end(&update);
+	end_update(&update);
 }
 
 void
@@ -380,7 +386,7 @@ pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 	PgeBatchEnd batch_end = batch->end;
 	PgeUpdate	update;
 
-	if (!begin(&update, batch))
+	if (!begin_update(&update, batch))
 		return;
 	for (int i = 0; i < count && batch->end == PGE_BATCH_MORE; i++)
 	{
@@ -389,12 +395,12 @@ pge_update_rows(PgeBatch *batch, ItemPointerData *tids, int count)
 			!table_tuple_fetch_row_version(update.table.relation, &tids[i],
 										   update.snapshot, update.slot))
 			continue;
-		(void) gather(&update);
+		(void) gather_row(&update);
 		ExecClearTuple(update.slot);
 		if (is_full(&update))
-			(void) flush(&update);
+			(void) flush_rows(&update);
 	}
-	if (batch->end == PGE_BATCH_MORE && flush(&update))
+	if (batch->end == PGE_BATCH_MORE && flush_rows(&update))
 		batch->end = batch_end;
-	end(&update);
+	end_update(&update);
 }

@@ -2,10 +2,10 @@
  * pge_update_write.c
  *	  Writing the rows that the update method has gathered.
  *
- * They go through subtransactions of as many rows as possible.  Rows are
- * written one after the other, so the row that raised an error is known:
- * those before it are written again without it, then it is tried alone, and
- * only then its values are noted as failures.
+ * A subtransaction takes as many rows as possible.  Rows are written one after
+ * another, so it is known which row raised an error.  The rows before it are
+ * written again without it, and then that row alone.  Only if it fails again
+ * are its values noted as failures.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,6 +19,7 @@
 
 #include "base/pge_compat.h"
 #include "rewrite/pge_update.h"
+#include "rewrite/pge_update_write.h"
 
 void
 pge_update_failed(PgeUpdate *update, AttrNumber attribute, ItemPointer tid,
@@ -48,7 +49,7 @@ put_wrap(PgeUpdate *update, AttrNumber attribute, const PgeRewrapItem *item)
 	memcpy(bytes, item->new_prefix, PGE_WRAP_PREFIX);
 }
 
-/* Seals a value anew; false: item->outcome says why not. */
+/* Seals a value again.  False: item->outcome says why not. */
 static bool
 put_sealed(PgeUpdate *update, PgeUpdateRow *row, AttrNumber attribute,
 		   PgeRewrapItem *item)
@@ -112,7 +113,7 @@ write_row(PgeUpdate *update, PgeUpdateRow *row)
 		update->busy += moved;
 }
 
-/* The work of one subtransaction. */
+/* Writes rows in one subtransaction. */
 static void
 write_rows(void *argument)
 {
@@ -134,9 +135,9 @@ write_rows(void *argument)
 	pge_replacer_end(&update->replacer);
 }
 
-/* Notes what could not be done to a row's values, or not now. */
+/* Notes that a row's values failed, or were busy. */
 static void
-note(PgeUpdate *update, PgeUpdateRow *row, PgeAttempt result)
+note_result(PgeUpdate *update, PgeUpdateRow *row, PgeAttempt result)
 {
 	PgeBatch   *batch = update->batch;
 
@@ -172,7 +173,7 @@ pge_update_write(PgeUpdate *update)
 			batch->busy += update->busy;
 			batch->bytes += update->written;
 			while (update->first < update->end)
-				note(update, &update->rows[update->first++], result);
+				note_result(update, &update->rows[update->first++], result);
 		}
 		else if (update->at > update->first && update->at < update->end)
 		{
@@ -180,7 +181,7 @@ pge_update_write(PgeUpdate *update)
 			continue;
 		}
 		else
-			note(update, &update->rows[update->first++], result);
+			note_result(update, &update->rows[update->first++], result);
 		update->end = update->row_count;
 	}
 }

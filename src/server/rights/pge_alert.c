@@ -2,34 +2,72 @@
  * pge_alert.c
  *	  Alerts: what somebody should look at now.
  *
+ * Locking protocol.  PgeAlerts.lock covers everything in it: exclusive to
+ * change, shared to read, held for a few instructions.
+ *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
  */
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "commands/async.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 #include "base/pge_compat.h"
 #include "base/pge_line.h"
 #include "base/pge_shared.h"
-#include "rewrap/pge_activity.h"
+#include "base/pge_wake.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_tally.h"
+
+#define CHANNEL "pgenvelope_alert"
+
+/* Notifications that wait, in the whole cluster. */
+#define WAITING_MAX 128
+
+/* Notifications that are sent in one transaction. */
+#define SENT_AT_ONCE 16
+
+/* Longest payload; PostgreSQL itself allows less than 8000 bytes. */
+#define PAYLOAD_SIZE 4096
+
+typedef struct PgeAlertItem
+{
+	uint64		serial;			/* 0: free */
+	Oid			database;
+	char		payload[PAYLOAD_SIZE];
+} PgeAlertItem;
+
+typedef struct PgeAlerts
+{
+	LWLock	   *lock;
+	uint64		last_serial;
+	uint64		lost;			/* notifications that found no place */
+	uint64		raised[PGE_ALERT_KINDS];
+	PgeAlertItem items[WAITING_MAX];
+} PgeAlerts;
 
 static const struct
 {
 	const char *name;
 	int			sqlstate;
+	uint32		a_minute;		/* of a grant and, of honey, of who opens it */
 } kinds[PGE_ALERT_KINDS] = {
-	[PGE_ALERT_HONEY] = {"honey", MAKE_SQLSTATE('P', 'E', '0', '1', '1')},
-	[PGE_ALERT_BUDGET] = {"budget", MAKE_SQLSTATE('P', 'E', '0', '1', '2')},
-	[PGE_ALERT_LOCKED] = {"locked", MAKE_SQLSTATE('P', 'E', '0', '1', '3')},
+	[PGE_ALERT_HONEY] = {"honey", MAKE_SQLSTATE('P', 'E', '0', '1', '1'), 10},
+	[PGE_ALERT_BUDGET] = {"budget", MAKE_SQLSTATE('P', 'E', '0', '1', '2'), 1},
+	[PGE_ALERT_LOCKED] = {"locked", MAKE_SQLSTATE('P', 'E', '0', '1', '3'), 1},
 };
 
-PgeAlerts  *pge_alerts;
+/* NULL unless the library was preloaded. */
+static PgeAlerts *alerts;
+
+/* What the worker has sent, and not committed. */
+static uint64 sending[SENT_AT_ONCE];
+static int	sending_count;
 
 void
 pge_alert_request(void)
@@ -43,36 +81,17 @@ pge_alert_attach(void)
 {
 	bool		found;
 
-	pge_alerts = ShmemInitStruct("pgenvelope alerts", sizeof(PgeAlerts),
-								 &found);
+	alerts = ShmemInitStruct("pgenvelope alerts", sizeof(PgeAlerts),
+							 &found);
 	if (found)
 		return;
-	memset(pge_alerts, 0, sizeof(PgeAlerts));
-	pge_alerts->lock = &GetNamedLWLockTranche("pgenvelope_alert")->lock;
+	memset(alerts, 0, sizeof(PgeAlerts));
+	alerts->lock = &GetNamedLWLockTranche("pgenvelope_alert")->lock;
 }
 
 /* ---------------------------------------------------------------- */
 /* How many                                                         */
 /* ---------------------------------------------------------------- */
-
-typedef struct Counting
-{
-	PgeAlertKind kind;
-	int64		now_ms;
-	bool		is_due;
-} Counting;
-
-static void
-count_alert(PgeTally *tally, void *argument)
-{
-	static const uint32 allowed[PGE_ALERT_KINDS] = PGE_ALERTS_A_MINUTE;
-	Counting   *counting = argument;
-	int64		began_ms;
-
-	counting->is_due = pge_minute_take(&tally->alerts[counting->kind],
-									   allowed[counting->kind], 1,
-									   counting->now_ms, &began_ms) > 0;
-}
 
 /*
  * Under which number it is counted: honey for each who opens it by the grant,
@@ -95,10 +114,18 @@ counted_under(const PgeAlert *alert)
 static bool
 is_due(const PgeAlert *alert)
 {
-	Counting	counting = {alert->kind, pge_clock_ms(), true};
+	int64		now_ms = pge_clock_ms();
+	int64		began_ms;
+	PgeTally   *tally = pge_tally_make(counted_under(alert));
+	bool		result;
 
-	(void) pge_tally_with(counted_under(alert), count_alert, &counting);
-	return counting.is_due;
+	if (tally == NULL)
+		return true;
+	result = pge_count_take(&tally->alerts[alert->kind],
+							kinds[alert->kind].a_minute, 1, now_ms,
+							&began_ms) > 0;
+	pge_tally_release();
+	return result;
 }
 
 /* ---------------------------------------------------------------- */
@@ -133,18 +160,18 @@ write_line(const PgeAlert *alert)
 static void
 count_raised(PgeAlertKind kind)
 {
-	LWLockAcquire(pge_alerts->lock, LW_EXCLUSIVE);
-	pge_alerts->raised[kind]++;
-	LWLockRelease(pge_alerts->lock);
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	alerts->raised[kind]++;
+	LWLockRelease(alerts->lock);
 }
 
 void
 pge_alert_counts(uint64 *raised, uint64 *lost)
 {
-	LWLockAcquire(pge_alerts->lock, LW_SHARED);
-	memcpy(raised, pge_alerts->raised, sizeof(pge_alerts->raised));
-	*lost = pge_alerts->lost;
-	LWLockRelease(pge_alerts->lock);
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	memcpy(raised, alerts->raised, sizeof(alerts->raised));
+	*lost = alerts->lost;
+	LWLockRelease(alerts->lock);
 }
 
 static void
@@ -152,22 +179,22 @@ queue(const char *payload)
 {
 	PgeAlertItem *place = NULL;
 
-	Assert(strlen(payload) < PGE_ALERT_SIZE);
-	LWLockAcquire(pge_alerts->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < PGE_ALERTS_MAX && place == NULL; i++)
+	Assert(strlen(payload) < PAYLOAD_SIZE);
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX && place == NULL; i++)
 	{
-		if (pge_alerts->items[i].serial == 0)
-			place = &pge_alerts->items[i];
+		if (alerts->items[i].serial == 0)
+			place = &alerts->items[i];
 	}
 	if (place == NULL)
-		pge_alerts->lost++;
+		alerts->lost++;
 	else
 	{
-		place->serial = ++pge_alerts->last_serial;
+		place->serial = ++alerts->last_serial;
 		place->database = MyDatabaseId;
-		strlcpy(place->payload, payload, PGE_ALERT_SIZE);
+		strlcpy(place->payload, payload, PAYLOAD_SIZE);
 	}
-	LWLockRelease(pge_alerts->lock);
+	LWLockRelease(alerts->lock);
 }
 
 /*
@@ -183,15 +210,86 @@ pge_alert(const PgeAlert *alert)
 	if (!alert->is_singular && !is_due(alert))
 		return;
 
-	/* Whoever has his statement cancelled by then is not to lose the half. */
+	/* A cancel must not leave a half-raised alert. */
 	HOLD_INTERRUPTS();
 	count_raised(alert->kind);
 	json = write_line(alert);
 	if (!RecoveryInProgress())
 	{
 		queue(json);
-		pge_activity_wake();
+		pge_wake_launcher();
 	}
 	RESUME_INTERRUPTS();
 	pfree(json);
+}
+
+/* ---------------------------------------------------------------- */
+/* On their way to the listeners                                    */
+/* ---------------------------------------------------------------- */
+
+Oid
+pge_alert_next_database(int *place)
+{
+	Oid			database = InvalidOid;
+
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	while (*place < WAITING_MAX && database == InvalidOid)
+	{
+		const PgeAlertItem *item = &alerts->items[(*place)++];
+
+		if (item->serial != 0)
+			database = item->database;
+	}
+	LWLockRelease(alerts->lock);
+	return database;
+}
+
+void
+pge_alert_forget(Oid database)
+{
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX; i++)
+	{
+		if (alerts->items[i].database == database)
+			alerts->items[i].serial = 0;
+	}
+	LWLockRelease(alerts->lock);
+}
+
+void
+pge_alert_send(void)
+{
+	char(*payloads)[PAYLOAD_SIZE] = palloc(SENT_AT_ONCE * PAYLOAD_SIZE);
+
+	sending_count = 0;
+	LWLockAcquire(alerts->lock, LW_SHARED);
+	for (int i = 0; i < WAITING_MAX && sending_count < SENT_AT_ONCE; i++)
+	{
+		const PgeAlertItem *item = &alerts->items[i];
+
+		if (item->serial == 0 || item->database != MyDatabaseId)
+			continue;
+		strlcpy(payloads[sending_count], item->payload, PAYLOAD_SIZE);
+		sending[sending_count++] = item->serial;
+	}
+	LWLockRelease(alerts->lock);
+	for (int i = 0; i < sending_count; i++)
+		Async_Notify(CHANNEL, payloads[i]);
+	pfree(payloads);
+}
+
+int
+pge_alert_sent(void)
+{
+	LWLockAcquire(alerts->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WAITING_MAX; i++)
+	{
+		for (int j = 0; j < sending_count; j++)
+		{
+			if (alerts->items[i].serial == sending[j])
+				alerts->items[i].serial = 0;
+		}
+	}
+	LWLockRelease(alerts->lock);
+	return sending_count;
 }

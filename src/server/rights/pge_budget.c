@@ -39,24 +39,23 @@ static Account *used_accounts;	/* by this transaction */
 /* ---------------------------------------------------------------- */
 
 static void
-give_back_minute(PgeTally *tally, void *argument)
-{
-	const Account *account = argument;
-
-	pge_minute_return(&tally->opened, account->minute_credit,
-					  account->minute_began_ms);
-}
-
-static void
 settle(Account *account)
 {
-	if (account->minute_credit > 0)
-		(void) pge_tally_look(account->grant_id, give_back_minute, account);
+	PgeTally   *tally = account->minute_credit > 0 ?
+		pge_tally_find(account->grant_id) :
+		NULL;
+
+	if (tally != NULL)
+	{
+		pge_count_return(&tally->opened, account->minute_credit,
+						 account->minute_began_ms);
+		pge_tally_release();
+	}
 
 	/* A parallel worker's leader goes on with the transaction. */
 	if (account->transaction_credit > 0 && IsParallelWorker())
-		pg_atomic_fetch_sub_u32(&account->tally->opened,
-								account->transaction_credit);
+		pge_count_return(&account->tally->opened, account->transaction_credit,
+						 0);
 	account->is_used = false;
 	account->minute_credit = account->transaction_credit = 0;
 	account->tally = NULL;
@@ -115,36 +114,24 @@ account_of(const PgeGrant *grant)
 /* Credit                                                           */
 /* ---------------------------------------------------------------- */
 
-typedef struct Taking
-{
-	Account    *account;
-	uint32		allowed;
-	int64		now_ms;
-} Taking;
-
-static void
-take_minute(PgeTally *tally, void *argument)
-{
-	Taking	   *taking = argument;
-	Account    *account = taking->account;
-
-	account->minute_credit = pge_minute_take(&tally->opened, taking->allowed,
-											 account->batch, taking->now_ms,
-											 &account->minute_began_ms);
-}
-
 /* Credit of the current minute, or why there is none. */
 static PgeCharge
 provide_minute(Account *account, const PgeGrant *grant)
 {
-	Taking		taking = {account, grant->per_minute, pge_clock_ms()};
+	int64		now_ms = pge_clock_ms();
+	PgeTally   *tally;
 
 	if (likely(account->minute_credit > 0 &&
-			   taking.now_ms < account->minute_began_ms + PGE_MINUTE_MS))
+			   now_ms < account->minute_began_ms + PGE_MINUTE_MS))
 		return PGE_CHARGED;
 	account->minute_credit = 0;
-	if (!pge_tally_with(grant->grant_id, take_minute, &taking))
+	tally = pge_tally_make(grant->grant_id);
+	if (tally == NULL)
 		return PGE_UNCOUNTED;
+	account->minute_credit =
+		pge_count_take(&tally->opened, grant->per_minute, account->batch,
+					   now_ms, &account->minute_began_ms);
+	pge_tally_release();
 	return account->minute_credit > 0 ? PGE_CHARGED : PGE_OVER_MINUTE;
 }
 
@@ -152,6 +139,8 @@ provide_minute(Account *account, const PgeGrant *grant)
 static PgeCharge
 provide_transaction(Account *account, const PgeGrant *grant)
 {
+	int64		began_ms;
+
 	if (likely(account->transaction_credit > 0))
 		return PGE_CHARGED;
 	if (account->tally == NULL)
@@ -159,8 +148,8 @@ provide_transaction(Account *account, const PgeGrant *grant)
 	if (account->tally == NULL)
 		return PGE_UNCOUNTED;
 	account->transaction_credit =
-		pge_transaction_take(account->tally, grant->per_transaction,
-							 account->batch);
+		pge_count_take(&account->tally->opened, grant->per_transaction,
+					   account->batch, 0, &began_ms);
 	return account->transaction_credit > 0 ? PGE_CHARGED :
 											 PGE_OVER_TRANSACTION;
 }

@@ -34,10 +34,4 @@ typedef enum PgeCharge
 /* Charges one value to a grant's budgets, if it has any. */
 extern PgeCharge pge_budget_charge(const PgeGrant *grant);
 
-static inline bool
-pge_grant_has_budget(const PgeGrant *grant)
-{
-	return grant->per_minute > 0 || grant->per_transaction > 0;
-}
-
 #endif							/* PGE_BUDGET_H */

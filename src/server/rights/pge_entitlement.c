@@ -15,7 +15,6 @@
 #include "base/pge_encoding.h"
 #include "context/pge_session_context.h"
 #include "rights/pge_entitlement.h"
-#include "value/pge_value.h"
 
 /*
  * Identities remembered for each key: that of the session and that of a

@@ -10,16 +10,20 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 #include "keys/pge_kek.h"
 #include "rights/pge_alert.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_honey.h"
-#include "rights/pge_honey_row.h"
 #include "rights/pge_lock.h"
 
 /* The columns that are read, in the order of their names. */
@@ -109,6 +113,27 @@ has_honey(PgeKey *key)
 	return key->honey_count > 0;
 }
 
+bool
+pge_honey_insert(uint64 key_id, const PgeHoney *honey)
+{
+	Oid			types[] = {INT8OID, BYTEAOID, BOOLOID, TEXTOID};
+	Datum		values[] = {Int64GetDatum((int64) key_id),
+							pge_bytea_datum(honey->mark, ENVL_MARK_LEN),
+							BoolGetDatum(honey->locks), (Datum) 0};
+	char		nulls[] = {' ', ' ', ' ', honey->note == NULL ? 'n' : ' '};
+	PgeWriter	writer = pge_write_begin();
+	uint64		count;
+
+	if (honey->note != NULL)
+		values[3] = CStringGetTextDatum(honey->note);
+	count = pge_write_run("INSERT INTO pgenvelope.honey"
+						  " (key_id, mark, lock_grant, note)"
+						  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+						  lengthof(types), types, values, nulls);
+	pge_write_end(&writer);
+	return count > 0;
+}
+
 /* ---------------------------------------------------------------- */
 /* Marks                                                            */
 /* ---------------------------------------------------------------- */
@@ -191,18 +216,17 @@ sound(PgeKeyVersion *version, PgeContext *context, const PgeHoney *honey)
 	pge_alert(&alert);
 }
 
-static bool
-heed(const struct varlena *value, PgeContext *context,
-	 const PgeOpened *opened, PgeProblem *problem)
+bool
+pge_honey_heed(PgeKeyVersion *version, envl_view value, PgeContext *context,
+			   PgeProblem *problem)
 {
-	PgeKeyVersion *version = opened->version;
 	const PgeHoney *honey;
 	envl_envelope envelope;
 	envl_status status;
 
 	if (!has_honey(version->key))
 		return true;
-	status = envl_envelope_parse(pge_varlena_view(value), &envelope);
+	status = envl_envelope_parse(value, &envelope);
 	if (status != ENVL_OK)
 		return pge_problem_core(problem, status);
 	if (!find(version, &envelope, &honey, problem))
@@ -213,29 +237,8 @@ heed(const struct varlena *value, PgeContext *context,
 }
 
 bool
-pge_honey_heed(const struct varlena *value, PgeContext *context,
-			   PgeOpened *opened, PgeProblem *problem)
-{
-	volatile bool is_heeded = false;
-
-	PG_TRY();
-	{
-		is_heeded = heed(value, context, opened, problem);
-	}
-	PG_CATCH();
-	{
-		pge_opened_discard(opened);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (!is_heeded)
-		pge_opened_discard(opened);
-	return is_heeded;
-}
-
-bool
 pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
-				PgeKeyVersion *to, const struct varlena *sealed,
+				PgeKeyVersion *to, envl_view sealed,
 				PgeProblem *problem)
 {
 	const PgeHoney *honey;
@@ -249,7 +252,7 @@ pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
 		return false;
 	if (honey == NULL)
 		return true;
-	status = envl_envelope_parse(pge_varlena_view(sealed), &envelope);
+	status = envl_envelope_parse(sealed, &envelope);
 	if (status != ENVL_OK)
 		return pge_problem_core(problem, status);
 	carried = *honey;

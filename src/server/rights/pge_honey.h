@@ -16,7 +16,7 @@
 #ifndef PGE_HONEY_H
 #define PGE_HONEY_H
 
-#include "value/pge_value.h"
+#include "context/pge_context.h"
 
 /* A row of pgenvelope.honey, in the catalog's memory. */
 typedef struct PgeHoney
@@ -33,20 +33,28 @@ pge_honey_applies(const PgeKey *key)
 	return unlikely(key->honey == NULL || key->honey_count > 0);
 }
 
+/* The mark of a value; false fills in problem. */
+extern bool pge_honey_mark(PgeKeyVersion *version,
+						   const envl_envelope *envelope, uint8 *mark,
+						   PgeProblem *problem);
+
+/* Inserts a row, as the tables' owner; returns whether it is new. */
+extern bool pge_honey_insert(uint64 key_id, const PgeHoney *honey);
+
 /*
- * Raises the alert, and locks, if the value that was opened is honey.  False
- * fills in problem: that could not be found out, and what was opened is
- * discarded, as it is when an error is raised.
+ * Raises the alert, and locks, if a value that was opened is honey.  False
+ * fills in problem: that could not be found out.  Then, and when an error is
+ * raised, the caller discards what it has opened.
  */
-extern bool pge_honey_heed(const struct varlena *value, PgeContext *context,
-						   PgeOpened *opened, PgeProblem *problem);
+extern bool pge_honey_heed(PgeKeyVersion *version, envl_view value,
+						   PgeContext *context, PgeProblem *problem);
 
 /*
  * Marks a value that was sealed anew if the one it was made of is marked: for
  * jobs, which show nobody the plaintext.  False fills in problem.
  */
 extern bool pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
-							PgeKeyVersion *to, const struct varlena *sealed,
+							PgeKeyVersion *to, envl_view sealed,
 							PgeProblem *problem);
 
 #endif							/* PGE_HONEY_H */

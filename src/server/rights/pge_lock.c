@@ -9,24 +9,14 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "nodes/pg_list.h"
-#include "utils/memutils.h"
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
-#include "catalog/pge_write.h"
-#include "rewrap/pge_activity.h"
+#include "catalog/pge_spi.h"
+#include "base/pge_commit.h"
+#include "base/pge_wake.h"
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"
-
-/* A grant that this transaction unlocks, if it commits. */
-typedef struct Unlocking
-{
-	int64		grant_id;
-	int			level;			/* of the subtransaction */
-} Unlocking;
-
-static List *unlocking;			/* of Unlocking */
 
 /* What the worker has written, and not committed. */
 static int64 saving[PGE_TALLY_COUNT];
@@ -38,120 +28,68 @@ pge_lock_serial(void)
 	return pg_atomic_read_u64(&pge_tallies->lock_serial);
 }
 
+/* Turns one state of a grant's tally into another; nothing in any other. */
 static void
-read_lock(PgeTally *tally, void *argument)
+change_lock(PgeTally *tally, PgeLockState from, PgeLockState to)
 {
-	*(bool *) argument = pg_atomic_read_u32(&tally->locked) != PGE_LOCK_NONE;
+	uint32		expected = from;
+
+	(void) pg_atomic_compare_exchange_u32(&tally->locked, &expected, to);
+}
+
+/* Whether a grant is locked by its tally. */
+static bool
+is_locked_now(int64 grant_id)
+{
+	PgeTally   *tally = pge_tally_find(grant_id);
+	bool		is_locked;
+
+	if (tally == NULL)
+		return false;
+	is_locked = pg_atomic_read_u32(&tally->locked) != PGE_LOCK_NONE;
+	pge_tally_release();
+	return is_locked;
 }
 
 bool
 pge_grant_is_locked(const PgeGrant *grant)
 {
-	bool		is_locked = false;
-
-	if (grant->locked)
-		return true;
-	(void) pge_tally_look(grant->grant_id, read_lock, &is_locked);
-	return is_locked;
-}
-
-static void
-set_lock(PgeTally *tally, void *argument)
-{
-	uint32		none = PGE_LOCK_NONE;
-
-	(void) pg_atomic_compare_exchange_u32(&tally->locked, &none,
-										  PGE_LOCK_UNSAVED);
+	return grant->locked || is_locked_now(grant->grant_id);
 }
 
 bool
 pge_lock_grant(int64 grant_id)
 {
-	bool		is_noted = pge_tally_with(grant_id, set_lock, NULL);
+	PgeTally   *tally = pge_tally_make(grant_id);
 
+	if (tally != NULL)
+	{
+		change_lock(tally, PGE_LOCK_NONE, PGE_LOCK_UNSAVED);
+		pge_tally_release();
+	}
 	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
-	pge_activity_wake();
-	return is_noted;
-}
-
-/* ---------------------------------------------------------------- */
-/* Unlocking                                                        */
-/* ---------------------------------------------------------------- */
-
-static void
-clear_lock(PgeTally *tally, void *argument)
-{
-	pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
+	pge_wake_launcher();
+	return tally != NULL;
 }
 
 static void
-forget_unlocking(void)
+unlock_grant(int64 grant_id)
 {
-	list_free_deep(unlocking);
-	unlocking = NIL;
-}
+	PgeTally   *tally = pge_tally_find(grant_id);
 
-static void
-at_end_of_transaction(XactEvent event, void *arg)
-{
-	ListCell   *cell;
-
-	if (unlocking == NIL)
-		return;
-	if (event == XACT_EVENT_PRE_PREPARE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has unlocked a grant")));
-	if (event == XACT_EVENT_COMMIT)
+	if (tally != NULL)
 	{
-		foreach(cell, unlocking)
-			(void) pge_tally_look(((Unlocking *) lfirst(cell))->grant_id,
-								  clear_lock, NULL);
-		pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
+		pg_atomic_write_u32(&tally->locked, PGE_LOCK_NONE);
+		pge_tally_release();
 	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		forget_unlocking();
-}
-
-static void
-at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
-						 SubTransactionId parent, void *arg)
-{
-	int			level = GetCurrentTransactionNestLevel();
-	ListCell   *cell;
-
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	foreach(cell, unlocking)
-	{
-		Unlocking  *entry = lfirst(cell);
-
-		if (entry->level < level)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			entry->level = level - 1;
-		else
-			unlocking = foreach_delete_current(unlocking, cell);
-	}
-}
-
-void
-pge_lock_init(void)
-{
-	RegisterXactCallback(at_end_of_transaction, NULL);
-	RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+	pg_atomic_fetch_add_u64(&pge_tallies->lock_serial, 1);
 }
 
 void
 pge_unlock_at_commit(int64 grant_id)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
-	Unlocking  *entry = palloc(sizeof(Unlocking));
-
-	entry->grant_id = grant_id;
-	entry->level = GetCurrentTransactionNestLevel();
-	unlocking = lappend(unlocking, entry);
-	MemoryContextSwitchTo(old_context);
+	pge_at_commit(unlock_grant, grant_id,
+				  "cannot PREPARE a transaction that has unlocked a grant");
 }
 
 /* ---------------------------------------------------------------- */
@@ -210,18 +148,17 @@ collect(void)
 }
 
 /*
- * Writes a lock to its row, unless somebody has unlocked the grant since.  Who
- * unlocks holds the row until that is known in shared memory: so get hold of
- * the row, and then look again.  False: somebody else holds it.  Nobody waits
- * for him, or whoever administers one grant could keep all others' locks from
- * being written.
+ * Writes a lock to its row, unless somebody has unlocked the grant since.  A
+ * session that unlocks holds the row until that is known in shared memory: so
+ * get hold of the row, and then look again.  False: another session holds it.
+ * It is not waited for, or whoever administers one grant could keep all
+ * others' locks from being written.
  */
 static bool
 save(int64 grant_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(grant_id)};
-	bool		is_locked = false;
 
 	if (pge_write_run("SELECT FROM pgenvelope.key_grant WHERE grant_id = $1"
 					  " FOR UPDATE SKIP LOCKED",
@@ -229,8 +166,7 @@ save(int64 grant_id)
 		return pge_write_run("SELECT FROM pgenvelope.key_grant"
 							 " WHERE grant_id = $1",
 							 lengthof(types), types, values, NULL) == 0;
-	(void) pge_tally_look(grant_id, read_lock, &is_locked);
-	if (is_locked)
+	if (is_locked_now(grant_id))
 		pge_write_run("UPDATE pgenvelope.key_grant"
 					  " SET locked_at = pg_catalog.clock_timestamp()"
 					  " WHERE grant_id = $1 AND locked_at IS NULL",
@@ -238,7 +174,7 @@ save(int64 grant_id)
 	return true;
 }
 
-int
+void
 pge_lock_save(void)
 {
 	PgeWriter	writer;
@@ -246,7 +182,7 @@ pge_lock_save(void)
 
 	collect();
 	if (saving_count == 0)
-		return 0;
+		return;
 	count = saving_count;
 	saving_count = 0;
 	writer = pge_write_begin();
@@ -257,28 +193,25 @@ pge_lock_save(void)
 	}
 	pge_write_end(&writer);
 	ForceSyncCommit();
-	return saving_count;
-}
-
-static void
-note_saved(PgeTally *tally, void *argument)
-{
-	uint32		unsaved = PGE_LOCK_UNSAVED;
-
-	(void) pg_atomic_compare_exchange_u32(&tally->locked, &unsaved,
-										  PGE_LOCK_SAVED);
 }
 
 /*
  * Sessions hear of the rows with their next value, before the tally may be
  * given to another grant.
  */
-void
+int
 pge_lock_saved(void)
 {
 	if (saving_count > 0)
 		pge_destructions_bump();
 	for (int i = 0; i < saving_count; i++)
-		(void) pge_tally_look(saving[i], note_saved, NULL);
-	saving_count = 0;
+	{
+		PgeTally   *tally = pge_tally_find(saving[i]);
+
+		if (tally == NULL)
+			continue;
+		change_lock(tally, PGE_LOCK_UNSAVED, PGE_LOCK_SAVED);
+		pge_tally_release();
+	}
+	return saving_count;
 }

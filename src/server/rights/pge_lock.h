@@ -2,10 +2,10 @@
  * pge_lock.h
  *	  Locked grants: to decrypt by one is refused, everywhere and at once.
  *
- * Who opens a honey value will roll back, so a lock is no matter of his
- * transaction: it is set in shared memory, where every process looks before it
- * opens a value, and written to pgenvelope.key_grant by a worker's own
- * transaction a moment later, so that it outlives the server's end.  On a
+ * A role that opens a honey value will roll back, so a lock does not depend on
+ * its transaction: it is set in shared memory, where every process looks
+ * before it opens a value, and written to pgenvelope.key_grant by a worker's
+ * own transaction a moment later, so that it outlives the server's end.  On a
  * standby, which writes nothing, it lasts until the standby ends.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -15,9 +15,6 @@
 #define PGE_LOCK_H
 
 #include "catalog/pge_catalog.h"
-
-/* Called from _PG_init. */
-extern void pge_lock_init(void);
 
 /* Moves when any grant has been locked or unlocked; one atomic read. */
 extern uint64 pge_lock_serial(void);
@@ -42,10 +39,10 @@ extern void pge_lock_forget(Oid database);
 
 /*
  * The worker: writes the locks of this database that are not in the table yet.
- * Returns how many; when the transaction has committed,
- * pge_lock_saved is to be called.
+ * When the transaction has committed, pge_lock_saved is to be called, which
+ * returns how many there were.
  */
-extern int	pge_lock_save(void);
-extern void pge_lock_saved(void);
+extern void pge_lock_save(void);
+extern int	pge_lock_saved(void);
 
 #endif							/* PGE_LOCK_H */

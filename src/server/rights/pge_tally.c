@@ -47,7 +47,7 @@ initialize_shared(void)
 			pg_atomic_init_u64(&tally->alerts[kind], 0);
 	}
 	for (int i = 0; i < PGE_TRANSACTION_COUNT; i++)
-		pg_atomic_init_u32(&pge_tallies->transactions[i].opened, 0);
+		pg_atomic_init_u64(&pge_tallies->transactions[i].opened, 0);
 }
 
 void
@@ -61,19 +61,12 @@ pge_tally_attach(void)
 		initialize_shared();
 }
 
-/* How much of what is left one may take: others want some, too. */
-static uint32
-share(uint32 want, uint32 left)
-{
-	return Min(want, Max(left / 8, 1));
-}
-
 /* ---------------------------------------------------------------- */
-/* Minutes                                                          */
+/* Counting                                                         */
 /* ---------------------------------------------------------------- */
 
-bool
-pge_minute_passed(uint64 minute, int64 now_ms)
+static bool
+has_passed(uint64 minute, int64 now_ms)
 {
 	int64		began_ms = (int64) (minute >> COUNT_BITS) * TICK_MS;
 
@@ -81,8 +74,8 @@ pge_minute_passed(uint64 minute, int64 now_ms)
 }
 
 uint32
-pge_minute_take(pg_atomic_uint64 *minute, uint32 allowed, uint32 want,
-				int64 now_ms, int64 *began_ms)
+pge_count_take(pg_atomic_uint64 *minute, uint32 allowed, uint32 want,
+			   int64 now_ms, int64 *began_ms)
 {
 	uint64		was = pg_atomic_read_u64(minute);
 	uint64		will_be;
@@ -93,7 +86,7 @@ pge_minute_take(pg_atomic_uint64 *minute, uint32 allowed, uint32 want,
 		uint64		began = was >> COUNT_BITS;
 		uint32		count = (uint32) (was & COUNT_MASK);
 
-		if (pge_minute_passed(was, now_ms))
+		if (has_passed(was, now_ms))
 		{
 			began = (uint64) now_ms / TICK_MS;
 			count = 0;
@@ -101,14 +94,16 @@ pge_minute_take(pg_atomic_uint64 *minute, uint32 allowed, uint32 want,
 		*began_ms = (int64) began * TICK_MS;
 		if (count >= allowed)
 			return 0;
-		taken = share(want, allowed - count);
+
+		/* Others want some, too. */
+		taken = Min(want, Max((allowed - count) / 8, 1));
 		will_be = began << COUNT_BITS | (count + taken);
 	} while (!pg_atomic_compare_exchange_u64(minute, &was, will_be));
 	return taken;
 }
 
 void
-pge_minute_return(pg_atomic_uint64 *minute, uint32 count, int64 began_ms)
+pge_count_return(pg_atomic_uint64 *minute, uint32 count, int64 began_ms)
 {
 	uint64		was = pg_atomic_read_u64(minute);
 
@@ -154,12 +149,11 @@ is_over(PgeTally *tally, int64 now_ms)
 	if (tally->database == InvalidOid)
 		return true;
 	if (pg_atomic_read_u32(&tally->locked) == PGE_LOCK_UNSAVED ||
-		!pge_minute_passed(pg_atomic_read_u64(&tally->opened), now_ms))
+		!has_passed(pg_atomic_read_u64(&tally->opened), now_ms))
 		return false;
 	for (int kind = 0; kind < PGE_ALERT_KINDS; kind++)
 	{
-		if (!pge_minute_passed(pg_atomic_read_u64(&tally->alerts[kind]),
-							   now_ms))
+		if (!has_passed(pg_atomic_read_u64(&tally->alerts[kind]), now_ms))
 			return false;
 	}
 	return true;
@@ -187,66 +181,59 @@ make(int64 grant_id, int64 now_ms)
 	return place;
 }
 
-bool
-pge_tally_look(int64 grant_id, PgeTallyWork work, void *argument)
+PgeTally *
+pge_tally_find(int64 grant_id)
 {
 	PgeTally   *tally;
 
 	LWLockAcquire(pge_tallies->lock, LW_SHARED);
 	tally = find(grant_id);
-	if (tally != NULL)
-		work(tally, argument);
-	LWLockRelease(pge_tallies->lock);
-	return tally != NULL;
+	if (tally == NULL)
+		pge_tally_release();
+	return tally;
 }
 
-bool
-pge_tally_with(int64 grant_id, PgeTallyWork work, void *argument)
+PgeTally *
+pge_tally_make(int64 grant_id)
 {
+	PgeTally   *tally = pge_tally_find(grant_id);
 	int64		now_ms;
-	PgeTally   *tally;
 
-	if (pge_tally_look(grant_id, work, argument))
-		return true;
+	if (tally != NULL)
+		return tally;
 	now_ms = pge_clock_ms();
 	LWLockAcquire(pge_tallies->lock, LW_EXCLUSIVE);
 	tally = make(grant_id, now_ms);
-	if (tally != NULL)
-		work(tally, argument);
+	if (tally == NULL)
+		pge_tally_release();
+	return tally;
+}
+
+void
+pge_tally_release(void)
+{
 	LWLockRelease(pge_tallies->lock);
-	return tally != NULL;
 }
 
 /* ---------------------------------------------------------------- */
 /* Transactions                                                     */
 /* ---------------------------------------------------------------- */
 
-/* Whether the transaction has ended that a tally is of. */
+/* Whether the transaction that a tally is of is still going on. */
 static bool
-has_ended(const PgeTransactionTally *tally)
+is_current(const PgeTransactionTally *tally)
 {
-	const PGPROC *process;
+	const PGPROC *process = &ProcGlobal->allProcs[tally->process];
 
-	if (tally->grant_id == 0)
-		return true;
-	process = &ProcGlobal->allProcs[tally->process];
-	return process->pid != tally->pid ||
-		pge_local_transaction(process) != tally->transaction;
-}
-
-static bool
-is_of(const PgeTransactionTally *tally, int64 grant_id, int process,
-	  const PGPROC *leader)
-{
-	return tally->grant_id == grant_id && tally->process == process &&
-		tally->pid == leader->pid &&
-		tally->transaction == pge_local_transaction(leader);
+	return tally->grant_id != 0 && process->pid == tally->pid &&
+		pge_local_transaction(process) == tally->transaction;
 }
 
 /* Caller holds the lock exclusively. */
 static PgeTransactionTally *
-find_transaction(int64 grant_id, int process, const PGPROC *leader)
+find_transaction(int64 grant_id, const PGPROC *leader)
 {
+	int			process = pge_process_number(leader);
 	uint32		hash = murmurhash32((uint32) process ^
 									murmurhash32((uint32) grant_id));
 	PgeTransactionTally *ways =
@@ -256,10 +243,10 @@ find_transaction(int64 grant_id, int process, const PGPROC *leader)
 
 	for (int i = 0; i < PGE_WAYS; i++)
 	{
-		if (is_of(&ways[i], grant_id, process, leader))
-			return &ways[i];
-		if (place == NULL && has_ended(&ways[i]))
+		if (!is_current(&ways[i]))
 			place = &ways[i];
+		else if (ways[i].grant_id == grant_id && ways[i].process == process)
+			return &ways[i];
 	}
 	if (place == NULL)
 		return NULL;
@@ -267,7 +254,7 @@ find_transaction(int64 grant_id, int process, const PGPROC *leader)
 	place->process = process;
 	place->pid = leader->pid;
 	place->transaction = pge_local_transaction(leader);
-	pg_atomic_write_u32(&place->opened, 0);
+	pg_atomic_write_u64(&place->opened, 0);
 	return place;
 }
 
@@ -280,23 +267,7 @@ pge_transaction_tally(int64 grant_id)
 	PgeTransactionTally *tally;
 
 	LWLockAcquire(pge_tallies->lock, LW_EXCLUSIVE);
-	tally = find_transaction(grant_id, pge_process_number(leader), leader);
+	tally = find_transaction(grant_id, leader);
 	LWLockRelease(pge_tallies->lock);
 	return tally;
-}
-
-uint32
-pge_transaction_take(PgeTransactionTally *tally, uint32 allowed, uint32 want)
-{
-	uint32		opened = pg_atomic_read_u32(&tally->opened);
-	uint32		taken;
-
-	do
-	{
-		if (opened >= allowed)
-			return 0;
-		taken = share(want, allowed - opened);
-	} while (!pg_atomic_compare_exchange_u32(&tally->opened, &opened,
-											 opened + taken));
-	return taken;
 }

@@ -10,9 +10,9 @@
  * place: the caller is told, and fails closed.
  *
  * Locking protocol.  PgeTallies.lock covers whose an element is: exclusive to
- * change that, shared while one is read or counted in.  What is counted is
- * atomic.  The lock is held for a few instructions; nobody waits or allocates
- * under it.
+ * change that, shared (or exclusive) while one is read or counted in.  What is
+ * counted is atomic.  The lock is held for a few instructions; nobody waits or
+ * allocates under it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,6 +23,7 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "base/pge_shared.h"
 #include "rights/pge_alert.h"
 
 /* Grants with a tally at a time, in the whole cluster; a power of 2. */
@@ -61,7 +62,7 @@ typedef struct PgeTransactionTally
 	int			process;		/* the leader's number */
 	pid_t		pid;			/* and its pid */
 	uint32		transaction;	/* its local transaction id */
-	pg_atomic_uint32 opened;
+	pg_atomic_uint64 opened;	/* a count without minutes */
 } PgeTransactionTally;
 
 typedef struct PgeTallies
@@ -81,31 +82,28 @@ extern void pge_tally_request(void);
 extern void pge_tally_attach(void);
 
 /*
- * Runs with a grant's tally under the lock, which is made if need be.  False:
- * there was no place for it.
+ * The tally of a grant, if it has one.  It is the caller's, with the lock
+ * held, until pge_tally_release; NULL: there is none, and nothing to release.
  */
-typedef void (*PgeTallyWork)(PgeTally *tally, void *argument);
+extern PgeTally *pge_tally_find(int64 grant_id);
 
-extern bool pge_tally_with(int64 grant_id, PgeTallyWork work, void *argument);
+/* The same, made if need be.  NULL: there is no place for it. */
+extern PgeTally *pge_tally_make(int64 grant_id);
 
-/* The same, if there is one.  False: there is none. */
-extern bool pge_tally_look(int64 grant_id, PgeTallyWork work, void *argument);
+extern void pge_tally_release(void);
 
 /*
  * Takes up to want, and no more than an eighth, of what is left of allowed in
- * the current minute, which
- * begins with the first that is taken after the last one has passed.  Returns
- * how many it took, and says when the minute began; 0: nothing is left.
+ * the current minute, which begins with the first that is taken after the last
+ * one has passed.  Returns how many it took, and says when the minute began;
+ * 0: nothing is left.  A count for which now_ms is always 0 has no minutes.
  */
-extern uint32 pge_minute_take(pg_atomic_uint64 *minute, uint32 allowed,
-							  uint32 want, int64 now_ms, int64 *began_ms);
+extern uint32 pge_count_take(pg_atomic_uint64 *minute, uint32 allowed,
+							 uint32 want, int64 now_ms, int64 *began_ms);
 
 /* Gives back what was taken in the minute that began then. */
-extern void pge_minute_return(pg_atomic_uint64 *minute, uint32 count,
-							  int64 began_ms);
-
-/* Whether the minute has passed. */
-extern bool pge_minute_passed(uint64 minute, int64 now_ms);
+extern void pge_count_return(pg_atomic_uint64 *minute, uint32 count,
+							 int64 began_ms);
 
 #define PGE_MINUTE_MS 60000
 
@@ -115,9 +113,5 @@ extern bool pge_minute_passed(uint64 minute, int64 now_ms);
  * transaction ends.
  */
 extern PgeTransactionTally *pge_transaction_tally(int64 grant_id);
-
-/* Takes of what is left of allowed, as pge_minute_take does. */
-extern uint32 pge_transaction_take(PgeTransactionTally *tally, uint32 allowed,
-								   uint32 want);
 
 #endif							/* PGE_TALLY_H */

@@ -1,7 +1,7 @@
 /*
  * pge_look.c
- *	  What can be said of a value without its key: env_inspect, env_key,
- *	  env_key_version; and the same bytes as a JWE: env_to_jwe, env_from_jwe.
+ *	  What needs no key: env_inspect, env_key and env_key_version, and values
+ *	  as JWEs, env_to_jwe and env_from_jwe.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,9 +16,10 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
 #include "core/envl_jwe.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_inspect);
 PG_FUNCTION_INFO_V1(pgenvelope_key);
@@ -26,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_key_version);
 PG_FUNCTION_INFO_V1(pgenvelope_to_jwe);
 PG_FUNCTION_INFO_V1(pgenvelope_from_jwe);
 
-/* Raises what is wrong with a stored value. */
+/* Raises an error unless a stored value's status is ENVL_OK. */
 static void
 check_status(envl_status status)
 {
@@ -36,7 +37,7 @@ check_status(envl_status status)
 		pge_raise(&problem);
 }
 
-/* Parses the header of a value, of which no more is fetched than that. */
+/* Parses the header of a value; detoasts only that much. */
 static void
 parse_header(Datum datum, envl_envelope *envelope)
 {
@@ -88,7 +89,7 @@ append_cstring(StringInfo json, const char *name, const char *value)
 	append_member(json, name, pge_cstring_view(value));
 }
 
-/* A jsonb of finished text; too long for one is 54000 of PostgreSQL's own. */
+/* Makes a jsonb of the text; PostgreSQL raises 54000 if it is too long. */
 static Datum
 finish_json(StringInfo json)
 {
@@ -106,7 +107,7 @@ append_hex(StringInfo json, const char *name, envl_view bytes)
 	append_cstring(json, name, hex);
 }
 
-/* Whether canonical JSON spells the character that no jsonb can hold. */
+/* Whether canonical JSON contains U+0000, which no jsonb can hold. */
 static bool
 holds_nul(envl_view json)
 {
@@ -118,15 +119,15 @@ holds_nul(envl_view json)
 			continue;
 		if (memcmp(json.data + i, nul.data, nul.len) == 0)
 			return true;
-		i++;					/* step over what it escapes */
+		i++;					/* skip the escaped character */
 	}
 	return false;
 }
 
 /*
- * The stored context is what some writer of the row put there: shown, and
- * marked as such.  One that is no jsonb of this database is shown as null, so
- * that no row makes a census fail.
+ * Shows the stored context, and marks it as stored: any writer of the row may
+ * have made it up.  If it is no jsonb of this database, shows null, so that no
+ * row makes a census fail.
  */
 static void
 append_stored_context(StringInfo json, envl_view context)
@@ -181,7 +182,7 @@ pgenvelope_inspect(PG_FUNCTION_ARGS)
 /* JWE                                                              */
 /* ---------------------------------------------------------------- */
 
-/* The recipient's members, which are all that a rewrap changes. */
+/* Appends the recipient's members, the only ones that a rewrap changes. */
 static void
 append_recipient(StringInfo json, const envl_jwe *jwe)
 {
@@ -239,10 +240,8 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 						   (unsigned long long) envelope.key_id);
 		pge_raise(&problem);
 	}
-	bound = pge_context_bind(pge_context_read(PG_ARGISNULL(1) ?
-												  NULL :
-												  PG_GETARG_VARLENA_PP(1)),
-							 key, &problem);
+	bound = pge_key_bind(key, pge_context_read(pge_getarg_varlena(fcinfo, 1)),
+						 &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
 	envl_kid_format(key->name, envelope.key_id, envelope.key_version, kid);
@@ -257,10 +256,10 @@ pgenvelope_to_jwe(PG_FUNCTION_ARGS)
 	check_status(envl_jwe_from_envelope(&envelope, bound,
 										pge_cstring_view(kid), buffer,
 										&jwe));
-	return jwe_to_jsonb(&jwe, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+	return jwe_to_jsonb(&jwe, pge_getarg_bool(fcinfo, 2, false));
 }
 
-/* What env_from_jwe was given is not what env_to_jwe makes. */
+/* Raises: the argument of env_from_jwe is not what env_to_jwe makes. */
 static void
 refuse_jwe(const char *detail)
 {
@@ -271,7 +270,7 @@ refuse_jwe(const char *detail)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* A member that must be there and of a type; counts it as taken. */
+/* Takes a member that must have a certain type, and counts it. */
 static JsonbValue *
 take_member(JsonbContainer *object, const char *name, int type, int *taken)
 {
@@ -294,7 +293,7 @@ take_string(JsonbContainer *object, const char *name, int *taken)
 		(const uint8 *) value->val.string.val, value->val.string.len};
 }
 
-/* The recipient's members; *taken counts those of the object they are in. */
+/* Takes the recipient's members; *taken counts those of the object itself. */
 static void
 take_recipient(JsonbContainer *object, envl_jwe *jwe, int *taken)
 {
@@ -312,7 +311,7 @@ take_recipient(JsonbContainer *object, envl_jwe *jwe, int *taken)
 	jwe->encrypted_key = take_string(object, "encrypted_key", taken);
 }
 
-/* The one recipient of the general form, or the object itself. */
+/* Takes the only recipient of the general form, or the object itself. */
 static void
 take_recipients(JsonbContainer *object, envl_jwe *jwe, int *taken)
 {

@@ -1,9 +1,9 @@
 /*
  * pge_member.c
- *	  Encryption contexts that a table's rows give.
+ *	  Encryption contexts made from the rows of a table.
  *
- * Rows are read in C: no expression is evaluated and no name is looked up in
- * a search path.
+ * Rows are read in C: no expression is evaluated and no name is looked up in a
+ * search path.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -45,8 +45,7 @@ pge_column_find(Relation table, const char *name, const char *function,
 }
 
 /*
- * Sets up to_jsonb, which learns the type of its argument from the call that
- * it is in.
+ * Sets up to_jsonb, which learns its argument's type from the call expression.
  */
 static void
 prepare_to_jsonb(PgeColumn *column)
@@ -60,7 +59,7 @@ prepare_to_jsonb(PgeColumn *column)
 	fmgr_info_set_expr((Node *) call, &column->to_jsonb);
 }
 
-/* The argument in UTF-8; it comes from the catalog, so it is no secret. */
+/* The argument in UTF-8.  It comes from the catalog, so it is not secret. */
 static envl_view
 argument_utf8(const char *argument, size_t len)
 {
@@ -118,7 +117,7 @@ pge_column_text(PgeColumn *column, Datum value)
 	return utf8;
 }
 
-/* A member's value, as env_encrypt would take it from jsonb_build_object. */
+/* Makes a member's value as env_encrypt would from jsonb_build_object. */
 static void
 fill_member(Relation table, HeapTuple row, PgeMember *from,
 			envl_member *member)

@@ -1,8 +1,8 @@
 /*
  * pge_member.h
- *	  Encryption contexts that a table's rows give: 'member=column' and
- *	  'member:literal', as env_encrypt_column and pgenvelope.set_rewrap_context
- *	  take them.
+ *	  Encryption contexts made from the rows of a table: 'member=column' and
+ *	  'member:literal', the arguments of env_encrypt_column and
+ *	  pgenvelope.set_rewrap_context.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,14 +16,14 @@
 
 #include "context/pge_context.h"
 
-/* The most members that are named so. */
+/* The most members of such a context. */
 #define PGE_ROW_MEMBERS_MAX 32
 
 /* A column, and how its values become text or jsonb. */
 typedef struct PgeColumn
 {
 	AttrNumber	number;
-	Oid			type;			/* of which a domain is made, if it is one */
+	Oid			type;			/* the base type of a domain */
 	FmgrInfo	output;
 	FmgrInfo	to_jsonb;		/* members only */
 } PgeColumn;
@@ -37,26 +37,30 @@ typedef struct PgeMember
 	PgeColumn	column;
 } PgeMember;
 
-/* A context that is made anew of every row. */
+/* A context that is made for each row. */
 typedef struct PgeRowContext
 {
-	const char *function;		/* whose arguments these are, for messages */
+	const char *function;		/* for messages: the function with these
+								 * arguments */
 	int			count;
 	PgeMember	members[PGE_ROW_MEMBERS_MAX];
 } PgeRowContext;
 
-/* Finds a column, or raises; what it refers to is in the current context. */
+/*
+ * Finds a column, or raises.  The result refers to memory of the current
+ * memory context.
+ */
 extern void pge_column_find(Relation table, const char *name,
 							const char *function, PgeColumn *column);
 
-/* Adds the member that an argument says, or raises. */
+/* Adds the member that an argument describes, or raises. */
 extern PgeMember *pge_row_context_add(PgeRowContext *context, Relation table,
 									  const char *argument);
 
 /*
- * The members as env_encrypt would take them from jsonb_build_object, into
+ * Makes the members as env_encrypt would from jsonb_build_object, into
  * PGE_ROW_MEMBERS_MAX places.  Runs output functions, which may be any code.
- * Raises PE005 for a column that is null.
+ * Raises PE005 if a column is null.
  */
 extern void pge_row_context_fill(PgeRowContext *context, Relation table,
 								 HeapTuple row, envl_member *members);

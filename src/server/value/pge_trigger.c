@@ -8,9 +8,9 @@
  *				'email_plain', 'email',
  *				'tenant=tenant', 'type:customers.email', 'id=id');
  *
- * The row is read in C: no expression is evaluated and no name is looked up
- * in a search path.  What is in the source column is data, always: a text
- * that looks like an envelope is encrypted like any other.
+ * The row is read in C: no expression is evaluated and no name is looked up in
+ * a search path.  The source column always holds data: a text that looks like
+ * an envelope is encrypted like any other.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,6 +28,8 @@
 #include "utils/rel.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
 #include "redact/pge_mention.h"
 #include "value/pge_member.h"
@@ -45,10 +47,11 @@ typedef struct Arguments
 {
 	PgeColumn	source;
 	PgeColumn	target;
-	Oid			target_domain;	/* InvalidOid if it is no domain */
-	void	   *domain_state;	/* domain_check's */
-	MemoryContext context;		/* where these live */
-	const text *key;			/* NULL: the default key */
+	Oid			target_domain;	/* InvalidOid: the target's type is no
+								 * domain */
+	void	   *domain_state;	/* for domain_check */
+	MemoryContext context;		/* that holds all of this */
+	const text *key;			/* NULL: pgenvelope.default_key */
 	PgeRowContext members;
 } Arguments;
 
@@ -57,8 +60,8 @@ typedef struct Arguments
 /* ---------------------------------------------------------------- */
 
 /*
- * Whether the target is of our type: the type whose input function is ours,
- * in whatever schema it was created.
+ * Checks that the target has our type.  We recognise it by its input function,
+ * because its schema may have any name.
  */
 static void
 check_target(Relation table, const PgeColumn *target, const char *name)
@@ -82,7 +85,7 @@ read_member(Relation table, const char *argument, Arguments *arguments)
 	PgeMember  *member = pge_row_context_add(&arguments->members, table,
 											 argument);
 
-	/* Neither is left as it is, so nobody could give the context again. */
+	/* Both columns change, so nobody could supply the context again. */
 	if (!member->is_literal &&
 		(member->column.number == arguments->source.number ||
 		 member->column.number == arguments->target.number))
@@ -127,7 +130,7 @@ read_arguments(Relation table, Trigger *trigger, Arguments *arguments)
 	}
 }
 
-/* The arguments, kept for as long as the statement runs. */
+/* Reads the arguments once and keeps them while the statement runs. */
 static Arguments *
 get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
 {
@@ -150,7 +153,7 @@ get_arguments(FunctionCallInfo fcinfo, TriggerData *trigger)
 /* The row                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Seals what is in the source column. */
+/* Seals the source column's value. */
 static Datum
 seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 {
@@ -163,7 +166,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 	struct varlena *value;
 	PgeProblem	problem;
 
-	/* Output functions may run any code: be done with them first. */
+	/* Finish with output functions first: they may run any code. */
 	pge_row_context_fill(&arguments->members, table, row, members);
 	if (arguments->source.type == BYTEAOID)
 	{
@@ -178,7 +181,7 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 	context = pge_context_read_members(members, arguments->members.count);
 	version = pge_encrypting_version(arguments->key, context, &problem);
 	if (version != NULL)
-		bound = pge_context_bind(context, version->key, &problem);
+		bound = pge_key_bind(version->key, context, &problem);
 	if (bound == NULL)
 		pge_raise(&problem);
 	value = pge_seal(version, flags, plaintext, bound, &problem);
@@ -188,16 +191,17 @@ seal_source(Relation table, HeapTuple row, Arguments *arguments, Datum source)
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
 
-	/* Nobody else checks what a trigger puts into a domain. */
+	/* Nothing else checks a domain's constraints on what a trigger sets. */
 	if (OidIsValid(arguments->target_domain))
 		domain_check(PointerGetDatum(value), false, arguments->target_domain,
 					 &arguments->domain_state, arguments->context);
 	return PointerGetDatum(value);
 }
 
-/* Whether a column has the same bytes, or is null, in both rows. */
+/* Whether a column is null, or has the same bytes, in both rows. */
 static bool
-same_bytes(Relation table, const PgeColumn *column, HeapTuple a, HeapTuple b)
+has_same_bytes(Relation table, const PgeColumn *column, HeapTuple a,
+			   HeapTuple b)
 {
 	TupleDesc	descriptor = RelationGetDescr(table);
 	Form_pg_attribute attribute = TupleDescAttr(descriptor,
@@ -214,8 +218,8 @@ same_bytes(Relation table, const PgeColumn *column, HeapTuple a, HeapTuple b)
 }
 
 /*
- * A row whose identity changes takes its values' context with it, and they
- * would not open again.
+ * Refuses an update that changes a value's context but not the value, since it
+ * would no longer open.
  */
 static void
 refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
@@ -226,14 +230,14 @@ refuse_silent_move(TriggerData *trigger, HeapTuple row, Arguments *arguments)
 	(void) heap_getattr(row, arguments->target.number,
 						RelationGetDescr(table), &target_null);
 	if (target_null ||
-		!same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
+		!has_same_bytes(table, &arguments->target, trigger->tg_trigtuple, row))
 		return;
 	for (int i = 0; i < arguments->members.count; i++)
 	{
 		PgeMember  *member = &arguments->members.members[i];
 
 		if (member->is_literal ||
-			same_bytes(table, &member->column, trigger->tg_trigtuple, row))
+			has_same_bytes(table, &member->column, trigger->tg_trigtuple, row))
 			continue;
 		ereport(ERROR,
 				(errcode(MAKE_SQLSTATE('P', 'E', '0', '0', '5')),

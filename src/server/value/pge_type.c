@@ -3,9 +3,9 @@
  *	  The type envelope: input, output, equality, hash, statistics.
  *
  * None of this needs a key, shared memory or the catalog, so that values can
- * be dumped, restored and replicated anywhere.  Input checks the structure
- * and never quotes what it was given: somebody will insert a plaintext into
- * the wrong column.
+ * be dumped, restored and replicated anywhere.  Input checks the structure and
+ * never quotes its argument: someone will insert a plaintext into the wrong
+ * column.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,6 +19,7 @@
 #include "libpq/pqformat.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_encoding.h"
 #include "value/pge_type.h"
 #include "value/pge_value.h"
 
@@ -32,7 +33,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_hash);
 PG_FUNCTION_INFO_V1(pgenvelope_hash_extended);
 PG_FUNCTION_INFO_V1(pgenvelope_typanalyze);
 
-/* Which rule the input broke, without saying what it was. */
+/* Which rule the input breaks, without quoting the input. */
 static const char *
 broken_rule(envl_status status)
 {
@@ -128,7 +129,7 @@ same_payload(FunctionCallInfo fcinfo)
 	struct varlena *b;
 	bool		same;
 
-	/* Values of different length need not be fetched to differ. */
+	/* Values of different length differ; do not fetch them. */
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) !=
 		toast_raw_datum_size(PG_GETARG_DATUM(1)))
 		return false;
@@ -154,11 +155,11 @@ pgenvelope_ne(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(!same_payload(fcinfo));
 }
 
-/* Nonce and tag: as good as random, and untouched by a rewrap. */
+/* Nonce and tag: as good as random, and unchanged by a rewrap. */
 #define HASHED_LEN (ENVL_NONCE_LEN + ENVL_TAG_LEN)
 
 static void
-hashed_bytes(Datum datum, uint8 *out)
+copy_hashed(Datum datum, uint8 *out)
 {
 	int32		len = (int32) toast_raw_datum_size(datum) - VARHDRSZ;
 	struct varlena *nonce;
@@ -173,7 +174,7 @@ hashed_bytes(Datum datum, uint8 *out)
 	memcpy(out, VARDATA_ANY(nonce), ENVL_NONCE_LEN);
 	memcpy(out + ENVL_NONCE_LEN, VARDATA_ANY(tag), ENVL_TAG_LEN);
 
-	/* A slice is always a copy, and an index is built in one context. */
+	/* A slice is always a copy, and an index build uses one memory context. */
 	pfree(nonce);
 	pfree(tag);
 }
@@ -183,7 +184,7 @@ pgenvelope_hash(PG_FUNCTION_ARGS)
 {
 	uint8		bytes[HASHED_LEN];
 
-	hashed_bytes(PG_GETARG_DATUM(0), bytes);
+	copy_hashed(PG_GETARG_DATUM(0), bytes);
 	return hash_any(bytes, sizeof(bytes));
 }
 
@@ -192,14 +193,13 @@ pgenvelope_hash_extended(PG_FUNCTION_ARGS)
 {
 	uint8		bytes[HASHED_LEN];
 
-	hashed_bytes(PG_GETARG_DATUM(0), bytes);
+	copy_hashed(PG_GETARG_DATUM(0), bytes);
 	return hash_any_extended(bytes, sizeof(bytes), PG_GETARG_INT64(1));
 }
 
 /*
- * Every value differs from every other, and none should be copied into
- * pg_statistic: what is left to know is how many are null, and how wide they
- * are.
+ * All values differ, and none should be copied into pg_statistic.  What
+ * remains useful is how many are null and how wide they are.
  */
 static void
 compute_statistics(VacAttrStatsP stats, AnalyzeAttrFetchFunc fetch,

@@ -1,7 +1,7 @@
 /*
  * pge_type.h
- *	  The type envelope: its input function, by which it is recognised in
- *	  whatever schema it was created.
+ *	  The type envelope's input function, by which the type is recognised in
+ *	  any schema.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

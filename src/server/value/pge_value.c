@@ -11,17 +11,17 @@
 #include "base/pge_encoding.h"
 #include "base/pge_use.h"
 #include "keys/pge_kek.h"
-#include "pge_guc.h"
 #include "rights/pge_entitlement.h"
 #include "rights/pge_honey.h"
 #include "rights/pge_limit.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 /* ---------------------------------------------------------------- */
 /* Sealing                                                          */
 /* ---------------------------------------------------------------- */
 
-/* An audit key's KEK chains, and does nothing else. */
+/* Refuses an audit key: its KEK is only for the chain. */
 static bool
 seals_values(const PgeKey *key, PgeProblem *problem)
 {
@@ -36,7 +36,7 @@ pge_writing_version(PgeKey *key, PgeContext *context, PgeProblem *problem)
 {
 	PgeKeyVersion *version;
 
-	pge_use_key(key);
+	pge_use_key(key->key_id, key->name);
 	if (!pge_entitled(key, PGE_ENCRYPT, context, problem) ||
 		!seals_values(key, problem))
 		return NULL;
@@ -68,7 +68,10 @@ pge_encrypting_version(const text *name, PgeContext *context,
 	if (likely(key != NULL))
 		return pge_writing_version(key, context, problem);
 
-	/* An argument is not quoted: somebody gives the plaintext last. */
+	/*
+	 * Do not quote the name: someone may pass the plaintext as the last
+	 * argument.
+	 */
 	if (name != NULL)
 		pge_problem(problem, PGE_KEY_NOT_FOUND,
 					"The view pgenvelope.keys lists the keys.",
@@ -124,10 +127,13 @@ pge_seal(PgeKeyVersion *version, uint8 flags, envl_view plaintext,
 /* Opening                                                          */
 /* ---------------------------------------------------------------- */
 
-/* Whether the current user may, in a context or, if it is NULL, in all. */
+/*
+ * Checks the current user's privilege in a context or, if context is NULL, in
+ * every context.
+ */
 static bool
-may(PgeKey *key, PgePrivilege privilege, PgeContext *context,
-	PgeProblem *problem)
+check_right(PgeKey *key, PgePrivilege privilege, PgeContext *context,
+			PgeProblem *problem)
 {
 	if (context == NULL)
 		return pge_require_privilege(key, privilege, problem);
@@ -151,9 +157,9 @@ pge_version_of(const envl_envelope *envelope, PgePrivilege privilege,
 						   (unsigned long long) envelope->key_id);
 		return NULL;
 	}
-	pge_use_key(key);
+	pge_use_key(key->key_id, key->name);
 	if (privilege != PGE_NO_PRIVILEGE &&
-		!may(key, privilege, context, problem))
+		!check_right(key, privilege, context, problem))
 		return NULL;
 	if (!seals_values(key, problem))
 		return NULL;
@@ -232,12 +238,35 @@ pge_open(const struct varlena *value, PgeContext *context,
 							 problem);
 	if (unlikely(version == NULL))
 		return false;
-	bound = pge_context_bind(context, version->key, problem);
+	bound = pge_key_bind(version->key, context, problem);
 	if (unlikely(bound == NULL) ||
 		(pge_limit_applies(version->key) &&
 		 !pge_limit_admit(version->key, context, problem)))
 		return false;
 	return pge_open_with(version, &envelope, bound, opened, problem);
+}
+
+/* What was opened is not shown unless it is known whether it is honey. */
+static bool
+heed_honey(const struct varlena *value, PgeContext *context, PgeOpened *opened,
+		   PgeProblem *problem)
+{
+	volatile bool is_heeded = false;
+
+	PG_TRY();
+	{
+		is_heeded = pge_honey_heed(opened->version, pge_varlena_view(value),
+								   context, problem);
+	}
+	PG_CATCH();
+	{
+		pge_opened_discard(opened);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!is_heeded)
+		pge_opened_discard(opened);
+	return is_heeded;
 }
 
 bool
@@ -246,7 +275,7 @@ pge_open_to_show(const struct varlena *value, PgeContext *context,
 {
 	return pge_open(value, context, expected, opened, problem) &&
 		(!pge_honey_applies(opened->key) ||
-		 pge_honey_heed(value, context, opened, problem));
+		 heed_honey(value, context, opened, problem));
 }
 
 void

@@ -1,9 +1,8 @@
 /*
  * pge_value.h
- *	  Sealing and opening values on the server: key, rights, state, context
- *	  and cryptography, in that order.
+ *	  Sealing and opening values on the server.
  *
- * The order is what keeps whoever is not entitled from learning anything:
+ * The checks have a fixed order, so that a role without rights learns nothing:
  * structure, key lookup, entitlement, state, context rules, cryptography.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -16,33 +15,18 @@
 #include "context/pge_context.h"
 #include "core/envl_value.h"
 
-/* The bytes of a detoasted datum. */
-static inline envl_view
-pge_varlena_view(const struct varlena *value)
-{
-	return (envl_view) {
-		(const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
-}
-
-/* The bytes of a C string, without its NUL. */
-static inline envl_view
-pge_cstring_view(const char *string)
-{
-	return (envl_view) {(const uint8 *) string, strlen(string)};
-}
-
 /*
- * The key that encrypts: the one named, or pgenvelope.default_key where name
- * is NULL, with its active version.  Checks that the current user may encrypt
- * in that context.
+ * The active version of the named key, or of pgenvelope.default_key if name is
+ * NULL.  Checks that the current user may encrypt in the context.  NULL fills
+ * in problem.
  */
 extern PgeKeyVersion *pge_encrypting_version(const text *name,
 											 PgeContext *context,
 											 PgeProblem *problem);
 
 /*
- * The version for a new value of a key, if the current user may make one in
- * that context.
+ * The version of a key for a new value.  Checks that the current user may
+ * encrypt in the context.  NULL fills in problem.
  */
 extern PgeKeyVersion *pge_writing_version(PgeKey *key, PgeContext *context,
 										  PgeProblem *problem);
@@ -58,9 +42,9 @@ extern struct varlena *pge_seal(PgeKeyVersion *version, uint8 flags,
 
 /*
  * The version that a value names, if it still unwraps and the current user
- * holds the privilege on its key (PGE_NO_PRIVILEGE: none is asked for), in the
- * context or, if that is NULL, in every one.  expected is the key's name that
- * the caller insists on, or NULL.
+ * holds the privilege on its key (PGE_NO_PRIVILEGE: no check), in the context
+ * or, if context is NULL, in every one.  The key must have the name expected,
+ * unless that is NULL.  NULL fills in problem.
  */
 extern PgeKeyVersion *pge_version_of(const envl_envelope *envelope,
 									 PgePrivilege privilege,
@@ -68,7 +52,7 @@ extern PgeKeyVersion *pge_version_of(const envl_envelope *envelope,
 									 const text *expected,
 									 PgeProblem *problem);
 
-/* What opening yields: palloc'd memory with room for a varlena header. */
+/* An opened value: palloc'd memory with room for a varlena header. */
 typedef struct PgeOpened
 {
 	struct varlena *plaintext;
@@ -78,34 +62,39 @@ typedef struct PgeOpened
 } PgeOpened;
 
 /*
- * Opens a value for the current user.  expected is the key's name that the
- * caller insists on, or NULL.
+ * Opens a value for the current user.  The key must have the name expected,
+ * unless that is NULL.  False fills in problem.
  */
 extern bool pge_open(const struct varlena *value, PgeContext *context,
 					 const text *expected,
 					 PgeOpened *opened, PgeProblem *problem);
 
-/* The same where somebody comes to know the plaintext: honey is heeded. */
+/*
+ * As pge_open, where a person gets to see the plaintext: a honey value raises
+ * an alert.
+ */
 extern bool pge_open_to_show(const struct varlena *value, PgeContext *context,
 							 const text *expected, PgeOpened *opened,
 							 PgeProblem *problem);
 
-/* Opens a parsed value, of which everything has been checked, in a context. */
+/*
+ * Opens a parsed value in a context.  The caller has checked everything else.
+ */
 extern bool pge_open_with(PgeKeyVersion *version,
 						  const envl_envelope *envelope,
 						  const envl_bound_context *context,
 						  PgeOpened *opened, PgeProblem *problem);
 
 /*
- * Seals an opened plaintext in a context.  It is discarded whatever happens:
- * a key may have to be waited for, and the wait be cancelled.
+ * Seals an opened plaintext in a context.  Discards the plaintext on every
+ * path, also if a wait for a key is cancelled.
  */
 extern struct varlena *pge_seal_opened(PgeKeyVersion *version,
 									   PgeOpened *opened,
 									   const envl_bound_context *context,
 									   PgeProblem *problem);
 
-/* Wipes an opened plaintext and gives it back. */
+/* Wipes and frees an opened plaintext. */
 extern void pge_opened_discard(PgeOpened *opened);
 
 #endif							/* PGE_VALUE_H */

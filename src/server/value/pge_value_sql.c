@@ -13,9 +13,11 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_encoding.h"
+#include "base/pge_getarg.h"
+#include "base/pge_shared.h"
 #include "base/pge_use.h"
-#include "pge_guc.h"
 #include "value/pge_value.h"
+#include "value/pge_value_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_text);
 PG_FUNCTION_INFO_V1(pgenvelope_encrypt_bytea);
@@ -27,22 +29,16 @@ PG_FUNCTION_INFO_V1(pgenvelope_reencrypt);
 PG_FUNCTION_INFO_V1(pgenvelope_rebind);
 
 /* A detoasted argument, or NULL. */
-static struct varlena *
-varlena_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_VARLENA_PP(n);
-}
-
 /* ---------------------------------------------------------------- */
 /* Encrypting                                                       */
 /* ---------------------------------------------------------------- */
 
-/* env_encrypt, for either type. */
+/* env_encrypt and env_encrypt_bytea. */
 static Datum
-encrypt(FunctionCallInfo fcinfo, uint8 flags)
+encrypt_value(FunctionCallInfo fcinfo, uint8 flags)
 {
-	const struct varlena *given = varlena_argument(fcinfo, 0);
-	const text *name = varlena_argument(fcinfo, 2);
+	const struct varlena *given = pge_getarg_varlena(fcinfo, 0);
+	const text *name = pge_getarg_varlena(fcinfo, 2);
 	PgeContext *context;
 	const envl_bound_context *bound;
 	envl_view	plaintext;
@@ -55,10 +51,10 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 		PG_RETURN_NULL();
 	pge_use_begin(PGE_USE_ENCRYPT);
 	pge_catalog_begin();
-	context = pge_context_read(varlena_argument(fcinfo, 1));
+	context = pge_context_read(pge_getarg_varlena(fcinfo, 1));
 	version = pge_encrypting_version(name, context, &problem);
 	bound = version != NULL ?
-		pge_context_bind(context, version->key, &problem) :
+		pge_key_bind(version->key, context, &problem) :
 		NULL;
 	if (bound == NULL)
 		pge_raise(&problem);
@@ -79,13 +75,13 @@ encrypt(FunctionCallInfo fcinfo, uint8 flags)
 static Datum
 encrypt_text(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, ENVL_FLAG_TEXT);
+	return encrypt_value(fcinfo, ENVL_FLAG_TEXT);
 }
 
 static Datum
 encrypt_bytea(PG_FUNCTION_ARGS)
 {
-	return encrypt(fcinfo, 0);
+	return encrypt_value(fcinfo, 0);
 }
 
 /* ---------------------------------------------------------------- */
@@ -93,9 +89,9 @@ encrypt_bytea(PG_FUNCTION_ARGS)
 /* ---------------------------------------------------------------- */
 
 /*
- * In ANALYZE of an expression, REFRESH MATERIALIZED VIEW or CREATE INDEX the
- * result goes to disk: a plaintext there is what this extension exists to
- * prevent.
+ * Refuses to decrypt in ANALYZE of an expression, REFRESH MATERIALIZED VIEW
+ * and CREATE INDEX.  They write the result to disk, where this extension must
+ * not let plaintexts go.
  */
 static void
 refuse_maintenance(void)
@@ -112,9 +108,9 @@ refuse_maintenance(void)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* Nothing to open: no key was used. */
+/* There was nothing to open and no key was used. */
 static Datum
-no_value(FunctionCallInfo fcinfo)
+return_null(FunctionCallInfo fcinfo)
 {
 	pge_use_none();
 	PG_RETURN_NULL();
@@ -124,16 +120,16 @@ no_value(FunctionCallInfo fcinfo)
 static bool
 open_arguments(FunctionCallInfo fcinfo, PgeOpened *opened, PgeProblem *problem)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
-	const text *expected = varlena_argument(fcinfo, 2);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
+	const text *expected = pge_getarg_varlena(fcinfo, 2);
 
 	pge_catalog_begin();
 	return pge_open_to_show(value, pge_context_read(context), expected, opened,
 							problem);
 }
 
-/* The plaintext as text in the database's encoding, or an error. */
+/* Returns the plaintext as text in the database's encoding, or raises. */
 static Datum
 show_text(PgeOpened *opened)
 {
@@ -175,7 +171,7 @@ decrypt_text(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	return show_text(&opened);
@@ -183,8 +179,8 @@ decrypt_text(PG_FUNCTION_ARGS)
 
 /*
  * NULL for a value that does not open in this context or whose key may not be
- * used for it; any other failure is an error, as it concerns the caller or the
- * server and not the value.
+ * used for it.  Any other failure concerns the caller or the server rather
+ * than the value, so it is an error.
  */
 static Datum
 try_decrypt(PG_FUNCTION_ARGS)
@@ -196,7 +192,7 @@ try_decrypt(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (open_arguments(fcinfo, &opened, &problem))
 		return show_text(&opened);
 	if (problem.outcome != PGE_KEY_NOT_ALLOWED &&
@@ -216,7 +212,7 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_DECRYPT);
 	refuse_maintenance();
 	if (PG_ARGISNULL(0))
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	if (!open_arguments(fcinfo, &opened, &problem))
 		pge_raise(&problem);
 	pge_use_end(PGE_OK);
@@ -224,10 +220,10 @@ decrypt_bytea(PG_FUNCTION_ARGS)
 }
 
 static Datum
-verify(PG_FUNCTION_ARGS)
+verify_value(PG_FUNCTION_ARGS)
 {
-	const struct varlena *value = varlena_argument(fcinfo, 0);
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *value = pge_getarg_varlena(fcinfo, 0);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 	PgeOpened	opened;
 	PgeProblem	problem;
 
@@ -235,7 +231,7 @@ verify(PG_FUNCTION_ARGS)
 	pge_use_begin(PGE_USE_VERIFY);
 	refuse_maintenance();
 	if (value == NULL)
-		return no_value(fcinfo);
+		return return_null(fcinfo);
 	pge_catalog_begin();
 	if (pge_open(value, pge_context_read(context), NULL, &opened, &problem))
 	{
@@ -244,7 +240,9 @@ verify(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(PGE_OK)));
 	}
 
-	/* Who may not decrypt is not told how a value would fare. */
+	/*
+	 * A role that may not decrypt must not learn whether a value would open.
+	 */
 	if (problem.outcome == PGE_NOT_ENTITLED ||
 		problem.outcome == PGE_OVER_BUDGET)
 		pge_raise(&problem);
@@ -252,7 +250,7 @@ verify(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(pge_outcome_name(problem.outcome)));
 }
 
-/* Seals what was opened in another context, a jsonb datum. */
+/* Seals an opened value in another context, a jsonb datum. */
 static struct varlena *
 seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 {
@@ -262,7 +260,7 @@ seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 	const envl_bound_context *bound = NULL;
 
 	if (version != NULL)
-		bound = pge_context_bind(context, version->key, problem);
+		bound = pge_key_bind(version->key, context, problem);
 	return bound == NULL ?
 		NULL :
 		pge_seal(version, opened->flags & ENVL_FLAG_TEXT,
@@ -270,8 +268,8 @@ seal_in(PgeOpened *opened, const struct varlena *datum, PgeProblem *problem)
 }
 
 /*
- * Opens a value in one context and seals it anew in another, both of which
- * are jsonb datums, with the active version of the same key.
+ * Opens a value in one context and seals it again in another, both of them
+ * jsonb datums, with the active version of the same key.
  */
 static Datum
 seal_anew(PgeOperation operation, const struct varlena *value,
@@ -305,23 +303,24 @@ seal_anew(PgeOperation operation, const struct varlena *value,
 }
 
 static Datum
-reencrypt(PG_FUNCTION_ARGS)
+reencrypt_value(PG_FUNCTION_ARGS)
 {
-	const struct varlena *context = varlena_argument(fcinfo, 1);
+	const struct varlena *context = pge_getarg_varlena(fcinfo, 1);
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REENCRYPT, varlena_argument(fcinfo, 0), context,
+	return seal_anew(PGE_USE_REENCRYPT, pge_getarg_varlena(fcinfo, 0), context,
 					 context);
 }
 
 static Datum
-rebind(PG_FUNCTION_ARGS)
+rebind_value(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	return seal_anew(PGE_USE_REBIND, varlena_argument(fcinfo, 0),
-					 varlena_argument(fcinfo, 1), varlena_argument(fcinfo, 2));
+	return seal_anew(PGE_USE_REBIND, PG_GETARG_VARLENA_PP(0),
+					 pge_getarg_varlena(fcinfo, 1),
+					 pge_getarg_varlena(fcinfo, 2));
 }
 
 /* ---------------------------------------------------------------- */
@@ -361,17 +360,17 @@ pgenvelope_try_decrypt(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_verify(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(verify, fcinfo);
+	return pge_call_hidden(verify_value, fcinfo);
 }
 
 Datum
 pgenvelope_reencrypt(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(reencrypt, fcinfo);
+	return pge_call_hidden(reencrypt_value, fcinfo);
 }
 
 Datum
 pgenvelope_rebind(PG_FUNCTION_ARGS)
 {
-	return pge_call_hidden(rebind, fcinfo);
+	return pge_call_hidden(rebind_value, fcinfo);
 }

@@ -2,8 +2,8 @@
  * pge_health.c
  *	  pgenvelope.health: what works, and what does not.
  *
- * A row for each component (docs/reference.md has the table).  Providers are
- * asked, all at once; the rest is looked up.
+ * There is a row for each component (docs/reference.md has the table).  The
+ * function asks all providers at once and looks up the rest.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,18 +18,22 @@
 #include "utils/timestamp.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "catalog/pge_catalog.h"
 #include "keys/pge_check.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "watch/pge_health.h"
+#include "watch/pge_health_catalog.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_health);
 
 /*
- * A key should be refreshed before its time is up.  So long afterwards it is
- * said that it was not.
+ * A key should be refreshed before its time is up.  It is reported as late
+ * after this much more time.
  */
 #define LATE_REFRESH_MS 5000
 
@@ -49,7 +53,7 @@ enum
 	HEALTH_COLUMNS
 };
 
-/* A row that is being put together; all is NULL at first. */
+/* A row that is being filled in; all columns are NULL at first. */
 typedef struct Row
 {
 	Datum		values[HEALTH_COLUMNS];
@@ -57,7 +61,7 @@ typedef struct Row
 } Row;
 
 static void
-set(Row *row, int column, Datum value)
+set_column(Row *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
@@ -67,7 +71,7 @@ static void
 set_text(Row *row, int column, const char *text)
 {
 	if (text != NULL && text[0] != '\0')
-		set(row, column, CStringGetTextDatum(text));
+		set_column(row, column, CStringGetTextDatum(text));
 }
 
 static void
@@ -109,9 +113,9 @@ report_keeper(FunctionCallInfo fcinfo)
 {
 	bool		is_there;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	is_there = pge_shared->keeper_pid != 0;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	is_there = pge_key_cache->keeper_pid != 0;
+	LWLockRelease(pge_key_cache->lock);
 	if (is_there)
 		pge_health_report(fcinfo, "keeper", NULL, OK, NULL);
 	else
@@ -140,12 +144,13 @@ report_launcher(FunctionCallInfo fcinfo)
 		pge_health_report(fcinfo, "launcher", NULL, OK, NULL);
 }
 
-/* What is in the cache. */
+/* The state of the cache. */
 typedef struct CacheState
 {
-	int			used;			/* slots, of all databases */
-	int			late;			/* KEKs of ours that were not refreshed */
-	int64		first_end_ms;	/* when the first of these ends */
+	int			used;			/* slots, for all databases */
+	int			late;			/* this database's KEKs that were not
+								 * refreshed */
+	int64		first_end_ms;	/* when the first of them expires */
 } CacheState;
 
 static CacheState
@@ -154,10 +159,10 @@ look_at_cache(int64 now)
 	CacheState	state = {.first_end_ms = PG_INT64_MAX};
 	int64		grace_ms = (int64) pge_key_cache_grace * 1000;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		state.used += slot->state != PGE_SLOT_FREE;
 		if (slot->state != PGE_SLOT_READY || slot->want != PGE_WANT_UNSEAL ||
@@ -167,7 +172,7 @@ look_at_cache(int64 now)
 		state.late++;
 		state.first_end_ms = Min(state.first_end_ms, slot->hard_ms);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return state;
 }
 
@@ -182,7 +187,7 @@ report_cache(FunctionCallInfo fcinfo)
 						  psprintf("%d keys could not be refreshed; the first can be used for " INT64_FORMAT " s more.",
 								   state.late,
 								   Max(state.first_end_ms - now, 0) / 1000));
-	else if (state.used >= pge_shared->slot_count)
+	else if (state.used >= pge_key_cache->slot_count)
 		pge_health_report(fcinfo, "cache", NULL, DEGRADED,
 						  "It is full, so keys are unsealed over and over; see pgenvelope.key_cache_size.");
 	else
@@ -195,7 +200,7 @@ report_cache(FunctionCallInfo fcinfo)
 
 /* The names of the providers that are listed for this database. */
 static List *
-listed_providers(void)
+list_providers(void)
 {
 	const char *database = get_database_name(MyDatabaseId);
 	const char *cursor = pge_providers;
@@ -220,17 +225,17 @@ has_cached_keys(const char *provider)
 	int64		now = pge_clock_ms();
 	bool		found = false;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count && !found; i++)
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count && !found; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		found = slot->state == PGE_SLOT_READY &&
 			slot->want == PGE_WANT_UNSEAL && now < slot->hard_ms &&
 			slot->database == MyDatabaseId &&
 			strcmp(slot->provider, provider) == 0;
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	return found;
 }
 
@@ -248,19 +253,20 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 			  check->reason);
 	set_text(&row, HEALTH_ROOT_KEY, check->root_key);
 	if (is_ok)
-		set(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
+		set_column(&row, HEALTH_LATENCY_MS, Int64GetDatum(check->latency_ms));
 	else
 		set_text(&row, HEALTH_CATEGORY, prov_category_name(check->category));
 	if (check->expires != 0)
-		set(&row, HEALTH_CREDENTIAL_EXPIRES,
-			TimestampTzGetDatum(
-				time_t_to_timestamptz((pg_time_t) check->expires)));
+		set_column(&row, HEALTH_CREDENTIAL_EXPIRES,
+				   TimestampTzGetDatum(
+					   time_t_to_timestamptz((pg_time_t) check->expires)));
 	if (pge_provider_stat_find(check->provider, &stat) && stat.failed_at != 0)
 	{
 		set_text(&row, HEALTH_LAST_ERROR,
 				 psprintf("%s: %s", prov_category_name(stat.category),
 						  stat.reason));
-		set(&row, HEALTH_LAST_ERROR_AT, TimestampTzGetDatum(stat.failed_at));
+		set_column(&row, HEALTH_LAST_ERROR_AT,
+				   TimestampTzGetDatum(stat.failed_at));
 	}
 	put_row(fcinfo, &row);
 }
@@ -268,7 +274,7 @@ report_provider(FunctionCallInfo fcinfo, const PgeCheck *check)
 static void
 report_providers(FunctionCallInfo fcinfo)
 {
-	List	   *names = list_concat_unique(listed_providers(),
+	List	   *names = list_concat_unique(list_providers(),
 										   pge_health_used_providers());
 	PgeCheck   *checks = palloc0(sizeof(PgeCheck) * (list_length(names) + 1));
 	int			count = 0;
@@ -281,7 +287,7 @@ report_providers(FunctionCallInfo fcinfo)
 		report_provider(fcinfo, &checks[i]);
 }
 
-/* Never an error because of what it is to tell of. */
+/* A failure that it should report must not be an error of its own. */
 Datum
 pgenvelope_health(PG_FUNCTION_ARGS)
 {

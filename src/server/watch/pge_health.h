@@ -2,8 +2,8 @@
  * pge_health.h
  *	  pgenvelope.health: what works, and what does not.
  *
- * pge_health.c has what is looked up in memory and the providers,
- * pge_health_catalog.c what is in tables and the audit's anchor.
+ * pge_health.c covers memory and the providers, pge_health_catalog.c the
+ * tables and the audit's anchor.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -14,26 +14,14 @@
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 
-/* The statuses.  Degraded: what was asked for is done, or will be. */
+/* The statuses.  Degraded: requests succeed, or will succeed soon. */
 #define OK "ok"
 #define DEGRADED "degraded"
 #define UNAVAILABLE "unavailable"
 
-/* Adds a row that has no more to say than this. */
+/* Adds a row with only these columns. */
 extern void pge_health_report(FunctionCallInfo fcinfo, const char *component,
 							  const char *name, const char *status,
 							  const char *message);
-
-/* The rows of jobs, rotations and second seals. */
-extern void pge_health_catalog(FunctionCallInfo fcinfo);
-
-/* The row of the audit.  Not on a standby, which has no anchor. */
-extern void pge_health_audit(FunctionCallInfo fcinfo);
-
-/*
- * The names, as String nodes, of the providers that have sealed keys of this
- * database; NIL if that cannot be had now.
- */
-extern List *pge_health_used_providers(void);
 
 #endif							/* PGE_HEALTH_H */

@@ -2,8 +2,8 @@
  * pge_health_catalog.c
  *	  pgenvelope.health: jobs, rotations, second seals and the audit.
  *
- * Whoever asks may be a readiness probe: what cannot be had is told, and is no
- * error, and a lock on the tables is not waited for long.
+ * The caller may be a readiness probe.  So what cannot be read is reported and
+ * is no error, and no lock on the tables is waited for long.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -20,18 +20,19 @@
 #include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_try.h"
-#include "catalog/pge_write.h"
-#include "pge_guc.h"
+#include "catalog/pge_spi.h"
+#include "keys/pge_keys_settings.h"
 #include "rewrap/pge_activity.h"
 #include "watch/pge_health.h"
+#include "watch/pge_health_catalog.h"
 
 /* ---------------------------------------------------------------- */
 /* What the catalog says                                            */
 /* ---------------------------------------------------------------- */
 
 /*
- * Jobs: $1 says that a worker is at one now, or cannot be, so that none is
- * stalled.  A job puts itself off (not_before) when it waits for something.
+ * Jobs.  $1 is true if a worker is busy or none can be, so that no job counts
+ * as stalled.  A job that waits for something postpones itself (not_before).
  */
 #define JOB_ROWS \
 	"SELECT 'job' AS component, j.name, CASE WHEN j.state = 'paused'" \
@@ -58,7 +59,7 @@
 	"  FROM pgenvelope.rewrap_job r JOIN pgenvelope.key k USING (key_id)" \
 	"  WHERE r.state IN ('waiting', 'running', 'proving', 'paused')) j"
 
-/* Keys that are to be rotated by themselves; a failure is tried again. */
+/* Keys with scheduled rotation; a failed rotation is tried again. */
 #define ROTATION_ROWS \
 	"SELECT 'rotation', d.name, CASE WHEN d.due_at" \
 	"  < clock_timestamp() - '1 hour'::interval" \
@@ -69,7 +70,7 @@
 	"  FROM pgenvelope.key k JOIN pgenvelope.key_version v USING (key_id)" \
 	"  WHERE v.state = 'active' AND k.rotate_every IS NOT NULL) d"
 
-/* Versions that have no second seal though $2, the provider, is to make it. */
+/* Versions without a second seal, if $2, the escrow provider, is set. */
 #define ESCROW_ROWS \
 	"SELECT 'escrow', $2, CASE WHEN e.missing > 0 THEN 'degraded'" \
 	"  ELSE 'ok' END, CASE WHEN e.missing > 0 THEN e.missing" \
@@ -79,7 +80,7 @@
 	"   FROM pgenvelope.key_escrow s WHERE s.key_id = v.key_id" \
 	"   AND s.version = v.version)) e WHERE $2 <> ''"
 
-/* Rows of the key tables that a restore has left without their key. */
+/* Rows whose key is missing after a restore. */
 #define ORPHAN_ROWS \
 	"SELECT 'catalog', o.finding, 'degraded'," \
 	" 'Of this there are ' || sum(o.count)" \
@@ -90,7 +91,7 @@
 	"SELECT component, name COLLATE \"C\", status, message FROM (" JOB_ROWS " UNION ALL " ROTATION_ROWS " UNION ALL " ESCROW_ROWS \
 	" UNION ALL " ORPHAN_ROWS ") r ORDER BY 1, 2"
 
-/* Whether a worker is busy in this database, so that its jobs get on. */
+/* Whether a worker is busy in this database, so that its jobs progress. */
 static bool
 is_worked_on(void)
 {
@@ -108,7 +109,7 @@ is_worked_on(void)
 	return is_busy;
 }
 
-/* Says of a component that nothing is known, and why. */
+/* Reports that the state of a component is unknown, and why. */
 static void
 report_unknown(FunctionCallInfo fcinfo, const char *component,
 			   const ErrorData *error)
@@ -124,13 +125,10 @@ static void
 report_catalog(void *argument)
 {
 	FunctionCallInfo fcinfo = argument;
-	Oid			types[] = {BOOLOID, TEXTOID};
-	Datum		values[] = {BoolGetDatum(RecoveryInProgress() ||
-										 is_worked_on()),
-							CStringGetTextDatum(pge_escrow_provider)};
+	bool		moves = RecoveryInProgress() || is_worked_on();
 	PgeWriter	writer = pge_write_begin();
-	uint64		count = pge_write_run(CATALOG_ROWS, lengthof(types), types,
-									  values, NULL);
+	uint64		count = pge_run(CATALOG_ROWS, pge_boolean(moves),
+								pge_text(pge_escrow_provider));
 
 	for (int i = 0; i < (int) count; i++)
 		pge_health_report(fcinfo, pge_row_text(i, 1), pge_row_text(i, 2),
@@ -151,7 +149,7 @@ pge_health_catalog(FunctionCallInfo fcinfo)
 /* The audit                                                        */
 /* ---------------------------------------------------------------- */
 
-/* The number of the last entry; in *last, 0 if there is none. */
+/* Finds the number of the last entry, 0 if there is none. */
 static void
 find_last_entry(void *last)
 {
@@ -163,10 +161,10 @@ find_last_entry(void *last)
 	pge_write_end(&writer);
 }
 
-/* What is the matter with the anchor and the log; NULL: nothing. */
+/* What is wrong with the anchor and the log; NULL if nothing is. */
 static const char *
-trouble_of_audit(PgeAnchorFile file, bool is_anchored, const PgeAnchor *head,
-				 int64 last)
+find_trouble(PgeAnchorFile file, bool is_anchored, const PgeAnchor *head,
+			 int64 last)
 {
 	if (file == PGE_ANCHOR_UNREADABLE)
 		return "The anchor's file cannot be read; see pgenvelope.audit_anchor_directory.";
@@ -203,7 +201,7 @@ pge_health_audit(FunctionCallInfo fcinfo)
 	}
 	if (last == 0 && !is_anchored && file == PGE_ANCHOR_ABSENT)
 		return;					/* there is no audit key */
-	trouble = trouble_of_audit(file, is_anchored, &head, last);
+	trouble = find_trouble(file, is_anchored, &head, last);
 	pge_health_report(fcinfo, "audit", NULL, trouble == NULL ? OK : DEGRADED,
 					  trouble);
 }
@@ -212,7 +210,7 @@ pge_health_audit(FunctionCallInfo fcinfo)
 /* Providers in use                                                 */
 /* ---------------------------------------------------------------- */
 
-/* Their names into *argument, a List, in the caller's memory context. */
+/* Collects the names into *argument, a List in the caller's memory context. */
 static void
 find_used_providers(void *argument)
 {
@@ -242,6 +240,6 @@ pge_health_used_providers(void)
 {
 	List	   *names = NIL;
 
-	/* Why they cannot be had is in the row of the catalog already. */
+	/* On failure the catalog's row gives the reason. */
 	return pge_try_soon(find_used_providers, &names) == NULL ? names : NIL;
 }

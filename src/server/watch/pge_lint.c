@@ -1,10 +1,10 @@
 /*
  * pge_lint.c
- *	  The part of pgenvelope.lint that SQL cannot see: files, memory,
+ *	  The part of pgenvelope.lint that SQL cannot check: files, memory,
  *	  providers.
  *
- * Files are named by the setting that names them, never by their path: not
- * everybody who may call pgenvelope.lint may see those settings.
+ * A file is named by its setting and never by its path: not every role that
+ * may call pgenvelope.lint may see those settings.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -21,17 +21,19 @@
 #include "utils/guc.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
-#include "pge_guc.h"
+#include "base/pge_shared.h"
+#include "catalog/pge_spi.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_keys_settings.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_lint_server);
 
 #define LINT_COLUMNS 5
 
-/* A finding; check is its heading in docs/lint.md. */
+/* Adds a finding; check is its heading in docs/lint.md. */
 static void
-report(FunctionCallInfo fcinfo, const char *severity, const char *check,
-	   const char *object, const char *message, const char *remedy)
+add_finding(FunctionCallInfo fcinfo, const char *severity, const char *check,
+			const char *object, const char *message, const char *remedy)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		values[LINT_COLUMNS] = {
@@ -43,7 +45,7 @@ report(FunctionCallInfo fcinfo, const char *severity, const char *check,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A file with a secret in it: who else may read it. */
+/* Checks who else may read a file with a secret. */
 static void
 check_file(FunctionCallInfo fcinfo, const char *object, const char *path)
 {
@@ -52,16 +54,16 @@ check_file(FunctionCallInfo fcinfo, const char *object, const char *path)
 
 	if (stat(path, &status) != 0)
 	{
-		report(fcinfo, "error", "file_missing", object,
-			   "The file is not there, or the server cannot look at it.",
-			   "Put it there, or correct the setting.");
+		add_finding(fcinfo, "error", "file_missing", object,
+					"The file is not there, or the server cannot look at it.",
+					"Put it there, or correct the setting.");
 		return;
 	}
 	allowed = (status.st_uid == 0) ? 0640 : 0600;
 	if (!S_ISREG(status.st_mode) || (status.st_mode & 07777 & ~allowed) != 0)
-		report(fcinfo, "error", "file_mode", object,
-			   "Others than the server's user may read or write the file.",
-			   "Make it a regular file of mode 0600, or 0640 if root owns it.");
+		add_finding(fcinfo, "error", "file_mode", object,
+					"Others than the server's user may read or write the file.",
+					"Make it a regular file of mode 0600, or 0640 if root owns it.");
 }
 
 static void
@@ -72,16 +74,16 @@ check_provider(FunctionCallInfo fcinfo, const prov_root *root)
 	if (root->kind == PROV_FILE || root->kind == PROV_PASSPHRASE)
 		check_file(fcinfo, object, root->location);
 	if (root->kind == PROV_PASSPHRASE)
-		report(fcinfo, "warning", "development_provider", object,
-			   "A passphrase can be guessed by whoever has a sealed key.",
-			   "Move to another provider: pgenvelope.reseal_keys().");
+		add_finding(fcinfo, "warning", "development_provider", object,
+					"A passphrase can be guessed by whoever has a sealed key.",
+					"Move to another provider: pgenvelope.reseal_keys().");
 	else if (strncmp(root->location, "vault+http:", 11) == 0)
-		report(fcinfo, "warning", "development_provider", object,
-			   "It is spoken to without TLS.", "Use vault://.");
+		add_finding(fcinfo, "warning", "development_provider", object,
+					"The connection to it does not use TLS.", "Use vault://.");
 	else if (root->kind == PROV_FILE)
-		report(fcinfo, "info", "root_key_on_disk", object,
-			   "Its root key is a file of this machine: whoever has both the disk and a copy of the data has the plaintexts.",
-			   "Keep it off backups; or use a key service or an HSM.");
+		add_finding(fcinfo, "info", "root_key_on_disk", object,
+					"Its root key is a file of this machine: whoever has both the disk and a copy of the data has the plaintexts.",
+					"Keep it off backups; or use a key service or an HSM.");
 }
 
 static void
@@ -98,7 +100,7 @@ check_providers(FunctionCallInfo fcinfo)
 }
 
 static const char *
-setting(const char *name)
+get_setting(const char *name)
 {
 	const char *value = GetConfigOption(name, true, false);
 
@@ -121,16 +123,19 @@ is_in_data_directory(const char *path)
 		(resolved[len] == '/' || resolved[len] == '\0');
 }
 
-/* The anchor of the audit has to outlive what happens to the data. */
+/*
+ * Checks that the anchor is outside the data directory, so that it survives
+ * what happens to the data.
+ */
 static void
 check_anchor(FunctionCallInfo fcinfo)
 {
 	const char *name = "pgenvelope.audit_anchor_directory";
 
-	if (is_in_data_directory(setting(name)))
-		report(fcinfo, "warning", "anchor_in_data_directory", name,
-			   "The audit's anchor is inside the data directory, and is rolled back with it.",
-			   "Put it elsewhere, best on another machine.");
+	if (is_in_data_directory(get_setting(name)))
+		add_finding(fcinfo, "warning", "anchor_in_data_directory", name,
+					"The audit's anchor is inside the data directory, and is rolled back with it.",
+					"Put it elsewhere, best on another machine.");
 }
 
 static void
@@ -138,19 +143,19 @@ check_memory(FunctionCallInfo fcinfo)
 {
 	struct rlimit limit;
 
-	if (!pge_shared->memory_locked)
-		report(fcinfo, "warning", "memory_not_locked", "key cache",
-			   "Keys may be written to swap.",
-			   "Raise the limit on locked memory (LimitMEMLOCK), or encrypt swap.");
+	if (!pge_key_cache->memory_locked)
+		add_finding(fcinfo, "warning", "memory_not_locked", "key cache",
+					"Keys may be written to swap.",
+					"Raise the limit on locked memory (LimitMEMLOCK), or encrypt swap.");
 	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur != 0)
-		report(fcinfo, "warning", "core_dumps", "server",
-			   "A crash may write a core file, with plaintexts and keys in use.",
-			   "Set the limit on core files to 0 (LimitCORE=0).");
+		add_finding(fcinfo, "warning", "core_dumps", "server",
+					"A crash may write a core file, with plaintexts and keys in use.",
+					"Set the limit on core files to 0 (LimitCORE=0).");
 }
 
 /*
- * What only superusers set protects what is bound to it.  In C, since the
- * catalog is not in every version.
+ * Checks the grants on settings that only superusers may set.  In C, because
+ * some versions of PostgreSQL lack that catalog.
  */
 static void
 check_parameters(FunctionCallInfo fcinfo)
@@ -171,10 +176,10 @@ check_parameters(FunctionCallInfo fcinfo)
 		char	   *parameter = pge_row_text(i, 1);
 		char	   *grantee = pge_row_text(i, 2);
 
-		report(fcinfo, "error", "parameter_granted", parameter,
-			   psprintf("%s may set it without being a superuser.", grantee),
-			   psprintf("REVOKE SET ON PARAMETER %s FROM %s;", parameter,
-						grantee));
+		add_finding(fcinfo, "error", "parameter_granted", parameter,
+					psprintf("%s may set it without being a superuser.", grantee),
+					psprintf("REVOKE SET ON PARAMETER %s FROM %s;", parameter,
+							 grantee));
 	}
 	pge_write_end(&writer);
 #endif
@@ -188,7 +193,7 @@ pgenvelope_lint_server(PG_FUNCTION_ARGS)
 	pge_require_preload();
 	pge_init_materialized(fcinfo);
 	check_providers(fcinfo);
-	session_keys = setting("pgenvelope.session_key_file");
+	session_keys = get_setting("pgenvelope.session_key_file");
 	if (session_keys[0] != '\0')
 		check_file(fcinfo, "pgenvelope.session_key_file", session_keys);
 	check_anchor(fcinfo);

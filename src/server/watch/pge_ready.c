@@ -1,12 +1,11 @@
 /*
  * pge_ready.c
- *	  pgenvelope.ready: whether this server can be sent the work of this
- *	  database.
+ *	  pgenvelope.ready: whether this server can do the work of this database.
  *
- * Anybody may ask, as often as they like, so it goes by what is known.  A
- * provider whose last call failed is asked again meanwhile, at most every few
- * seconds in the whole server and without waiting for it: else a server that
- * is sent nothing would never hear that the provider is back.
+ * Any role may call it at any rate, so it uses what is known already.  A
+ * provider whose last call failed is asked again, at most every few seconds in
+ * the whole server, and the function does not wait for it.  Otherwise a server
+ * that gets no work would never learn that the provider is back.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,11 +16,13 @@
 #include "fmgr.h"
 
 #include "base/pge_compat.h"
+#include "base/pge_shared.h"
 #include "base/pge_try.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "keys/pge_check.h"
+#include "keys/pge_key_cache.h"
+#include "keys/pge_provider.h"
 #include "keys/pge_provider_stat.h"
-#include "pge_guc.h"
 
 PG_FUNCTION_INFO_V1(pgenvelope_ready);
 
@@ -44,7 +45,7 @@ compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The versions of this database that are cached, in order. */
+/* The cached versions of this database, sorted. */
 typedef struct Cached
 {
 	uint64	   *ids;
@@ -57,18 +58,18 @@ read_cached(Cached *cached)
 {
 	int64		now = pge_clock_ms();
 
-	cached->ids = palloc(sizeof(uint64) * pge_shared->slot_count);
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	for (int i = 0; i < pge_shared->slot_count; i++)
+	cached->ids = palloc(sizeof(uint64) * pge_key_cache->slot_count);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
 	{
-		const PgeSlot *slot = &pge_shared->slots[i];
+		const PgeSlot *slot = &pge_key_cache->slots[i];
 
 		if (slot->state == PGE_SLOT_READY && slot->want == PGE_WANT_UNSEAL &&
 			slot->database == MyDatabaseId && now < slot->hard_ms)
 			cached->ids[cached->count++] = version_id(slot->key_id,
 													  slot->version);
 	}
-	LWLockRelease(pge_shared->lock);
+	LWLockRelease(pge_key_cache->lock);
 	qsort(cached->ids, cached->count, sizeof(uint64), compare_ids);
 	cached->is_read = true;
 }
@@ -96,8 +97,8 @@ is_answering(const char *provider)
 }
 
 /*
- * Whether every active version is cached, or its provider is listed and works
- * as far as is known; into *found, a bool.
+ * Sets *found, a bool: whether every active version is cached, or has a
+ * provider that is listed and not known to fail.
  */
 static void
 look_for_keys(void *found)
@@ -134,7 +135,7 @@ look_for_keys(void *found)
 	pge_write_end(&writer);
 }
 
-/* Never an error where the answer is no, and no long wait for a lock. */
+/* Returns false instead of an error, and waits for no lock for long. */
 Datum
 pgenvelope_ready(PG_FUNCTION_ARGS)
 {
@@ -142,9 +143,9 @@ pgenvelope_ready(PG_FUNCTION_ARGS)
 
 	if (pge_shared == NULL || !IsUnderPostmaster)
 		PG_RETURN_BOOL(false);
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	is_ready = pge_shared->keeper_pid != 0;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	is_ready = pge_key_cache->keeper_pid != 0;
+	LWLockRelease(pge_key_cache->lock);
 	if (!is_ready || pge_schema(NULL) == PGE_SCHEMA_OTHER)
 		PG_RETURN_BOOL(false);
 	pge_catalog_begin();

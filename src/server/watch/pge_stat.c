@@ -11,7 +11,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "base/pge_shared.h"
 #include "keys/pge_cache.h"
+#include "keys/pge_key_cache.h"
 #include "rewrap/pge_activity.h"
 #include "rights/pge_alert.h"
 
@@ -25,24 +27,24 @@ count_ready(pid_t *keeper_pid)
 {
 	int			ready = 0;
 
-	LWLockAcquire(pge_shared->lock, LW_SHARED);
-	*keeper_pid = pge_shared->keeper_pid;
-	for (int i = 0; i < pge_shared->slot_count; i++)
-		ready += pge_shared->slots[i].state == PGE_SLOT_READY &&
-			pge_shared->slots[i].want != PGE_WANT_CHECK;
-	LWLockRelease(pge_shared->lock);
+	LWLockAcquire(pge_key_cache->lock, LW_SHARED);
+	*keeper_pid = pge_key_cache->keeper_pid;
+	for (int i = 0; i < pge_key_cache->slot_count; i++)
+		ready += pge_key_cache->slots[i].state == PGE_SLOT_READY &&
+			pge_key_cache->slots[i].want != PGE_WANT_CHECK;
+	LWLockRelease(pge_key_cache->lock);
 	return ready;
 }
 
 static Datum
-counter(pg_atomic_uint64 *value)
+read_counter(pg_atomic_uint64 *value)
 {
 	return Int64GetDatum((int64) pg_atomic_read_u64(value));
 }
 
-/* The launcher and its workers; returns how many columns. */
+/* Fills in the launcher's and workers' columns; returns their number. */
 static int
-rewrap_columns(Datum *values, bool *nulls)
+put_rewrap_columns(Datum *values, bool *nulls)
 {
 	PgeRewrapCounters *counters = &pge_rewrap_shared->counters;
 	uint64		paced_us = pg_atomic_read_u64(&counters->paced_us);
@@ -54,22 +56,25 @@ rewrap_columns(Datum *values, bool *nulls)
 	LWLockRelease(pge_rewrap_shared->lock);
 	values[n] = Int32GetDatum(launcher_pid);
 	nulls[n++] = launcher_pid == 0;
-	values[n++] = counter(&counters->worker_starts);
-	values[n++] = counter(&counters->batches);
-	values[n++] = counter(&counters->rows_seen);
-	values[n++] = counter(&counters->rewrapped);
-	values[n++] = counter(&counters->in_place);
-	values[n++] = counter(&counters->failed);
-	values[n++] = counter(&counters->busy);
-	values[n++] = counter(&counters->bytes);
+	values[n++] = read_counter(&counters->worker_starts);
+	values[n++] = read_counter(&counters->batches);
+	values[n++] = read_counter(&counters->rows_seen);
+	values[n++] = read_counter(&counters->rewrapped);
+	values[n++] = read_counter(&counters->in_place);
+	values[n++] = read_counter(&counters->failed);
+	values[n++] = read_counter(&counters->busy);
+	values[n++] = read_counter(&counters->bytes);
 	values[n++] = Int64GetDatum((int64) (paced_us / 1000));
-	values[n++] = counter(&counters->lag_waits);
+	values[n++] = read_counter(&counters->lag_waits);
 	return n;
 }
 
-/* Alerts by kind, and lost ones; returns how many columns. */
+/*
+ * Fills in raised alerts by kind and lost alerts; returns the number of
+ * columns.
+ */
 static int
-alert_columns(Datum *values)
+put_alert_columns(Datum *values)
 {
 	uint64		raised[PGE_ALERT_KINDS];
 	uint64		lost;
@@ -99,24 +104,24 @@ pgenvelope_stat(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pge_cache_flush_counts();
-	counters = &pge_shared->counters;
+	counters = &pge_key_cache->counters;
 	values[2] = Int32GetDatum(count_ready(&keeper_pid));
 	values[n] = Int32GetDatum(keeper_pid);
 	nulls[n++] = keeper_pid == 0;
-	values[n++] = counter(&counters->keeper_starts);
+	values[n++] = read_counter(&counters->keeper_starts);
 	n++;
-	values[n++] = Int32GetDatum(pge_shared->slot_count);
-	values[n++] = BoolGetDatum(pge_shared->memory_locked);
-	values[n++] = counter(&counters->hits);
-	values[n++] = counter(&counters->misses);
-	values[n++] = counter(&counters->evictions);
-	values[n++] = counter(&counters->seals);
-	values[n++] = counter(&counters->unseals);
-	values[n++] = counter(&counters->refreshes);
+	values[n++] = Int32GetDatum(pge_key_cache->slot_count);
+	values[n++] = BoolGetDatum(pge_key_cache->memory_locked);
+	values[n++] = read_counter(&counters->hits);
+	values[n++] = read_counter(&counters->misses);
+	values[n++] = read_counter(&counters->evictions);
+	values[n++] = read_counter(&counters->seals);
+	values[n++] = read_counter(&counters->unseals);
+	values[n++] = read_counter(&counters->refreshes);
 	for (int category = PROV_OK + 1; category < PROV_CATEGORIES; category++)
-		values[n++] = counter(&counters->failures[category]);
-	n += rewrap_columns(values + n, nulls + n);
-	n += alert_columns(values + n);
+		values[n++] = read_counter(&counters->failures[category]);
+	n += put_rewrap_columns(values + n, nulls + n);
+	n += put_alert_columns(values + n);
 	Assert(n == STAT_COLUMNS && n == descriptor->natts);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor),
 											 values, nulls));

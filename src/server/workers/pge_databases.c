@@ -17,13 +17,19 @@
 #include "utils/snapmgr.h"
 
 #include "base/pge_shared.h"
+#include "rewrap/pge_rewrap_settings.h"
+#include "rights/pge_alert.h"
+#include "rights/pge_lock.h"
 #include "workers/pge_databases.h"
 
 /* A database without the extension is looked at every so many naptimes. */
 #define ABSENT_NAPTIMES 10
 
 /* A database whose worker fails waits no longer than this for the next. */
-#define LONGEST_BACKOFF_MS 300000
+static const int longest_backoff_ms[PGE_DUTIES] = {
+	[PGE_DUTY_REWRAP] = 300000,
+	[PGE_DUTY_DELIVER] = 5000,
+};
 
 List	   *pge_databases;
 int64		pge_databases_due_ms;
@@ -54,12 +60,13 @@ list_database(Form_pg_database form, int64 now)
 
 		database = palloc0(sizeof(PgeDatabase));
 		database->oid = form->oid;
-		database->due_ms = now;
+		database->turns[PGE_DUTY_REWRAP].due_ms = now;
 		pge_databases = lappend(pge_databases, database);
 		MemoryContextSwitchTo(old_context);
 	}
 	strlcpy(database->name, NameStr(form->datname), NAMEDATALEN);
 	database->is_listed = true;
+	database->turns[PGE_DUTY_REWRAP].is_wanted = form->datallowconn;
 }
 
 /* Those that are gone need not be remembered. */
@@ -72,7 +79,9 @@ forget_unlisted_databases(void)
 	{
 		PgeDatabase *database = lfirst(cell);
 
-		if (database->is_listed || database->is_running)
+		if (database->is_listed ||
+			database->turns[PGE_DUTY_REWRAP].is_running ||
+			database->turns[PGE_DUTY_DELIVER].is_running)
 			continue;
 		pfree(database);
 		pge_databases = foreach_delete_current(pge_databases, cell);
@@ -95,12 +104,7 @@ pge_databases_list(int64 now)
 	relation = table_open(DatabaseRelationId, AccessShareLock);
 	scan = table_beginscan_catalog(relation, 0, NULL);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-
-		if (form->datallowconn)
-			list_database(form, now);
-	}
+		list_database((Form_pg_database) GETSTRUCT(tuple), now);
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
@@ -108,8 +112,17 @@ pge_databases_list(int64 now)
 	pge_databases_due_ms = now + pge_rewrap_naptime;
 }
 
+/* When a duty is due again whose worker had no success. */
 static int64
-next_due_ms(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
+back_off(const PgeTurn *turn, PgeDuty duty, int64 now)
+{
+	int			longest_ms = longest_backoff_ms[duty];
+
+	return now + pge_backoff_ms(turn->memory.failures - 1, longest_ms);
+}
+
+static int64
+next_due_ms(PgeTurn *turn, const PgeWorkerSlot *slot, int64 now)
 {
 	switch (slot->end)
 	{
@@ -122,30 +135,56 @@ next_due_ms(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
 		case PGE_END_YIELDED:
 			return now;
 		case PGE_END_LOST:
-			database->memory.failures++;
-			database->memory.lost++;
+			turn->memory.failures++;
+			turn->memory.lost++;
 			break;
 		case PGE_END_FAILED:
 			break;
 	}
-	return now +
-		pge_backoff_ms(database->memory.failures - 1, LONGEST_BACKOFF_MS);
+	return back_off(turn, slot->duty, now);
 }
 
 void
 pge_database_left(PgeDatabase *database, const PgeWorkerSlot *slot, int64 now)
 {
-	database->is_running = false;
-	database->memory = slot->memory;
-	database->due_ms = next_due_ms(database, slot, now);
-	if (slot->is_wanted && database->memory.failures == 0)
-		database->due_ms = now;
+	PgeTurn    *turn = &database->turns[slot->duty];
+
+	turn->is_running = false;
+	turn->memory = slot->memory;
+	turn->due_ms = next_due_ms(turn, slot, now);
+	if (slot->is_wanted && turn->memory.failures == 0)
+		turn->due_ms = now;
 	if (slot->end == PGE_END_LOST)
 		pge_databases_due_ms = now; /* perhaps because it has gone */
 }
 
+void
+pge_database_put_off(PgeDatabase *database, PgeDuty duty, int64 now)
+{
+	PgeTurn    *turn = &database->turns[duty];
+
+	turn->is_running = false;
+	if (duty == PGE_DUTY_REWRAP)
+		turn->due_ms = now + pge_rewrap_naptime;
+	else
+	{
+		turn->memory.failures++;
+		turn->due_ms = back_off(turn, duty, now);
+	}
+}
+
+/* ---------------------------------------------------------------- */
+/* What is due                                                      */
+/* ---------------------------------------------------------------- */
+
+static bool
+is_due(const PgeTurn *turn, int64 now)
+{
+	return turn->is_wanted && !turn->is_running && turn->due_ms <= now;
+}
+
 PgeDatabase *
-pge_database_due(int64 now)
+pge_database_due(PgeDuty duty, int64 now)
 {
 	PgeDatabase *found = NULL;
 	ListCell   *cell;
@@ -154,8 +193,9 @@ pge_database_due(int64 now)
 	{
 		PgeDatabase *database = lfirst(cell);
 
-		if (!database->is_running && database->due_ms <= now &&
-			(found == NULL || database->due_ms < found->due_ms))
+		if (is_due(&database->turns[duty], now) &&
+			(found == NULL ||
+			 database->turns[duty].due_ms < found->turns[duty].due_ms))
 			found = database;
 	}
 	return found;
@@ -171,9 +211,26 @@ pge_databases_count_due(int64 now)
 	{
 		PgeDatabase *database = lfirst(cell);
 
-		count += !database->is_running && database->due_ms <= now;
+		count += is_due(&database->turns[PGE_DUTY_REWRAP], now);
 	}
 	return count;
+}
+
+int64
+pge_databases_next_ms(PgeDuty duty, int64 now)
+{
+	int64		next_ms = PG_INT64_MAX;
+	ListCell   *cell;
+
+	foreach(cell, pge_databases)
+	{
+		const PgeTurn *turn = &((PgeDatabase *) lfirst(cell))->turns[duty];
+
+		/* One that is due waits for a worker to end, who will wake us. */
+		if (turn->is_wanted && !turn->is_running && turn->due_ms > now)
+			next_ms = Min(next_ms, turn->due_ms);
+	}
+	return next_ms;
 }
 
 void
@@ -184,8 +241,45 @@ pge_databases_heed_naptime(int64 now)
 	pge_databases_due_ms = Min(pge_databases_due_ms, now + pge_rewrap_naptime);
 	foreach(cell, pge_databases)
 	{
-		PgeDatabase *database = lfirst(cell);
+		PgeTurn    *turn =
+			&((PgeDatabase *) lfirst(cell))->turns[PGE_DUTY_REWRAP];
 
-		database->due_ms = Min(database->due_ms, now + pge_rewrap_naptime);
+		turn->due_ms = Min(turn->due_ms, now + pge_rewrap_naptime);
 	}
+}
+
+static void
+note_delivery(Oid oid, int64 now)
+{
+	PgeDatabase *database = pge_database_find(oid);
+
+	if (database == NULL)
+	{
+		pge_databases_list(now);
+		database = pge_database_find(oid);
+	}
+	if (database != NULL)
+		database->turns[PGE_DUTY_DELIVER].is_wanted = true;
+	else
+	{
+		pge_alert_forget(oid);
+		pge_lock_forget(oid);
+	}
+}
+
+void
+pge_databases_find_deliveries(int64 now)
+{
+	ListCell   *cell;
+	int			place = 0;
+	Oid			oid;
+
+	foreach(cell, pge_databases)
+		((PgeDatabase *) lfirst(cell))->turns[PGE_DUTY_DELIVER].is_wanted =
+			false;
+	while (OidIsValid(oid = pge_alert_next_database(&place)))
+		note_delivery(oid, now);
+	place = 0;
+	while (OidIsValid(oid = pge_lock_next_database(&place)))
+		note_delivery(oid, now);
 }

@@ -13,14 +13,22 @@
 
 #include "rewrap/pge_activity.h"
 
+/* What is known of one duty in a database. */
+typedef struct PgeTurn
+{
+	bool		is_wanted;		/* REWRAP: the database lets sessions in;
+								 * DELIVER: something waits */
+	bool		is_running;		/* a worker is there, or on its way */
+	int64		due_ms;			/* no worker is started before then */
+	PgeMemory	memory;			/* handed from worker to worker */
+} PgeTurn;
+
 typedef struct PgeDatabase
 {
 	Oid			oid;
 	char		name[NAMEDATALEN];
 	bool		is_listed;		/* by the scan that is going on */
-	bool		is_running;		/* a worker is there, or on its way */
-	int64		due_ms;			/* when it is to be looked at */
-	PgeMemory	memory;			/* handed from worker to worker */
+	PgeTurn		turns[PGE_DUTIES];
 } PgeDatabase;
 
 extern List *pge_databases;		/* of PgeDatabase */
@@ -36,11 +44,22 @@ extern void pge_databases_list(int64 now);
 extern void pge_database_left(PgeDatabase *database, const PgeWorkerSlot *slot,
 							  int64 now);
 
-/* The database that has been due for longest, NULL if none is. */
-extern PgeDatabase *pge_database_due(int64 now);
+/* Notes that no worker could be started for it. */
+extern void pge_database_put_off(PgeDatabase *database, PgeDuty duty,
+								 int64 now);
 
-/* How many are due, and have no worker. */
+/* The database that has been due for longest, NULL if none is. */
+extern PgeDatabase *pge_database_due(PgeDuty duty, int64 now);
+
+/* How many are due to be rewrapped, and have no worker. */
 extern int	pge_databases_count_due(int64 now);
+
+/* When the next falls due that is not yet; a far time if none will. */
+extern int64 pge_databases_next_ms(PgeDuty duty, int64 now);
+
+/* Notes in which databases locks or alerts wait, and forgets those of others
+ * that are no more. */
+extern void pge_databases_find_deliveries(int64 now);
 
 /* What falls due later than the naptime allows is due sooner. */
 extern void pge_databases_heed_naptime(int64 now);

@@ -1,13 +1,15 @@
 /*
  * pge_launcher.c
- *	  The launcher, which starts a worker in every database with work.
+ *	  The launcher, which starts workers where there is work.
  *
  * A background worker, started once the server accepts writes, also after a
  * promotion.  It is connected to the shared catalogs only, so that it can
  * list the databases and stands in the way of no DROP DATABASE.  Every
  * database is due at once when a transaction of its own asks
  * (pge_launcher_wake), else every pgenvelope.rewrap_naptime; whether there is
- * any work only a worker can tell, who ends if there is none.
+ * any work only a worker can tell, who ends if there is none.  Workers that
+ * deliver locks and alerts are started where some wait (pge_activity.h,
+ * PgeDuty), by the same code but with places of their own.
  *
  * It knows nothing that it could not find out again, and handles an error by
  * exiting: the postmaster starts it again a second later.
@@ -23,9 +25,12 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "audit/pge_anchor.h"
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_wake.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 #include "rights/pge_alert.h"
 #include "workers/pge_databases.h"
 #include "workers/pge_launcher.h"
@@ -33,10 +38,22 @@
 /* Wake up at least this often. */
 #define LONGEST_SLEEP_MS 60000
 
-/* While somebody has a database for himself, it is looked at this often. */
+/* A database that a session has for itself is looked at this often. */
 #define LOCKED_RETRY_MS 1000
 
-static BackgroundWorkerHandle *handles[PGE_REWRAP_WORKERS_MAX];
+static const struct
+{
+	const char *type;
+	int			first_slot;
+	int			slot_count;
+} duties[PGE_DUTIES] = {
+	[PGE_DUTY_REWRAP] = {"pgenvelope rewrap worker", 0,
+						 PGE_REWRAP_WORKERS_MAX},
+	[PGE_DUTY_DELIVER] = {"pgenvelope alert worker", PGE_REWRAP_WORKERS_MAX,
+						  PGE_DELIVER_WORKERS},
+};
+
+static BackgroundWorkerHandle *handles[PGE_WORKERS_MAX];
 static bool is_exhausted;		/* no background worker was to be had */
 
 /* ---------------------------------------------------------------- */
@@ -63,7 +80,7 @@ bury_worker(PgeWorkerSlot *slot, int64 now)
 static void
 bury_workers(int64 now)
 {
-	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	for (int i = 0; i < PGE_WORKERS_MAX; i++)
 	{
 		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
 		pid_t		pid;
@@ -85,7 +102,7 @@ bury_workers(int64 now)
 	}
 }
 
-/* Has a running worker look again.  False: none is there. */
+/* Has a running worker look for jobs again.  False: none is there. */
 static bool
 nudge_worker(Oid oid)
 {
@@ -124,7 +141,7 @@ take_wanted(int64 now)
 
 		if (pge_activity_is_wanted(database->oid) &&
 			!nudge_worker(database->oid))
-			database->due_ms = now;
+			database->turns[PGE_DUTY_REWRAP].due_ms = now;
 	}
 	if (pge_rewrap_shared->all_wanted)
 		pge_databases_due_ms = now;
@@ -139,13 +156,16 @@ take_wanted(int64 now)
 
 /* A free slot, or -1 if there are as many workers as there may be. */
 static int
-find_free_slot(void)
+find_free_slot(PgeDuty duty)
 {
+	int			allowed = duty == PGE_DUTY_REWRAP ? pge_rewrap_workers :
+													PGE_DELIVER_WORKERS;
+	int			first = duties[duty].first_slot;
 	int			in_use = 0;
 	int			free_slot = -1;
 
 	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
-	for (int i = PGE_REWRAP_WORKERS_MAX - 1; i >= 0; i--)
+	for (int i = first + duties[duty].slot_count - 1; i >= first; i--)
 	{
 		if (pge_rewrap_shared->workers[i].state == PGE_WORKER_FREE &&
 			handles[i] == NULL)
@@ -154,11 +174,11 @@ find_free_slot(void)
 			in_use++;
 	}
 	LWLockRelease(pge_rewrap_shared->lock);
-	return in_use < pge_rewrap_workers ? free_slot : -1;
+	return in_use < allowed ? free_slot : -1;
 }
 
 static uint32
-prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database)
+prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database, PgeDuty duty)
 {
 	uint32		serial;
 
@@ -167,7 +187,8 @@ prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database)
 	memset(slot, 0, sizeof(PgeWorkerSlot));
 	slot->serial = serial;
 	slot->database = database->oid;
-	slot->memory = database->memory;
+	slot->duty = duty;
+	slot->memory = database->turns[duty].memory;
 	slot->again_ms = -1;
 	slot->state = PGE_WORKER_STARTING;
 	LWLockRelease(pge_rewrap_shared->lock);
@@ -191,81 +212,90 @@ note_exhausted(bool is_exhausted_now)
 }
 
 static bool
-has_workers(void)
+has_rewrap_workers(void)
 {
 	ListCell   *cell;
 
 	foreach(cell, pge_databases)
 	{
-		if (((PgeDatabase *) lfirst(cell))->is_running)
+		PgeDatabase *database = lfirst(cell);
+
+		if (database->turns[PGE_DUTY_REWRAP].is_running)
 			return true;
 	}
 	return false;
 }
 
-BackgroundWorkerHandle *
-pge_launch(BackgroundWorker *worker)
+static BackgroundWorkerHandle *
+launch(const PgeDatabase *database, PgeDuty duty, int i)
 {
+	uint32		serial = prepare_slot(&pge_rewrap_shared->workers[i], database,
+									  duty);
+	BackgroundWorker worker = {0};
 	BackgroundWorkerHandle *handle;
 	MemoryContext old_context;
 	bool		is_registered;
 
-	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+	snprintf(worker.bgw_name, BGW_MAXLEN, "%s %s", duties[duty].type,
+			 database->name);
+	strlcpy(worker.bgw_type, duties[duty].type, BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
 		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker->bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker->bgw_library_name, "pgenvelope", BGW_MAXLEN);
-	worker->bgw_notify_pid = MyProcPid;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "pgenvelope", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgenvelope_worker_main", BGW_MAXLEN);
+	worker.bgw_main_arg = Int32GetDatum(i);
+	memcpy(worker.bgw_extra, &serial, sizeof(serial));
+	worker.bgw_notify_pid = MyProcPid;
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	is_registered = RegisterDynamicBackgroundWorker(worker, &handle);
+	is_registered = RegisterDynamicBackgroundWorker(&worker, &handle);
 	MemoryContextSwitchTo(old_context);
 	return is_registered ? handle : NULL;
 }
 
 static void
-start_worker(PgeDatabase *database, int i, int64 now)
+start_worker(PgeDatabase *database, PgeDuty duty, int i, int64 now)
 {
-	PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
-	BackgroundWorker worker = {0};
-	uint32		serial = prepare_slot(slot, database);
-
-	snprintf(worker.bgw_name, BGW_MAXLEN, "pgenvelope rewrap worker %s",
-			 database->name);
-	strlcpy(worker.bgw_type, "pgenvelope rewrap worker", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "pgenvelope_worker_main", BGW_MAXLEN);
-	worker.bgw_main_arg = Int32GetDatum(i);
-	memcpy(worker.bgw_extra, &serial, sizeof(serial));
-
-	handles[i] = pge_launch(&worker);
-	database->is_running = handles[i] != NULL;
-	if (database->is_running)
+	handles[i] = launch(database, duty, i);
+	database->turns[duty].is_running = handles[i] != NULL;
+	if (handles[i] != NULL)
 	{
-		note_exhausted(false);
+		if (duty == PGE_DUTY_REWRAP)
+			note_exhausted(false);
 		return;
 	}
 
 	/* Fewer workers than there may be is no reason to say anything. */
-	if (!has_workers())
+	if (duty == PGE_DUTY_REWRAP && !has_rewrap_workers())
 		note_exhausted(true);
-	slot->state = PGE_WORKER_FREE;
-	database->due_ms = now + pge_rewrap_naptime;
+	pge_rewrap_shared->workers[i].state = PGE_WORKER_FREE;
+	pge_database_put_off(database, duty, now);
 }
 
 static void
-start_workers(int64 now)
+start_workers(PgeDuty duty, int64 now)
 {
 	PgeDatabase *database;
-	int			i = find_free_slot();
+	int			i = find_free_slot(duty);
 
-	while (i >= 0 && (database = pge_database_due(now)) != NULL)
+	while (i >= 0 && (database = pge_database_due(duty, now)) != NULL)
 	{
 		/* A worker would have to wait until it is dropped, or copied. */
 		if (pge_database_is_locked(database->oid))
-			database->due_ms = now + LOCKED_RETRY_MS;
+			database->turns[duty].due_ms = now + LOCKED_RETRY_MS;
 		else
-			start_worker(database, i, now);
-		i = find_free_slot();
+			start_worker(database, duty, i, now);
+		i = find_free_slot(duty);
 	}
+}
+
+static void
+start_all_workers(int64 now)
+{
+	pge_databases_find_deliveries(now);
+	for (PgeDuty duty = 0; duty < PGE_DUTIES; duty++)
+		start_workers(duty, now);
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	pge_rewrap_shared->waiting_count = pge_databases_count_due(now);
 	LWLockRelease(pge_rewrap_shared->lock);
@@ -281,22 +311,22 @@ detach(int code, Datum arg)
 	LWLockReleaseAll();
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	pge_rewrap_shared->launcher_pid = 0;
-	pge_rewrap_shared->launcher_latch = NULL;
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_detach();
 }
 
 /*
- * Takes over from an earlier launcher: its running workers are ours, those
+ * Takes over from an earlier launcher: keeps its running workers; those
  * that have not shown up are no longer expected.
  */
 static void
 attach(void)
 {
 	before_shmem_exit(detach, (Datum) 0);
+	pge_wake_attach();
 	LWLockAcquire(pge_rewrap_shared->lock, LW_EXCLUSIVE);
 	pge_rewrap_shared->launcher_pid = MyProcPid;
-	pge_rewrap_shared->launcher_latch = MyLatch;
-	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	for (int i = 0; i < PGE_WORKERS_MAX; i++)
 	{
 		if (pge_rewrap_shared->workers[i].state == PGE_WORKER_STARTING)
 			pge_rewrap_shared->workers[i].state = PGE_WORKER_FREE;
@@ -309,13 +339,13 @@ static void
 adopt_workers(void)
 {
 	LWLockAcquire(pge_rewrap_shared->lock, LW_SHARED);
-	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
+	for (int i = 0; i < PGE_WORKERS_MAX; i++)
 	{
 		PgeWorkerSlot *slot = &pge_rewrap_shared->workers[i];
 		PgeDatabase *database = pge_database_find(slot->database);
 
 		if (slot->state != PGE_WORKER_FREE && database != NULL)
-			database->is_running = true;
+			database->turns[slot->duty].is_running = true;
 	}
 	LWLockRelease(pge_rewrap_shared->lock);
 }
@@ -325,17 +355,11 @@ static int64
 sleep_ms(int64 now)
 {
 	int64		next_ms = Min(pge_databases_due_ms, now + LONGEST_SLEEP_MS);
-	ListCell   *cell;
 
-	if (pge_rewrap_workers == 0)
-		return LONGEST_SLEEP_MS;
-	foreach(cell, pge_databases)
+	for (PgeDuty duty = 0; duty < PGE_DUTIES; duty++)
 	{
-		PgeDatabase *database = lfirst(cell);
-
-		/* One that is due waits for a worker to end, who will wake us. */
-		if (!database->is_running && database->due_ms > now)
-			next_ms = Min(next_ms, database->due_ms);
+		if (duty == PGE_DUTY_DELIVER || pge_rewrap_workers > 0)
+			next_ms = Min(next_ms, pge_databases_next_ms(duty, now));
 	}
 	return Max(next_ms - now, 1);
 }
@@ -354,7 +378,7 @@ pgenvelope_launcher_main(Datum arg)
 	for (;;)
 	{
 		int64		now;
-		int64		alerts_ms;
+		int64		anchor_ms;
 
 		ResetLatch(MyLatch);
 
@@ -367,20 +391,18 @@ pgenvelope_launcher_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			pge_databases_heed_naptime(pge_clock_ms());
+			pge_anchor_moved();
 		}
 		now = pge_clock_ms();
 		bury_workers(now);
 		take_wanted(now);
-		if (pge_rewrap_workers > 0)
-		{
-			if (pge_databases_due_ms <= now)
-				pge_databases_list(now);
-			start_workers(now);
-		}
-		alerts_ms = Max(pge_alert_serve(now) - now, 1);
+		if (pge_databases_due_ms <= now)
+			pge_databases_list(now);
+		start_all_workers(now);
+		anchor_ms = Max(pge_anchor_attend() - now, 1);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Min(sleep_ms(now), alerts_ms),
+						 (long) Min(sleep_ms(now), anchor_ms),
 						 pge_wait_event_launcher());
 	}
 }

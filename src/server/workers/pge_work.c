@@ -1,10 +1,11 @@
 /*
  * pge_work.c
- *	  A rewrap worker's transactions, whose errors do not end it.
+ *	  A worker's transactions, whose errors do not end it.
  *
- * They commit asynchronously: if a server crash undoes the last of them, it
- * undoes the job's cursor with them, and they are done again.  The versions
- * that they rely on are durable before (ForceSyncCommit).
+ * They commit asynchronously, and so wait for no standby.  If a server crash
+ * undoes the last steps of a job, it undoes the job's cursor with them, and
+ * they are done again.  The versions that they rely on are durable before, and
+ * so are locks that were written (ForceSyncCommit).
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,21 +17,22 @@
 #include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "base/pge_compat.h"
-#include "catalog/pge_write.h"
+#include "catalog/pge_spi.h"
 #include "workers/pge_work.h"
 
 static PgeMemory *memory;
 static MemoryContext work_context;
 
 /* Nothing that a role, a database or a file says may stop or slow a worker. */
-void
-pge_work_pin_settings(const char *application)
+static void
+pin_settings(void)
 {
 	static const char *const pinned[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
@@ -53,7 +55,7 @@ pge_work_pin_settings(const char *application)
 
 	for (int i = 0; i < (int) lengthof(pinned); i++)
 		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("application_name", application, PGC_SUSET,
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_SUSET,
 					PGC_S_OVERRIDE);
 }
 
@@ -61,9 +63,9 @@ void
 pge_work_init(PgeMemory *memory_of_worker)
 {
 	memory = memory_of_worker;
-	pge_work_pin_settings("pgenvelope rewrap worker");
+	pin_settings();
 	work_context = AllocSetContextCreate(TopMemoryContext,
-										 "pgenvelope rewrap worker",
+										 "pgenvelope worker",
 										 ALLOCSET_DEFAULT_SIZES);
 }
 
@@ -111,7 +113,7 @@ run_in_transaction(PgeWork *work)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	is_ours = is_schema_ours();
+	is_ours = work->is_for_any || is_schema_ours();
 	if (is_ours)
 		work->run(work);
 	PopActiveSnapshot();
@@ -172,21 +174,15 @@ pge_work_run(PgeWork *work)
 static void
 run_note(PgeWork *work)
 {
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(work->job_id), (Datum) 0,
-							Int32GetDatum(work->wait_ms),
-							Int32GetDatum(memory->lost)};
-	char		nulls[] = {' ', work->message == NULL ? 'n' : ' ', ' ', ' '};
 	PgeWriter	writer = pge_write_begin();
 
-	if (work->message != NULL)
-		values[1] = CStringGetTextDatum(work->message);
-	pge_write_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
-				  " not_before = greatest(not_before,"
-				  " pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
-				  " lost_workers = $4 WHERE job_id = $1"
-				  " AND state IN ('waiting', 'running', 'proving')",
-				  lengthof(types), types, values, nulls);
+	pge_run("UPDATE pgenvelope.rewrap_job SET message = $2,"
+			" not_before = greatest(not_before,"
+			" pg_catalog.clock_timestamp() + $3 * '1 ms'::interval),"
+			" lost_workers = $4 WHERE job_id = $1"
+			" AND state IN ('waiting', 'running', 'proving')",
+			pge_bigint(work->job_id), pge_text(work->message),
+			pge_integer(work->wait_ms), pge_integer(memory->lost));
 	pge_write_end(&writer);
 }
 

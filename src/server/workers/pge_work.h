@@ -1,6 +1,6 @@
 /*
  * pge_work.h
- *	  A rewrap worker's transactions, whose errors do not end it.
+ *	  A worker's transactions, whose errors do not end it.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -15,6 +15,7 @@
 typedef struct PgeWork
 {
 	void (*run)(struct PgeWork *work);
+	bool		is_for_any;		/* in: also without the extension */
 	int64		job_id;			/* in or out; 0: none */
 	int			wait_ms;		/* in or out */
 	const char *message;		/* in; may be NULL */
@@ -33,9 +34,6 @@ typedef enum PgeWorkEnd
  * counted in memory, which also says what was logged last.
  */
 extern void pge_work_init(PgeMemory *memory_of_worker);
-
-/* Gives the process this name, and the settings of a worker. */
-extern void pge_work_pin_settings(const char *application);
 
 /* Runs a transaction. */
 extern PgeWorkEnd pge_work_run(PgeWork *work);

@@ -1,13 +1,16 @@
 /*
  * pge_worker.c
- *	  A rewrap worker: does what is due in one database, and ends.
+ *	  A worker: does what is due in one database, and ends.
  *
- * A loop around pge_job_step.  Each step is a transaction of its own; between
- * two of them the worker holds no lock and no snapshot, and looks whether it
- * is to stop: terminated, too many by pgenvelope.rewrap_workers, other
- * databases waiting for their turn, or somebody who wants the database for
- * himself.  What it waits for, it waits for in slices, for the same reason;
- * if that takes longer, it ends and has the launcher start another in time.
+ * A worker whose duty is to deliver does pge_deliver, which waits for nothing.
+ *
+ * One that rewraps is a loop around pge_job_step.  Each step is a transaction
+ * of its own; between two of them the worker holds no lock and no snapshot,
+ * and looks whether it is to stop: terminated, too many by
+ * pgenvelope.rewrap_workers, other databases waiting for their turn, or a
+ * session that wants the database for itself.  It waits in slices, for the
+ * same reason; if that takes longer, it ends and has the launcher start
+ * another in time.
  *
  * An error concerns one job: it is logged once, and the job is put off, ever
  * longer.  If even that fails, the worker ends and the launcher waits.
@@ -25,12 +28,18 @@
 
 #include "base/pge_compat.h"
 #include "base/pge_shared.h"
+#include "base/pge_wake.h"
 #include "lifecycle/pge_reseal.h"
-#include "redact/pge_learn.h"
+#include "lifecycle/pge_rotate.h"
+#include "lifecycle/pge_schedule.h"
 #include "rewrap/pge_activity.h"
 #include "rewrap/pge_job.h"
 #include "rewrap/pge_pace.h"
+#include "rewrap/pge_rewrap_settings.h"
+#include "rewrap/pge_step.h"
+#include "workers/pge_alert_worker.h"
 #include "workers/pge_launcher.h"
+#include "workers/pge_learn.h"
 #include "workers/pge_work.h"
 
 /* Sleep no longer than this without a look at what else there is. */
@@ -62,9 +71,8 @@ detach(int code, Datum arg)
 		slot->state = PGE_WORKER_ENDED;
 		slot->latch = NULL;
 	}
-	if (pge_rewrap_shared->launcher_latch != NULL)
-		SetLatch(pge_rewrap_shared->launcher_latch);
 	LWLockRelease(pge_rewrap_shared->lock);
+	pge_wake_launcher();
 }
 
 /* Takes the slot that the launcher prepared, if it still expects us. */
@@ -86,7 +94,6 @@ attach(int i)
 	if (!is_expected)
 		proc_exit(0);
 	before_shmem_exit(detach, (Datum) 0);
-	pg_atomic_fetch_add_u64(&pge_rewrap_shared->counters.worker_starts, 1);
 }
 
 /* Ends the worker, unless somebody has asked it meanwhile to look again. */
@@ -430,6 +437,16 @@ do_next(void)
 		end_worker(PGE_END_IDLE, work.wait_ms);
 }
 
+/* Those who are in a database that lets nobody in are watched, too. */
+static void
+connect_to_database(void)
+{
+	BackgroundWorkerInitializeConnectionByOid(
+		slot->database, InvalidOid,
+		slot->duty == PGE_DUTY_DELIVER ? BGWORKER_BYPASS_ALLOWCONN : 0);
+	pge_work_init(&slot->memory);
+}
+
 void
 pgenvelope_worker_main(Datum arg)
 {
@@ -437,9 +454,11 @@ pgenvelope_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	attach(DatumGetInt32(arg));
-	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
+	connect_to_database();
+	if (slot->duty == PGE_DUTY_DELIVER)
+		end_worker(pge_deliver(&slot->memory), 0);
 	pge_activity_begin_worker(DatumGetInt32(arg));
-	pge_work_init(&slot->memory);
+	pg_atomic_fetch_add_u64(&pge_rewrap_shared->counters.worker_starts, 1);
 	began_ms = pge_clock_ms();
 	for (;;)
 	{

@@ -20,7 +20,9 @@
 #include "utils/guc.h"
 
 #include "base/pge_shared.h"
+#include "keys/pge_key_cache.h"
 #include "rewrap/pge_activity.h"
+#include "rewrap/pge_rewrap_settings.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,51 +31,53 @@ PG_FUNCTION_INFO_V1(pgenvelope_test_point);
 PG_FUNCTION_INFO_V1(pgenvelope_test_unwiped_slots);
 PG_FUNCTION_INFO_V1(pgenvelope_test_held_keys);
 
-/* Its size, by which it was asked for: see pge_shared.c. */
-static Size
-shared_size(void)
-{
-	const char *setting = GetConfigOption("pgenvelope.key_cache_size", true,
-										  false);
-	Size		slots;
-
-	if (setting == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("pgenvelope is not preloaded")));
-	slots = atoi(setting);
-	return MAXALIGN(offsetof(PgeShared, slots) + slots * sizeof(PgeSlot)) +
-		slots * sizeof(uint64);
-}
-
-static PgeShared *
-shared(void)
+/* A part of pgenvelope's shared memory, by the name and size it has there. */
+static void *
+part(const char *name, Size size)
 {
 	bool		found;
-	Size		size = shared_size();
-	PgeShared  *at;
+	void	   *at;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	at = ShmemInitStruct("pgenvelope", size, &found);
+	at = ShmemInitStruct(name, size, &found);
 	LWLockRelease(AddinShmemInitLock);
 	if (!found)
 		elog(ERROR, "shared memory of pgenvelope not found");
 	return at;
 }
 
+static PgeShared *
+shared(void)
+{
+	if (GetConfigOption("pgenvelope.key_cache_size", true, false) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pgenvelope is not preloaded")));
+	return part("pgenvelope", sizeof(PgeShared));
+}
+
+/* The size is computed as in keys/pge_key_cache.c. */
+static PgeKeyCache *
+key_cache(void)
+{
+	Size		slots = atoi(GetConfigOption("pgenvelope.key_cache_size",
+											 false, false));
+
+	return part("pgenvelope keys",
+				MAXALIGN(offsetof(PgeKeyCache, slots) +
+						 slots * sizeof(PgeSlot)) +
+					slots * sizeof(uint64));
+}
+
 /* Who sleeps by the clock is to look at it. */
 static void
 wake_launcher(void)
 {
-	bool		found;
-	PgeRewrapShared *at;
+	PgeRewrapShared *at = part("pgenvelope rewrap", sizeof(PgeRewrapShared));
 
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	at = ShmemInitStruct("pgenvelope rewrap", sizeof(PgeRewrapShared), &found);
-	LWLockRelease(AddinShmemInitLock);
+	if (shared()->launcher_latch != NULL)
+		SetLatch(shared()->launcher_latch);
 	LWLockAcquire(at->lock, LW_SHARED);
-	if (at->launcher_latch != NULL)
-		SetLatch(at->launcher_latch);
 	for (int i = 0; i < PGE_REWRAP_WORKERS_MAX; i++)
 	{
 		if (at->workers[i].latch != NULL)
@@ -83,8 +87,10 @@ wake_launcher(void)
 }
 
 static void
-wake_keeper(PgeShared *at)
+wake_keeper(void)
 {
+	PgeKeyCache *at = key_cache();
+
 	LWLockAcquire(at->lock, LW_SHARED);
 	if (at->keeper_latch != NULL)
 		SetLatch(at->keeper_latch);
@@ -98,7 +104,7 @@ pgenvelope_test_advance_clock(PG_FUNCTION_ARGS)
 	PgeShared  *at = shared();
 
 	pg_atomic_fetch_add_u64(&at->clock_offset_ms, PG_GETARG_INT64(0));
-	wake_keeper(at);
+	wake_keeper();
 	wake_launcher();
 	PG_RETURN_VOID();
 }
@@ -127,7 +133,7 @@ pgenvelope_test_point(PG_FUNCTION_ARGS)
 				strcmp(action, actions[j]) == 0)
 			{
 				pg_atomic_write_u32(&at->points[i], j);
-				wake_keeper(at);
+				wake_keeper();
 				PG_RETURN_VOID();
 			}
 		}
@@ -140,7 +146,7 @@ Datum
 pgenvelope_test_unwiped_slots(PG_FUNCTION_ARGS)
 {
 	static const envl_key zero;
-	PgeShared  *at = shared();
+	PgeKeyCache *at = key_cache();
 	int			unwiped = 0;
 
 	LWLockAcquire(at->lock, LW_SHARED);
@@ -155,7 +161,7 @@ pgenvelope_test_unwiped_slots(PG_FUNCTION_ARGS)
 Datum
 pgenvelope_test_held_keys(PG_FUNCTION_ARGS)
 {
-	PgeShared  *at = shared();
+	PgeKeyCache *at = key_cache();
 	bytea	   *keys = palloc(VARHDRSZ + at->slot_count * sizeof(envl_key));
 	int			count = 0;
 

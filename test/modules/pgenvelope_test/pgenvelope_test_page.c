@@ -42,6 +42,7 @@ log_page(Buffer buffer)
 #define ConditionalLockBufferForCleanup lock_page
 #define pge_log_page log_page
 #include "rewrite/pge_page.c"
+#include "rewrite/pge_page.h"
 
 /* The prefixes that an array of values in binary form begins with. */
 static uint8 **

@@ -3,7 +3,13 @@
 -- that is what clients rely on; a test of a message sets VERBOSITY itself.
 \set VERBOSITY sqlstate
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgenvelope;
+SELECT NOT EXISTS (SELECT FROM pg_extension
+    WHERE extname = 'pgenvelope') AS pgenvelope_is_missing \gset
+\if :pgenvelope_is_missing
+CREATE SCHEMA envelope;
+GRANT USAGE ON SCHEMA envelope TO PUBLIC;
+CREATE EXTENSION pgenvelope SCHEMA envelope;
+\endif
 RESET client_min_messages;
 
 -- What comes of a statement: its first value, or the SQLSTATE of its error.

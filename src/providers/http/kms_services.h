@@ -10,7 +10,10 @@
 
 #include "providers/serve/prov_serve.h"
 
-/* prov_vault.c: HashiCorp Vault and OpenBao, over TLS and on this machine. */
+/*
+ * prov_vault.c: HashiCorp Vault and OpenBao, over TLS, or http to this
+ * machine.
+ */
 extern const prov_service prov_vault;
 extern const prov_service prov_vault_http;
 

@@ -1,6 +1,6 @@
 /*
- * pge_write.c
- *	  Writing to the extension's tables.
+ * pge_spi.c
+ *	  Statements on the extension's tables, as their owner.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -9,22 +9,16 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
-#include "replication/logicalworker.h"
-#include "storage/lmgr.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/syscache.h"
 
-#include "audit/pge_act.h"
 #include "base/pge_compat.h"
-#include "base/pge_encoding.h"
-#include "catalog/pge_write.h"
-#include "rights/pge_entitlement.h"
-#include "value/pge_value.h"
+#include "catalog/pge_row.h"
+#include "catalog/pge_spi.h"
+#include "catalog/pge_table.h"
 
 static Oid
 relation_owner(Oid relation)
@@ -122,6 +116,22 @@ pge_write_run(const char *statement, int count, Oid *types, Datum *values,
 	return SPI_processed;
 }
 
+uint64
+pge_run_with(const char *statement, int count, const PgeParameter *parameters)
+{
+	Oid		   *types = palloc(count * sizeof(Oid));
+	Datum	   *values = palloc(count * sizeof(Datum));
+	char	   *nulls = palloc(count);
+
+	for (int i = 0; i < count; i++)
+	{
+		types[i] = parameters[i].type;
+		values[i] = parameters[i].value;
+		nulls[i] = parameters[i].isnull ? 'n' : ' ';
+	}
+	return pge_write_run(statement, count, types, values, nulls);
+}
+
 int64
 pge_row_int(int row, int column)
 {
@@ -147,103 +157,4 @@ pge_bytea_datum(const uint8 *bytes, size_t len)
 {
 	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes,
 													(int) len));
-}
-
-/*
- * Nothing that follows may be undone by a lost commit or a standby.  A worker
- * that applies what another server has done (to a table with a trigger) acts
- * for nobody who is here, and does not write to tables that are of this server
- * alone: requests, jobs, the audit's log.
- */
-void
-pge_require_writable(const char *function)
-{
-	pge_require_preload();
-	pge_act_begin(function);
-	if (IsLogicalWorker())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s cannot be executed by a logical replication worker",
-						function)));
-	PreventCommandIfReadOnly(function);
-	PreventCommandDuringRecovery(function);
-	pge_catalog_begin();
-}
-
-/*
- * Has whoever would create or change a key of this name wait for the end of
- * this transaction, and whoever would drop the tables.  Not the whole table: a
- * right can be revoked while somebody waits for a provider with another key.
- */
-void
-pge_lock_key_name(envl_view name)
-{
-	Oid			table = pge_table("key");
-
-	LockRelationOid(table, RowExclusiveLock);
-	LockDatabaseObject(table, hash_bytes(name.data, (int) name.len), 0,
-					   ExclusiveLock);
-	pge_catalog_begin();
-}
-
-PgeKey *
-pge_key_locked(text *name)
-{
-	envl_view	wanted = pge_varlena_view(name);
-	PgeKey	   *key;
-	PgeProblem	problem;
-
-	pge_lock_key_name(wanted);
-	key = pge_key_by_name((const char *) wanted.data, wanted.len);
-	if (key != NULL)
-	{
-		pge_act_key(key->name);
-		return key;
-	}
-	pge_problem(&problem, PGE_KEY_NOT_FOUND,
-				"The view pgenvelope.keys lists the keys.",
-				"key \"%.*s\" does not exist",
-				pge_shown_len(wanted, ENVL_KEY_NAME_MAX),
-				(const char *) wanted.data);
-	pge_raise(&problem);
-}
-
-/*
- * A key by name, locked against everybody else who would change it, for
- * somebody who holds a privilege to administer it.  Superusers may administer
- * any key, or nobody could after a restore into other roles.
- */
-PgeKey *
-pge_key_to_administer(text *name, PgePrivilege privilege)
-{
-	PgeKey	   *key = pge_key_locked(name);
-	PgeProblem	problem;
-
-	if (!superuser() && !pge_require_privilege(key, privilege, &problem))
-		pge_raise(&problem);
-	return key;
-}
-
-/*
- * Keys are found as they are now, but written as this transaction sees them,
- * which under REPEATABLE READ may be as they were.
- */
-void
-pge_snapshot_is_older(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to a concurrent change of keys")));
-}
-
-/* Refuses to write to a key that this transaction's snapshot does not have. */
-void
-pge_require_visible(uint64 key_id)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum((int64) key_id)};
-
-	if (pge_write_run("SELECT FROM pgenvelope.key WHERE key_id = $1", 1, types, values,
-					  NULL) == 0)
-		pge_snapshot_is_older();
 }

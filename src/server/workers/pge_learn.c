@@ -15,8 +15,8 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
-#include "catalog/pge_write.h"
-#include "redact/pge_learn.h"
+#include "catalog/pge_spi.h"
+#include "workers/pge_learn.h"
 #include "redact/pge_mention.h"
 
 static ProcessUtility_hook_type previous_utility_hook;

@@ -43,6 +43,12 @@ our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
 # stored values as they are.
 our $rewrap_workers;
 
+# Into a schema of its own, as the documents have it; the servers' search_path
+# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
+our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
+  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
+  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
+
 # Directory for root keys and helpers: where no base backup goes.
 my $directory;
 

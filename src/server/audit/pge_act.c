@@ -174,7 +174,8 @@ finish_act(const PgeAct *act, bool chained)
 	if (act->key_name != NULL)
 		pge_acting_key(act->key_name);
 	if (chained)
-		chained = pge_audit_append(act, pge_acting.role, find_last_entry(), &head);
+		chained = pge_audit_append(act, pge_acting.role, find_last_entry(),
+								   &head);
 	begin_line(&line, act);
 	if (chained)
 		append_head(&line, &head);

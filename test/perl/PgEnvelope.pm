@@ -33,12 +33,6 @@ our @EXPORT = qw(new_node new_directory new_key_file write_file new_double
   start_killed_server wait_for_server
   new_session_key session_jwk write_session_keys session_token);
 
-# Into a schema of its own, as the documents have it; the servers' search_path
-# has it last.  Tests that want the default schema say CREATE EXTENSION alone.
-our $create_extension = 'CREATE SCHEMA IF NOT EXISTS envelope; '
-  . 'GRANT USAGE ON SCHEMA envelope TO PUBLIC; '
-  . 'CREATE EXTENSION pgenvelope SCHEMA envelope';
-
 # Set by tests that rotate keys and are about something else: 0 leaves the
 # stored values as they are.
 our $rewrap_workers;

@@ -411,7 +411,7 @@ GROUP BY h.key_id;
 COMMENT ON VIEW pgenvelope.orphans IS
     'rows of the key tables whose key or version is missing, as after a partial restore';
 
--- With exact operators.
+-- With exact operators: what is in the extension's schema is not for these.
 CREATE OR REPLACE VIEW pgenvelope.rewrap_progress AS
 SELECT j.job_id,
        k.name AS key,
@@ -457,6 +457,42 @@ SELECT j.job_id,
 FROM pgenvelope.rewrap_job j
 JOIN pgenvelope.key k USING (key_id)
 LEFT JOIN pgenvelope.rewrap_target t USING (job_id);
+
+CREATE OR REPLACE VIEW pgenvelope.requests WITH (security_barrier) AS
+SELECT r.request_id,
+       k.name AS key,
+       r.operation,
+       CASE WHEN m.decides OR m.asked THEN r.arguments
+            ELSE r.arguments - 'context'::text
+       END AS arguments,
+       CASE WHEN r.state = 'pending'
+             AND r.expires_at <= pg_catalog.clock_timestamp()
+            THEN 'expired'
+            ELSE r.state
+       END AS state,
+       r.requested_by,
+       r.requested_session,
+       r.requested_login,
+       r.requested_identity,
+       r.requested_at,
+       r.expires_at,
+       r.decided_by,
+       r.decided_session,
+       r.decided_login,
+       r.decided_identity,
+       r.decided_at,
+       r.reason,
+       r.result
+FROM pgenvelope.request r
+JOIN pgenvelope.key k USING (key_id)
+CROSS JOIN LATERAL (
+    SELECT pgenvelope.may_decide(r.key_id, r.operation, r.arguments)
+               AS decides,
+           COALESCE(pg_catalog.pg_has_role(r.requester, 'USAGE'), false)
+               AS asked
+) m
+WHERE m.decides OR m.asked
+   OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
 
 -- ---------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /*
- * prov_root.c
+ * prov.c
  *	  Names of providers, why they fail, and what exactly they seal.
  *
  * The provider list is configuration, so it is read strictly.  An entry that

@@ -1,5 +1,5 @@
 /*
- * test_prov.c
+ * test_prov_root.c
  *	  The provider list, categories and failures, and the binding of a KEK.
  *
  * SPDX-License-Identifier: PostgreSQL

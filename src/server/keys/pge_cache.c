@@ -62,7 +62,7 @@ pge_cache_touch(int slot, int64 now)
 }
 
 /* ---------------------------------------------------------------- */
-/* Asking, and being answered                                       */
+/* Requests and answers                                             */
 /* ---------------------------------------------------------------- */
 
 /* What a backend wants, and where to put the answer. */

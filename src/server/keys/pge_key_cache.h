@@ -9,9 +9,9 @@
  * their own.  That is kept out of core dumps and, as far as the process's
  * limit allows, out of swap.
  *
- * Locking protocol.  PgeKeyCache.lock covers every field of every slot, and
- * the KEKs: exclusive to change, shared to read.  Do not wait, allocate or
- * talk to a provider while holding it.  The exceptions are marked atomic.
+ * Locking protocol.  PgeKeyCache.lock covers the KEKs and every field of every
+ * slot, except those marked atomic: exclusive to change, shared to read.  Do
+ * not wait, allocate or talk to a provider while holding it.
  * After changing a slot's state, release the lock and then broadcast the
  * slot's condition variable.  A process that slept on it has to find its slot
  * again by digest, since slots are reused.

@@ -113,7 +113,7 @@ pge_provider_stat_count(const char *provider, PgeCallKind kind,
 }
 
 /* ---------------------------------------------------------------- */
-/* The watchers' side                                               */
+/* The readers' side                                                */
 /* ---------------------------------------------------------------- */
 
 bool

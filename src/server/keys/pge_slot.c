@@ -57,7 +57,7 @@ pge_slot_name(int i, const uint8 *digest)
 }
 
 /* ---------------------------------------------------------------- */
-/* Whose slot is taken                                              */
+/* Which slot to take                                               */
 /* ---------------------------------------------------------------- */
 
 /*
@@ -146,9 +146,8 @@ find_victim(const Shares *shares)
 
 /*
  * Returns a free slot, evicting one if necessary, or -1 if none is available
- * now.  A database with nothing but waiting requests gets no more than three
- * quarters of the slots.  Otherwise its hanging provider would block other
- * databases.
+ * now.  The waiting requests of one database get at most three quarters of the
+ * slots.  Otherwise its hanging provider would block other databases.
  */
 int
 pge_slot_take(void)

@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rewrap_activity);
 /* Columns of pgenvelope.rewrap_activity(). */
 #define ACTIVITY_COLUMNS 9
 
-/* How often a worker in a long step checks who wants the database. */
+/* How often a worker in a long step checks if a session wants the database. */
 #define LOOK_EVERY_MS 500
 
 PgeRewrapShared *pge_rewrap_shared;

@@ -77,7 +77,7 @@ typedef struct Census
 } Census;
 
 /* ---------------------------------------------------------------- */
-/* Waiting for who was there before                                 */
+/* Waiting for earlier transactions                                 */
 /* ---------------------------------------------------------------- */
 
 /* Suffix of a noted transaction that is waited for only if it uses a table. */

@@ -228,7 +228,7 @@ tell_batch(const PgeTarget *target, const PgeBatch *batch,
 }
 
 /* ---------------------------------------------------------------- */
-/* What comes of them                                               */
+/* Results of batches                                               */
 /* ---------------------------------------------------------------- */
 
 static void

@@ -2,11 +2,11 @@
  * pge_cache.c
  *	  Getting an unsealed KEK, or a new one, from the keeper.
  *
- * A backend looks for the slot that bears the digest of what it wants, and
- * copies the KEK out if it is there, under the shared lock.  If nobody has
- * asked yet, it claims a slot under the exclusive lock and wakes the keeper.
- * Either way it then sleeps on that slot, in steps of at most a
- * second, because a keeper that dies tells nobody.
+ * A backend looks for the slot with the digest of what it wants.  If the KEK
+ * is there, it copies the KEK out under the shared lock.  If there is no
+ * request yet, it claims a slot under the exclusive lock and wakes the keeper.
+ * Then it sleeps on that slot, for at most a second at a time, because a
+ * keeper that dies wakes no waiter.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,16 +23,16 @@
 #include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
 
-/* How long a KEK that fails its check is kept.  Seconds, as any failure. */
+/* How long to keep a KEK that fails its check: seconds, like any failure. */
 #define MISMATCH_MS 2000
 
 /*
- * How long a backend waits for a keeper where there is none.  It starts again
+ * How long a backend waits while no keeper is running.  A keeper is restarted
  * a second after it ended.
  */
 #define KEEPER_PATIENCE_MS 3000
 
-/* How often it looks whether there is one. */
+/* How often a waiting backend checks whether a keeper is running. */
 #define LONGEST_SLEEP_MS 1000
 
 static uint64 hits;				/* not yet added to the shared counter */
@@ -54,15 +54,18 @@ pge_cache_flush_counts(void)
 void
 pge_cache_touch(int slot, int64 now)
 {
-	/* If the slot has changed hands, another KEK lives a little longer. */
+	/*
+	 * If the slot was reused, the only effect is that another KEK lives
+	 * longer.
+	 */
 	pg_atomic_write_u64(&pge_key_cache->slots[slot].used_ms, now);
 }
 
 /* ---------------------------------------------------------------- */
-/* Asking, and being answered                                       */
+/* Requests and answers                                             */
 /* ---------------------------------------------------------------- */
 
-/* What a backend wants, and where the answer goes. */
+/* What a backend wants, and where to put the answer. */
 typedef struct Request
 {
 	PgeWant		want;
@@ -73,11 +76,13 @@ typedef struct Request
 	PgeProblem *problem;
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* the slot's name */
 	int			slot;			/* where it was last found, or -1 */
-	bool		mismatch;		/* the KEK is there, and is not the row's */
-	bool		keeper;			/* there was a keeper */
+	bool		mismatch;		/* there is a KEK, but not the row's */
+	bool		keeper;			/* a keeper was running */
 } Request;
 
-/* Makes a slot ask for a KEK.  Caller holds the lock exclusively. */
+/*
+ * Fills a slot with a request for a KEK.  Caller holds the lock exclusively.
+ */
 static void
 fill_slot(int i, const Request *request, const char *database_name)
 {
@@ -99,7 +104,7 @@ fill_slot(int i, const Request *request, const char *database_name)
 	}
 }
 
-/* The failure in a slot, for the client.  Caller holds the lock. */
+/* Reports a slot's failure to the client.  Caller holds the lock. */
 static void
 slot_problem(const PgeSlot *slot, PgeProblem *problem)
 {
@@ -127,7 +132,7 @@ take_kek(int i, PgeUnsealedKek *out)
 		return;
 	out->key = pge_key_cache->keys[i];
 
-	/* The slot may be somebody else's soon, and not be refreshed any more. */
+	/* The slot may be reused soon, and then is not refreshed any more. */
 	out->hard_ms = Min(slot->hard_ms, now + (int64) pge_key_cache_ttl * 1000);
 	out->slot = i;
 }
@@ -151,7 +156,7 @@ take_answer(Request *request)
 	}
 }
 
-/* Looks for the answer.  FREE: nobody has asked, or not lately. */
+/* Looks for the answer.  FREE: there is no request, or only an old one. */
 static PgeSlotState
 look(Request *request)
 {
@@ -170,8 +175,8 @@ look(Request *request)
 }
 
 /*
- * Has the keeper asked, unless somebody was faster, who is then to be looked
- * for again.  False if there is no slot to be had.
+ * Files a request for the keeper, unless another backend was faster; then the
+ * caller has to look again.  False if no slot is available.
  */
 static bool
 claim(Request *request, const char *database_name)
@@ -196,10 +201,11 @@ claim(Request *request, const char *database_name)
 }
 
 /*
- * Does with a slot what befits the answer that was taken from it: a new seal
- * is found under its own digest from now on, so that its first use costs no
- * provider call; a proof has served; and a KEK that is not the catalog's is
- * asked for again in a moment, as row or provider is wrong.
+ * Updates the slot after its answer was taken.  A new seal is found under its
+ * own digest from now on, so that its first use costs no provider call.  The
+ * slot of a proof is not needed any more.  If a KEK does not match the
+ * catalog, the row or the provider is wrong, so it will soon be asked for
+ * again.
  */
 static void
 settle(const Request *request)
@@ -213,7 +219,7 @@ settle(const Request *request)
 	i = pge_slot_find(request->digest, MyDatabaseId);
 	slot = &pge_key_cache->slots[Max(i, 0)];
 	if (i < 0 || slot->state != PGE_SLOT_READY)
-		/* it has gone, or is asked for anew */;
+		/* it has gone, or has a new request */;
 	else if (request->want == PGE_WANT_UNSEAL)
 		slot->hard_ms = Min(slot->hard_ms, pge_clock_ms() + MISMATCH_MS);
 	else if (request->want == PGE_WANT_PROOF || request->mismatch)
@@ -227,7 +233,7 @@ settle(const Request *request)
 	LWLockRelease(pge_key_cache->lock);
 }
 
-/* The name of the database, for providers that serve only one. */
+/* The database's name, for providers that serve only one database. */
 static const char *
 current_database(void)
 {
@@ -243,7 +249,7 @@ current_database(void)
 	return name;
 }
 
-/* Reports a KEK that is not the one that the row is about. */
+/* Reports that the KEK is not the one that the row describes. */
 static bool
 mismatch_problem(const Request *request)
 {
@@ -253,7 +259,7 @@ mismatch_problem(const Request *request)
 					   request->kek->key_name, request->kek->version);
 }
 
-/* Whether to give up now; then problem is filled in. */
+/* Whether to give up now; if so, fills in problem. */
 static bool
 is_patience_over(const Request *request, int64 deadline, int64 alone_since)
 {
@@ -277,7 +283,7 @@ is_patience_over(const Request *request, int64 deadline, int64 alone_since)
 	return true;
 }
 
-/* Where to wait for a change: in the slot, or for one to be had. */
+/* Where to wait for a change: in our slot, or until a slot is available. */
 static ConditionVariable *
 what_to_wait_for(const Request *request)
 {
@@ -286,7 +292,7 @@ what_to_wait_for(const Request *request)
 }
 
 /*
- * Looks, and sleeps, until there is a result or no time is left.  The first
+ * Looks and sleeps until there is a result or the time is over.  The first
  * sleep on a condition variable returns at once, so a change between the look
  * and the sleep is not missed.
  */
@@ -330,7 +336,7 @@ wait_for(Request *request)
 	return !request->mismatch || mismatch_problem(request);
 }
 
-/* Names a request that is nobody else's. */
+/* Gives a request a digest that no other request has. */
 static void
 name_randomly(Request *request)
 {
@@ -384,7 +390,7 @@ pge_cache_reseal(const PgeSealedKek *old, const char *provider,
 	request.made = made;
 	request.problem = problem;
 
-	/* It must be in the cache, from where the keeper takes it. */
+	/* It must be in the cache, since the keeper takes it from there. */
 	if (!pge_cache_get(old, NULL, problem))
 		return false;
 	name_randomly(&request);
@@ -415,8 +421,8 @@ pge_cache_evict(uint64 key_id)
 			slot->want == PGE_WANT_UNSEAL;
 
 		/*
-		 * A call that is under way was made before, so its result is not
-		 * wanted; who waits for it finds no slot and asks again.
+		 * A call in progress started before the eviction, so its result is not
+		 * wanted.  The backend that waits for it finds no slot and asks again.
 		 */
 		if ((slot->state == PGE_SLOT_READY ||
 			 slot->state == PGE_SLOT_FAILED || unsealing) &&

@@ -1,7 +1,7 @@
 /*
  * pge_cache.h
  *	  Getting an unsealed KEK, or a new one, from the keeper: the backends'
- *	  side of the slots in pge_shared.h.
+ *	  side of the slots in pge_key_cache.h.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,26 +13,26 @@
 #include "base/pge_shared.h"
 #include "catalog/pge_catalog.h"
 
-/* An unsealed KEK, handed over. */
+/* An unsealed KEK, copied for the caller. */
 typedef struct PgeUnsealedKek
 {
-	envl_key	key;			/* the receiver wipes it */
-	int64		hard_ms;		/* not to be used from then on */
+	envl_key	key;			/* the caller wipes it */
+	int64		hard_ms;		/* do not use it from then on */
 	int			slot;			/* for pge_cache_touch */
 } PgeUnsealedKek;
 
 /*
- * Gets the KEK from the cache, or has the keeper unseal it and waits, at most
- * pgenvelope.key_timeout, interruptibly.  False fills in problem.  out may be
- * NULL: then the KEK is in the cache, and nowhere else.
+ * Gets the KEK from the cache, or makes the keeper unseal it.  Waits for at
+ * most pgenvelope.key_timeout, interruptibly.  False fills in problem.  If out
+ * is NULL, the KEK is in the cache only.
  */
 extern bool pge_cache_get(const PgeSealedKek *kek, PgeUnsealedKek *out,
 						  PgeProblem *problem);
 
-/* Notes that the KEK of a slot is in use; digest names it. */
+/* Records that the KEK of a slot is in use; digest names it. */
 extern void pge_cache_touch(int slot, int64 now);
 
-/* What comes of sealing a new KEK. */
+/* The result of sealing a new KEK. */
 typedef struct PgeNewKek
 {
 	prov_sealed sealed;
@@ -40,33 +40,33 @@ typedef struct PgeNewKek
 } PgeNewKek;
 
 /*
- * Has the keeper generate a KEK, seal it, unseal it again and compare.  The
- * KEK stays in the cache under its digest, unsealed.  Raises on failure.
+ * Makes the keeper generate a KEK, seal it, unseal it again and compare.  The
+ * unsealed KEK stays in the cache under its digest.  Raises on failure.
  */
 extern void pge_cache_seal(const char *provider, const char *key_name,
 						   uint64 key_id, uint16 version, PgeNewKek *out);
 
 /*
- * Has the keeper seal an existing KEK by a provider, which may be the one that
- * sealed it before, unseal it again and compare.  The KEK is unsealed into the
- * cache first, and stays there under either digest.
+ * Makes the keeper seal an existing KEK by a provider, unseal it again and
+ * compare.  The provider may be the one that sealed it before.  The KEK is
+ * first unsealed into the cache, and stays there under both digests.
  */
 extern bool pge_cache_reseal(const PgeSealedKek *old, const char *provider,
 							 PgeNewKek *made, PgeProblem *problem);
 
 /*
- * Has the provider unseal the KEK now, cached or not, and tells whether that
- * has its key-check value.  Nothing is left in the cache.
+ * Makes the provider unseal the KEK now, cached or not, and returns whether
+ * the result has its key-check value.  Leaves nothing in the cache.
  */
 extern bool pge_cache_prove(const PgeSealedKek *kek, PgeProblem *problem);
 
 /*
- * Forgets the KEKs of one key of this database, or of all (key_id 0), and
- * makes every backend drop what it derived from them.  Returns how many.
+ * Removes the KEKs of one key of this database, or of all its keys (key_id 0),
+ * and makes every backend drop what it derived from them.  Returns how many.
  */
 extern int	pge_cache_evict(uint64 key_id);
 
-/* Adds this backend's own counts to the shared ones. */
+/* Add this backend's own counts to the shared ones. */
 extern void pge_cache_count_hit(void);
 extern void pge_cache_flush_counts(void);
 

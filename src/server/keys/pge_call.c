@@ -15,24 +15,24 @@
 #include "keys/pge_provider_stat.h"
 #include "providers/local/prov_local.h"
 
-/* How long a failure is remembered.  Seconds, never more. */
+/* How long to remember a failure: seconds, never more. */
 #define FAILURE_MEMORY_MS 2000
 
 /*
- * How long a result is kept for the one backend that wants it.  It is woken at
- * once; if it has given up, the slot is somebody else's.
+ * How long to keep a result for the one backend that wants it.  The backend is
+ * woken at once; if it has given up by then, the slot can be reused.
  */
 #define UNCLAIMED_MS 10000
 
-/* How long what a check found is what other checks find. */
+/* How long the result of a check serves other checks, too. */
 #define CHECK_MEMORY_MS 5000
 
-/* Failures in a row that open the circuit, and for how long. */
+/* After how many failures in a row the circuit opens, and for how long. */
 #define BREAKER_THRESHOLD 5
 #define BREAKER_FIRST_MS 1000
 #define BREAKER_LONGEST_MS 30000
 
-/* Counts a failure, or a success, towards the circuit breaker. */
+/* Counts a failure or a success for the circuit breaker. */
 static void
 note_outcome(PgeProvider *provider, prov_category category)
 {
@@ -55,7 +55,7 @@ note_outcome(PgeProvider *provider, prov_category category)
 			Min(BREAKER_FIRST_MS << Min(excess, 5), BREAKER_LONGEST_MS);
 }
 
-/* Counts the call that is over, for those who watch. */
+/* Counts the finished call for the statistics views. */
 static void
 count_call(const PgeProvider *provider, const prov_failure *failure)
 {
@@ -71,7 +71,7 @@ count_call(const PgeProvider *provider, const prov_failure *failure)
 							pge_clock_ms() - call->started_ms, failure);
 }
 
-/* The provider's own words belong in the server's log, and nowhere else. */
+/* Logs the provider's own words, which must appear in no other place. */
 static void
 log_failure(const PgeProvider *provider, const PgeCall *call,
 			const prov_failure *failure)
@@ -98,7 +98,7 @@ log_failure(const PgeProvider *provider, const PgeCall *call,
 								failure->detail)));
 }
 
-/* What identifies a KEK: computed before the lock is taken. */
+/* What identifies a KEK.  Computed before the lock is taken. */
 typedef struct Identity
 {
 	uint8		kcv[ENVL_KCV_LEN];
@@ -130,14 +130,14 @@ publish_key(const PgeCall *call, const Identity *identity, int64 now)
 	memcpy(slot->kcv, identity->kcv, ENVL_KCV_LEN);
 	memcpy(slot->new_digest, identity->digest, ENVL_KEK_DIGEST_LEN);
 
-	/* Jitter keeps the keys of one start from falling due together. */
+	/* Jitter: keys that were loaded together must not fall due together. */
 	slot->soft_ms = now + ttl - (int64) (pge_random_fraction() * 0.1 * ttl);
 	slot->hard_ms = now + ttl + (int64) pge_key_cache_grace * 1000;
 	if (slot->want != PGE_WANT_UNSEAL)
 		slot->soft_ms = Min(slot->soft_ms, now + UNCLAIMED_MS);
 }
 
-/* Puts what a check found into its slot.  Caller holds the lock. */
+/* Puts the result of a check into its slot.  Caller holds the lock. */
 static void
 publish_check(const PgeCall *call, int64 now)
 {
@@ -151,7 +151,7 @@ publish_check(const PgeCall *call, int64 now)
 	slot->soft_ms = slot->hard_ms = now + CHECK_MEMORY_MS;
 }
 
-/* Whether the provider has answered, and the answer is no. */
+/* Whether the provider has answered, and refuses. */
 static bool
 is_refusal(prov_category category)
 {
@@ -169,8 +169,8 @@ publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 	{
 		/*
 		 * The KEK serves until its hard limit; ask again before that.  Grace
-		 * is for a provider that does not answer.  One that refuses may have
-		 * made a mistake, and has one TTL to mend it.
+		 * is for a provider that does not answer.  A refusal may be a mistake,
+		 * so the provider has one TTL to correct it.
 		 */
 		slot->refreshing = false;
 		slot->soft_ms = now + FAILURE_MEMORY_MS;
@@ -187,7 +187,7 @@ publish_failure(PgeCall *call, const prov_failure *failure, int64 now)
 		slot->retry_ms = now + CHECK_MEMORY_MS;
 }
 
-/* Whether the slot still waits for this call, not for another key. */
+/* Whether the slot still waits for this call, and not for another key. */
 static bool
 still_wanted(const PgeCall *call)
 {
@@ -218,7 +218,7 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	if (category == PROV_OK && call->refresh &&
 		!envl_secret_equal(identity.kcv, call->kcv, ENVL_KCV_LEN))
 	{
-		/* A KEK that works is not given up for another. */
+		/* Do not replace a KEK that works by another one. */
 		category = prov_fail(&broken, PROV_INTEGRITY,
 							 "The provider opened another key than before.",
 							 NULL);
@@ -246,14 +246,16 @@ pge_call_finish(PgeProvider *provider, prov_category category,
 	envl_wipe(&call->key, sizeof(call->key));
 	call->step = PGE_STEP_IDLE;
 
-	/* The provider is free: sweep again, others may have waited for it. */
+	/* The provider is free: sweep again, since slots may wait for it. */
 	SetLatch(MyLatch);
 }
 
-/* Asks the provider for what the call is at; local ones answer at once. */
+/*
+ * Asks the provider for the call's current step.  A local one answers at once.
+ */
 static void run_step(PgeProvider *provider);
 
-/* The new KEK is sealed: have it unsealed before anybody relies on it. */
+/* The new KEK is sealed: have it unsealed before it is relied on. */
 static void
 take_sealed(PgeProvider *provider, const prov_sealed *sealed)
 {
@@ -263,7 +265,7 @@ take_sealed(PgeProvider *provider, const prov_sealed *sealed)
 	run_step(provider);
 }
 
-/* A KEK is unsealed: check that it is the one the call is about. */
+/* A KEK is unsealed: check that it is the one that the call is about. */
 static void
 take_unsealed(PgeProvider *provider, const uint8 *plaintext)
 {
@@ -284,7 +286,7 @@ take_unsealed(PgeProvider *provider, const uint8 *plaintext)
 	pge_call_finish(provider, category, &failure);
 }
 
-/* The provider has answered a check. */
+/* Handles a provider's answer to a check. */
 static void
 take_check(PgeProvider *provider, const char *root_key, int64 expires)
 {
@@ -336,7 +338,10 @@ run_local(PgeProvider *provider, const uint8 *plaintext)
 	envl_wipe(opened, sizeof(opened));
 }
 
-/* It is told how long it has, so that it gives up in time by itself. */
+/*
+ * Starts the helper with its time limit, so that it gives up in time by
+ * itself.
+ */
 static prov_category
 start_helper(PgeProvider *provider, const prov_root *root,
 			 prov_failure *failure)
@@ -350,8 +355,8 @@ start_helper(PgeProvider *provider, const prov_root *root,
 }
 
 /*
- * Sends a request.  A helper may exit when it has nothing to do, which may
- * not have been noticed yet: then a new one is asked.
+ * Sends a request.  An idle helper may exit, and we may not have noticed that
+ * yet: then start a new one and ask again.
  */
 static prov_category
 send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
@@ -366,7 +371,7 @@ send_request(PgeProvider *provider, envl_view bytes, prov_failure *failure)
 	prov_verb	verb = verbs[call->step];
 	prov_category category;
 
-	/* From a copy: the provider's memory is empty in a forked child. */
+	/* Use a copy: the provider's memory is empty in a forked child. */
 	prov_root	root = provider->root;
 
 	if (provider->told_timeout != pge_provider_timeout)
@@ -463,7 +468,7 @@ pge_call_continue(PgeProvider *provider)
 	if (provider->helper.broken)
 		pge_call_abandon(provider, &failure);
 	else if (step == PGE_STEP_IDLE)
-		/* a reply that nobody waits for is no longer anybody's */;
+		/* a reply that came too late: no call waits for it now */;
 	else if (category != PROV_OK)
 		pge_call_finish(provider, category, &failure);
 	else if (step == PGE_STEP_SEAL)

@@ -1,12 +1,12 @@
 /*
  * pge_call.h
- *	  The keeper's calls to providers: which provider is doing what for which
- *	  slot, when it must be done, and when it may be asked again.
+ *	  The keeper's calls to providers: what each provider does for which slot,
+ *	  when it must be done, and when to ask it again.
  *
- * Every name in pgenvelope.providers has one PgeProvider, with its helper
- * process if it is one.  A provider does one thing at a time; providers do
- * not wait for each other, so a hanging one makes nobody else's keys
- * unavailable.
+ * Each name in pgenvelope.providers has one PgeProvider, and its helper
+ * process if it needs one.  A provider does one thing at a time.  Providers do
+ * not wait for each other, so one that hangs does not make other providers'
+ * keys unavailable.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,7 +17,7 @@
 #include "keys/pge_key_cache.h"
 #include "providers/local/prov_helper.h"
 
-/* What a call is at. */
+/* The current step of a call. */
 typedef enum PgeStep
 {
 	PGE_STEP_IDLE = 0,
@@ -27,13 +27,13 @@ typedef enum PgeStep
 	PGE_STEP_CHECK
 } PgeStep;
 
-/* One piece of work, copied out of a slot. */
+/* A piece of work, copied from a slot. */
 typedef struct PgeCall
 {
 	PgeStep		step;
 	PgeWant		want;			/* of the slot */
 	int			slot;
-	bool		refresh;		/* the slot is READY and stays so on failure */
+	bool		refresh;		/* the slot is READY, even if this fails */
 	Oid			database;
 	uint8		digest[ENVL_KEK_DIGEST_LEN];	/* is the slot still ours? */
 	char		key_name[ENVL_KEY_NAME_MAX + 1];
@@ -53,27 +53,28 @@ typedef struct PgeProvider
 	prov_helper helper;			/* if it is one */
 	int			told_timeout;	/* to the helper, at its start */
 	PgeCall		call;
-	bool		had_turn;		/* in this sweep, and it took long */
+	bool		had_turn;		/* in this sweep, and it was slow */
 	int			failures;		/* in a row, of the kind worth a pause */
-	int64		closed_until_ms;	/* circuit breaker: ask nothing before */
+	int64		closed_until_ms;	/* circuit breaker: do not ask before */
 } PgeProvider;
 
-/* Starts the call.  A local provider's is over when this returns. */
+/* Starts the call.  A local provider's call is over when this returns. */
 extern void pge_call_start(PgeProvider *provider);
 
-/* Reads a helper's reply; harmless when none has come. */
+/* Reads a helper's reply; does nothing if there is none yet. */
 extern void pge_call_continue(PgeProvider *provider);
 
 /* Ends a call that has missed its deadline. */
 extern void pge_call_expire(PgeProvider *provider);
 
-/* Ends whatever the provider does, with this failure, and its helper. */
+/* Fails whatever the provider does with this failure, and ends its helper. */
 extern void pge_call_abandon(PgeProvider *provider,
 							 const prov_failure *failure);
 
 /*
- * Writes an outcome into the call's slot, if the slot still waits for it, and
- * leaves the provider idle.  key and failure: whichever category says.
+ * Writes the outcome into the call's slot, if the slot still waits for it, and
+ * leaves the provider idle.  The category determines which of key and failure
+ * is read.
  */
 extern void pge_call_finish(PgeProvider *provider, prov_category category,
 							const prov_failure *failure);

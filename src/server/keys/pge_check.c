@@ -1,6 +1,6 @@
 /*
  * pge_check.c
- *	  Asking providers whether their root keys can be used.
+ *	  Asking providers whether their root keys are usable.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -16,11 +16,11 @@
 #include "keys/pge_keys_settings.h"
 #include "keys/pge_slot.h"
 
-/* As in pge_cache.c: a keeper that dies tells nobody, and starts again. */
+/* As in pge_cache.c: a keeper that dies wakes no waiter, and is restarted. */
 #define KEEPER_PATIENCE_MS 3000
 #define LONGEST_SLEEP_MS 1000
 
-/* What names the check: no key has the id 0. */
+/* The digest that names the check.  It has key id 0, which no key has. */
 static void
 check_digest(const char *provider, uint8 *digest)
 {
@@ -32,7 +32,7 @@ check_digest(const char *provider, uint8 *digest)
 				 errmsg("the cryptographic library failed")));
 }
 
-/* Copies what a slot says.  Caller holds the lock. */
+/* Copies the result from a slot.  Caller holds the lock. */
 static void
 take_result(const PgeSlot *slot, PgeCheck *check)
 {
@@ -50,8 +50,8 @@ take_result(const PgeSlot *slot, PgeCheck *check)
 }
 
 /*
- * Looks for the result, and asks if nobody has.  Returns false if there is no
- * keeper.
+ * Looks for the result, and files a request if there is none.  Returns false
+ * if no keeper is running.
  */
 static bool
 look_or_ask(PgeCheck *check, const char *database_name)
@@ -84,7 +84,7 @@ look_or_ask(PgeCheck *check, const char *database_name)
 	return has_keeper;
 }
 
-/* Returns how many are not over yet. */
+/* Returns how many checks are not over yet. */
 static int
 look_or_ask_all(PgeCheck *checks, int count, const char *database_name,
 				bool *has_keeper)
@@ -127,7 +127,7 @@ pge_check_providers(PgeCheck *checks, int count)
 	for (int i = 0; i < count; i++)
 		checks[i] = (PgeCheck) {.provider = checks[i].provider};
 
-	/* Every call that ends is told of there. */
+	/* This is broadcast at the end of every call. */
 	ConditionVariablePrepareToSleep(&pge_key_cache->turn);
 	while (look_or_ask_all(checks, count, database_name, &has_keeper) > 0)
 	{

@@ -1,10 +1,11 @@
 /*
  * pge_check.h
- *	  Asking providers whether their root keys can be used.
+ *	  Asking providers whether their root keys are usable.
  *
  * A check is a slot like any other request, found by a digest of the
- * provider's name: all who ask at a time make one call, and for some seconds
- * what it found is what others find.  So nobody can run up a bill by asking.
+ * provider's name.  All sessions that ask at the same time share one call, and
+ * its result serves others for some seconds.  So repeated checks cannot run up
+ * a bill.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,7 +19,7 @@ typedef struct PgeCheck
 {
 	const char *provider;		/* in */
 	bool		is_over;		/* out, as is the rest */
-	prov_category category;		/* PROV_OK: its root key can be used */
+	prov_category category;		/* PROV_OK: its root key is usable */
 	char		reason[160];	/* if not: a sentence */
 	char		root_key[PROV_ROOT_KEY_MAX];	/* its newest version; or "" */
 	int64		latency_ms;
@@ -27,12 +28,12 @@ typedef struct PgeCheck
 } PgeCheck;
 
 /*
- * Has the keeper check providers, all at once, and waits, interruptibly and
- * at most pgenvelope.key_timeout, until all have answered.
+ * Makes the keeper check the providers, all at once.  Waits, interruptibly and
+ * for at most pgenvelope.key_timeout, until all have answered.
  */
 extern void pge_check_providers(PgeCheck *checks, int count);
 
-/* Has the keeper check one, and waits for nothing. */
+/* Makes the keeper check one provider, and does not wait. */
 extern void pge_check_start(const char *provider);
 
 #endif							/* PGE_CHECK_H */

@@ -2,16 +2,16 @@
  * pge_keeper.c
  *	  The keeper: the one process that talks to key providers.
  *
- * A background worker without a database connection, started with the
- * postmaster, so that keys are there during recovery and on standbys.  It
+ * A background worker without a database connection.  It is started with the
+ * postmaster, so that keys are available during recovery and on standbys.  It
  * sweeps over the slots (pge_key_cache.h), starts calls for those that are
  * wanted or due, and sleeps until a backend wakes it, a helper answers, or
  * something falls due.
  *
  * It handles an error by exiting: the postmaster starts it again a second
- * later, and the cache outlives it.  A crash, as of any process attached to
- * shared memory, restarts the whole server; that is why nobody else's code
- * runs in here.
+ * later, and the cache outlives it.  A crash restarts the whole server, as it
+ * does for any process attached to shared memory; that is why only our own
+ * code runs in the keeper.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -69,7 +69,7 @@ find_provider(const char *name)
 	return NULL;
 }
 
-/* Ends what the provider does because the setting says something else now. */
+/* Ends what the provider does, because the setting has changed. */
 static void
 reset_provider(PgeProvider *provider)
 {
@@ -90,7 +90,9 @@ list_provider(const prov_root *root)
 
 	if (provider == NULL)
 	{
-		/* It will hold KEKs, and lines that spell them. */
+		/*
+		 * Secret memory, since it will hold KEKs, and lines that spell them.
+		 */
 		provider = pge_secret_new(sizeof(PgeProvider));
 		providers = lappend(providers, provider);
 	}
@@ -116,7 +118,7 @@ provider_of(const PgeSlot *slot)
 
 /*
  * Wipes a cached KEK, and makes every backend of its database drop what it
- * derived from it.  Caller holds the lock exclusively.
+ * derived from that.  Caller holds the lock exclusively.
  */
 static void
 let_go(int i)
@@ -129,8 +131,8 @@ let_go(int i)
 }
 
 /*
- * A provider that is not to be asked any more is not to be relied on, and what
- * checks have found need not be so any more.
+ * Drops what came from providers that are no longer listed: we must not rely
+ * on their keys any more, and the results of checks may no longer be true.
  */
 static void
 let_go_of_unlisted(void)
@@ -151,8 +153,7 @@ let_go_of_unlisted(void)
 }
 
 /*
- * Brings the list of providers in line with the setting, and the cache in line
- * with the list.
+ * Updates the list of providers from the setting, and the cache from the list.
  */
 static void
 read_settings(void)
@@ -187,7 +188,7 @@ read_settings(void)
 /* The sweep                                                        */
 /* ---------------------------------------------------------------- */
 
-/* Fails a wanted slot without asking anybody.  Caller holds the lock. */
+/* Fails a wanted slot without calling a provider.  Caller holds the lock. */
 static void
 refuse(PgeSlot *slot, prov_category category, const char *reason, int64 until)
 {
@@ -199,7 +200,7 @@ refuse(PgeSlot *slot, prov_category category, const char *reason, int64 until)
 	due(until);
 }
 
-/* Whether the provider can be given something to do in this sweep. */
+/* Whether the provider can take work in this sweep. */
 static bool
 is_free(const PgeProvider *provider)
 {
@@ -241,13 +242,13 @@ assign(PgeProvider *provider, int i)
 	else
 		slot->state = PGE_SLOT_WORKING;
 
-	/* A passphrase keeps the keeper busy: others first. */
+	/* A passphrase keeps the keeper busy, so other providers go first. */
 	provider->had_turn = provider->root.kind == PROV_PASSPHRASE;
 }
 
 /*
- * Takes the KEK that is to be sealed once more from the slot that the backend
- * has had it unsealed into.  Caller holds the lock.
+ * Takes the KEK to be resealed from the slot into which the backend had it
+ * unsealed.  Caller holds the lock.
  */
 static bool
 take_source(PgeProvider *provider, const PgeSlot *wanted)
@@ -266,8 +267,8 @@ take_source(PgeProvider *provider, const PgeSlot *wanted)
 }
 
 /*
- * Finds work in a wanted slot.  Returns true if the slot's state changed;
- * *start is the provider whose call is to be started.
+ * Finds work in a wanted slot.  Returns true if the slot's state changed.
+ * Sets *start to the provider whose call has to be started.
  */
 static bool
 examine_wanted(int i, int64 now, PgeProvider **start)
@@ -303,7 +304,7 @@ examine_wanted(int i, int64 now, PgeProvider **start)
 	return true;
 }
 
-/* Refreshes, or lets go of, a cached KEK.  Returns as examine_wanted. */
+/* Refreshes or drops a cached KEK.  Returns as examine_wanted does. */
 static bool
 examine_ready(int i, int64 now, PgeProvider **start)
 {
@@ -313,7 +314,7 @@ examine_ready(int i, int64 now, PgeProvider **start)
 
 	if (slot->want == PGE_WANT_CHECK)
 	{
-		/* No KEK, and nobody to be told of its end. */
+		/* There is no KEK, so no backend has to drop anything. */
 		if (now >= slot->hard_ms)
 			pge_slot_clear(i);
 		else
@@ -338,14 +339,14 @@ examine_ready(int i, int64 now, PgeProvider **start)
 		slot->want != PGE_WANT_UNSEAL)
 	{
 		/*
-		 * Nobody has wanted it for a while: no reason to keep it around, nor
-		 * for a backend that did nothing meanwhile to go on with its own.
+		 * It was not used for a while, so do not keep it.  A backend that was
+		 * idle meanwhile must not go on with its own copy, either.
 		 */
 		let_go(i);
 		return true;
 	}
 	if (!is_free(provider))
-		return false;			/* looked at again when that call is over */
+		return false;			/* look again when that call is over */
 	if (now < provider->closed_until_ms)
 	{
 		due(provider->closed_until_ms);
@@ -380,9 +381,9 @@ examine(int i, int64 now, PgeProvider **start)
 }
 
 /*
- * Looks at every slot once and starts the calls that are called for, beginning
- * where the last sweep found work: a provider takes one slot at a time, and
- * low numbers are nobody's privilege.
+ * Looks at every slot once and starts the calls that are needed.  Begins where
+ * the last sweep found work: a provider takes one slot at a time, so low
+ * numbers would otherwise always go first.
  */
 static void
 sweep_slots(void)
@@ -403,7 +404,7 @@ sweep_slots(void)
 		if (!examine(i, now, &start))
 			continue;
 
-		/* Nobody is woken, and no provider called, under the lock. */
+		/* Wake no backend and call no provider while holding the lock. */
 		LWLockRelease(pge_key_cache->lock);
 		if (start != NULL)
 		{
@@ -421,7 +422,7 @@ sweep_slots(void)
 	LWLockRelease(pge_key_cache->lock);
 }
 
-/* Ends the calls that have taken too long, and reads what has come. */
+/* Ends the calls that have taken too long, and reads the replies. */
 static void
 attend_calls(void)
 {
@@ -442,7 +443,7 @@ attend_calls(void)
 	}
 }
 
-/* Sleeps until woken, answered, or due. */
+/* Sleeps until a wakeup, a reply, or the next event. */
 static void
 wait_for_event(void)
 {
@@ -469,7 +470,9 @@ wait_for_event(void)
 /* The worker                                                       */
 /* ---------------------------------------------------------------- */
 
-/* Leaves no helper and no stale address behind, whatever the reason. */
+/*
+ * Leaves no helper and no stale address behind, for whatever reason we exit.
+ */
 static void
 detach(int code, Datum arg)
 {
@@ -491,7 +494,7 @@ detach(int code, Datum arg)
 }
 
 /*
- * Takes over from an earlier keeper.  What that one was working on fails, so
+ * Takes over from an earlier keeper.  Fails what that one was working on, so
  * that a request which makes the keeper exit is not tried for ever.
  */
 static void
@@ -526,7 +529,7 @@ pgenvelope_keeper_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 
 #ifdef __linux__
-	/* Root keys pass through here: no core file, no debugger but root's. */
+	/* We handle root keys: no core file, and no debugger except for root. */
 	(void) prctl(PR_SET_DUMPABLE, 0);
 #endif
 	before_shmem_exit(detach, (Datum) 0);
@@ -538,7 +541,7 @@ pgenvelope_keeper_main(Datum arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 
-		/* Not 0, which would mean: do not start me again. */
+		/* Not 0, which would mean: do not restart. */
 		if (ShutdownRequestPending)
 			proc_exit(1);
 		if (ConfigReloadPending)

@@ -1,6 +1,6 @@
 /*
  * pge_kek.c
- *	  The KEKs that this backend works with, and the process's sealer.
+ *	  The KEKs that this backend uses, and the process's sealer.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,15 +17,15 @@
 #include "keys/pge_kek.h"
 
 /*
- * How many KEKs a backend holds at once.  One more replaces the first come:
- * taking it out of the shared cache again costs a few microseconds.
+ * How many KEKs a backend holds at once.  One more replaces the oldest:
+ * getting that one from the shared cache again costs a few microseconds.
  */
 #define HELD_KEKS 64
 
-/* Pools older than this when a statement starts are not used for it. */
+/* A statement does not use a pool that was older than this when it started. */
 #define POOL_AGE_US INT64CONST(1000000)
 
-/* How often a backend tells the cache that a KEK is in use. */
+/* How often a backend reports to the cache that a KEK is in use. */
 #define TOUCH_INTERVAL_MS 1000
 
 static PgeKek *held[HELD_KEKS];
@@ -66,7 +66,7 @@ transaction_ended(XactEvent event, void *arg)
 		pge_cache_flush_counts();
 }
 
-/* KEKs point to versions of the catalog: they go before these do. */
+/* KEKs point to versions of the catalog, so they must be dropped first. */
 void
 pge_kek_init(void)
 {
@@ -74,7 +74,7 @@ pge_kek_init(void)
 	RegisterXactCallback(transaction_ended, NULL);
 }
 
-/* The memory would go with the process, but not wiped. */
+/* The process's exit frees the memory, but does not wipe it. */
 static void
 wipe_at_exit(int code, Datum arg)
 {
@@ -107,7 +107,7 @@ pge_sealer(void)
 	return sealer;
 }
 
-/* Takes the KEK out of the shared cache and keys libcrypto with it. */
+/* Gets the KEK from the shared cache and makes libcrypto's keys from it. */
 static PgeKek *
 unseal(PgeKeyVersion *version, PgeProblem *problem)
 {
@@ -117,7 +117,7 @@ unseal(PgeKeyVersion *version, PgeProblem *problem)
 	PgeKek	   *kek;
 	envl_status status;
 
-	/* There may be no memory: find out before there is a KEK to be wiped. */
+	/* Allocate first: if that fails, there must be no KEK left to wipe. */
 	if (spare == NULL)
 		spare = pge_secret_new(sizeof(PgeKek));
 	if (!pge_cache_get(&version->sealed, &unsealed, problem))
@@ -134,7 +134,9 @@ unseal(PgeKeyVersion *version, PgeProblem *problem)
 	spare = NULL;
 	kek->version = version;
 
-	/* Read before the KEK was asked for: an eviction since then counts. */
+	/*
+	 * Read before asking for the KEK, so that an eviction since then counts.
+	 */
 	kek->generation = generation;
 	kek->hard_ms = unsealed.hard_ms;
 	kek->slot = unsealed.slot;
@@ -170,8 +172,8 @@ pge_kek_get(PgeKeyVersion *version, PgeProblem *problem)
 }
 
 /*
- * Whether a pool was filled more than a moment before this statement.  Then
- * the server may have been cloned in between, DEKs and all.
+ * Whether a pool was filled more than a moment before this statement.  If so,
+ * the server may have been cloned in between, together with the DEKs.
  */
 static bool
 is_old(TimestampTz filled)

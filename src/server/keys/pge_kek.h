@@ -1,10 +1,10 @@
 /*
  * pge_kek.h
- *	  The KEKs that this backend works with, and the process's sealer.
+ *	  The KEKs that this backend uses, and the process's sealer.
  *
- * A KEK is taken out of the shared cache once and lives on here, as
+ * A backend gets a KEK from the shared cache once.  It keeps the KEK as
  * libcrypto's key schedules and a pool of DEKs, until the shared generation
- * moves, its hard time limit passes, or the catalog changes.
+ * moves, the hard time limit passes, or the catalog changes.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,8 +18,8 @@
 /* Lives in pge_secret memory: the pool holds DEKs. */
 typedef struct PgeKek
 {
-	PgeKeyVersion *version;		/* whose it is */
-	uint64		generation;		/* good while this is the shared one */
+	PgeKeyVersion *version;		/* the version that it belongs to */
+	uint64		generation;		/* valid while this is the shared one */
 	int64		hard_ms;		/* and before this time */
 	int64		touched_ms;
 	int			slot;
@@ -28,10 +28,12 @@ typedef struct PgeKek
 	envl_dek_pool pool;
 } PgeKek;
 
-/* The KEK of a version, unsealed.  NULL fills in problem. */
+/* Gets the unsealed KEK of a version.  NULL fills in problem. */
 extern PgeKek *pge_kek_get(PgeKeyVersion *version, PgeProblem *problem);
 
-/* The KEK, its DEK pool and the random pool fit to seal a value now. */
+/*
+ * Makes the KEK, its DEK pool and the random pool ready to seal a value now.
+ */
 extern void pge_kek_prepare_seal(PgeKek *kek);
 
 /* Called from _PG_init. */
@@ -40,7 +42,7 @@ extern void pge_kek_init(void);
 /* Wipes everything. */
 extern void pge_kek_drop_all(void);
 
-/* What this process seals and opens values with; raises if there is none. */
+/* The sealer for this process's values; raises if there is none. */
 extern envl_sealer *pge_sealer(void);
 
 #endif							/* PGE_KEK_H */

@@ -1,8 +1,8 @@
 /*
  * pge_key_cache.c
- *	  The shared memory in which backends and the keeper meet.
+ *	  The memory that backends and the keeper share.
  *
- * KEKs lie in a mapping of their own, made before the first fork, so that it
+ * KEKs are in a mapping of their own, made before the first fork, so that it
  * can be locked and kept out of core dumps.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -20,11 +20,11 @@
 
 PgeKeyCache *pge_key_cache;
 
-/* Mapped before the first fork, so that it is one for all processes. */
+/* Mapped before the first fork, so that all processes share it. */
 static envl_key *keys;
 static bool keys_locked;
 
-/* PgeKeyCache with its slots, up to where the tags begin. */
+/* The size of PgeKeyCache with its slots, up to where the tags begin. */
 static Size
 slots_size(void)
 {
@@ -85,9 +85,9 @@ wipe_keys(int code, Datum arg)
 }
 
 /*
- * KEKs are wiped when the postmaster exits, and when it starts over after a
- * crash: the slots that said whose they are have gone.  Children do not
- * inherit that.
+ * Wipe the KEKs when the postmaster exits, and when it starts over after a
+ * crash: the slots that identify them are gone then.  Children do not inherit
+ * this callback.
  */
 void
 pge_key_cache_attach(void)

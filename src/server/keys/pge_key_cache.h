@@ -1,20 +1,20 @@
 /*
  * pge_key_cache.h
- *	  What backends and the keeper share: the key cache's slots, the keeper's
- *	  whereabouts, counters.
+ *	  What backends and the keeper share: the key cache's slots, how to reach
+ *	  the keeper, counters.
  *
  * A slot is both a request to the keeper and the cache entry that answers it,
- * so that any number of backends that want one KEK make one provider call.
- * The 32 bytes of the KEK itself are not in here but in a mapping of their
- * own, which is kept out of core dumps and, as far as the
- * process's limit allows, out of swap.
+ * so any number of backends that want the same KEK make one provider call.
+ * The 32 bytes of the KEK itself are not in the slot, but in a mapping of
+ * their own.  That is kept out of core dumps and, as far as the process's
+ * limit allows, out of swap.
  *
- * Locking protocol.  PgeShared.lock covers every field of every slot and the
- * KEKs: exclusive to change, shared to read.  Nobody waits, allocates or
- * talks to a provider while holding it.  The exceptions are marked atomic.
- * Whoever changes a slot's state broadcasts its condition variable after
- * releasing the lock; a sleeper finds its slot again by digest, since slots
- * are reused.
+ * Locking protocol.  PgeKeyCache.lock covers the KEKs and every field of every
+ * slot, except those marked atomic: exclusive to change, shared to read.  Do
+ * not wait, allocate or talk to a provider while holding it.
+ * After changing a slot's state, release the lock and then broadcast the
+ * slot's condition variable.  A process that slept on it has to find its slot
+ * again by digest, since slots are reused.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -37,7 +37,7 @@ typedef enum PgeSlotState
 	PGE_SLOT_WANTED,			/* a backend waits for the keeper */
 	PGE_SLOT_WORKING,			/* the keeper has asked the provider */
 	PGE_SLOT_READY,				/* the KEK is there */
-	PGE_SLOT_FAILED				/* the failure is, until retry_ms */
+	PGE_SLOT_FAILED				/* there is a failure, until retry_ms */
 } PgeSlotState;
 
 /* What a slot was claimed for. */
@@ -45,10 +45,10 @@ typedef enum PgeWant
 {
 	PGE_WANT_UNSEAL,			/* an entry of the cache */
 	PGE_WANT_NEW,				/* a KEK to be generated and sealed */
-	PGE_WANT_RESEAL,			/* the KEK of another slot, sealed once more */
+	PGE_WANT_RESEAL,			/* the KEK of another slot, resealed */
 	PGE_WANT_PROOF,				/* a KEK unsealed by its provider now, for its
 								 * key-check value */
-	PGE_WANT_CHECK				/* whether the provider can be used */
+	PGE_WANT_CHECK				/* whether the provider is usable */
 } PgeWant;
 
 typedef struct PgeSlot
@@ -71,17 +71,17 @@ typedef struct PgeSlot
 	prov_category category;		/* FAILED: why */
 	char		reason[160];	/* FAILED: the sentence for the client */
 	int64		soft_ms;		/* READY: unseal again from then on */
-	int64		hard_ms;		/* READY: not to be used from then on */
-	int64		retry_ms;		/* FAILED: forgotten from then on */
+	int64		hard_ms;		/* READY: do not use from then on */
+	int64		retry_ms;		/* FAILED: forget it from then on */
 	int64		latency_ms;		/* CHECK, once READY: how long it took */
-	int64		expires;		/* CHECK, once READY: when the credential does,
-								 * in seconds since 1970; 0: unknown */
+	int64		expires;		/* CHECK, once READY: when the credential
+								 * expires, in seconds since 1970, or 0 */
 	pg_atomic_uint64 used_ms;	/* atomic: when a backend last used it */
 	ConditionVariable changed;	/* broadcast when state changes */
 	prov_sealed sealed;			/* to unseal, or what sealing returned */
 } PgeSlot;
 
-/* What a provider is called for. */
+/* Why a provider is called. */
 typedef enum PgeCallKind
 {
 	PGE_CALL_SEAL,
@@ -90,12 +90,12 @@ typedef enum PgeCallKind
 	PGE_CALL_KINDS
 } PgeCallKind;
 
-/* Calls are counted by how long they took; pge_provider_stat.c has bounds. */
+/* Calls are counted by duration.  The bounds are in pge_provider_stat.c. */
 #define PGE_LATENCY_BUCKETS 12
 
 typedef struct PgeCallStat
 {
-	uint64		calls;			/* that are over */
+	uint64		calls;			/* finished ones */
 	uint64		failures[PROV_CATEGORIES];
 	uint64		total_ms;
 	uint64		longest_ms;
@@ -104,14 +104,14 @@ typedef struct PgeCallStat
 	TimestampTz last_failure;
 } PgeCallStat;
 
-/* Providers that are kept count of; under lock. */
+/* How many providers have counters; under lock. */
 #define PGE_COUNTED_PROVIDERS 32
 
 typedef struct PgeProviderStat
 {
 	char		provider[PROV_NAME_SIZE];	/* "": unused */
 	PgeCallStat calls[PGE_CALL_KINDS];
-	int64		last_call_ms;	/* when the last one was over */
+	int64		last_call_ms;	/* when the last one ended */
 	bool		is_failing;		/* it failed, and not because of one key */
 	TimestampTz failed_at;		/* the last failure; 0: none */
 	prov_category category;		/* why */
@@ -125,7 +125,7 @@ typedef struct PgeCounters
 	pg_atomic_uint64 misses;	/* times a backend had to ask the keeper */
 	pg_atomic_uint64 seals;		/* provider calls */
 	pg_atomic_uint64 unseals;	/* provider calls */
-	pg_atomic_uint64 refreshes; /* unseals made ahead of use, too */
+	pg_atomic_uint64 refreshes; /* including unseals ahead of use */
 	pg_atomic_uint64 evictions;
 	pg_atomic_uint64 keeper_starts;
 	pg_atomic_uint64 failures[PROV_CATEGORIES];
@@ -134,8 +134,8 @@ typedef struct PgeCounters
 typedef struct PgeKeyCache
 {
 	LWLock	   *lock;
-	ConditionVariable turn;		/* broadcast when a call ends, for those who
-								 * found no slot */
+	ConditionVariable turn;		/* broadcast when a call ends, for backends
+								 * that found no slot */
 	pid_t		keeper_pid;		/* 0 if there is none; under lock */
 	Latch	   *keeper_latch;	/* under lock */
 	bool		memory_locked;	/* set at start: mlock worked */
@@ -143,8 +143,8 @@ typedef struct PgeKeyCache
 	PgeProviderStat provider_stats[PGE_COUNTED_PROVIDERS];	/* under lock */
 
 	/*
-	 * Set at start.  Both arrays have an element for each slot and lie at the
-	 * same address in every process; their contents are under lock.
+	 * Set at start.  Both arrays have an element for each slot and are at the
+	 * same address in every process.  Their contents are under lock.
 	 */
 	int			slot_count;
 	envl_key   *keys;			/* the KEKs, in a mapping of their own */
@@ -158,7 +158,7 @@ extern PgeKeyCache *pge_key_cache;
 
 /*
  * Called in the postmaster: from _PG_init, to map the memory of the KEKs; when
- * shared memory is asked for; when it is there.
+ * shared memory is requested; and when it exists.
  */
 extern void pge_key_cache_init(void);
 extern void pge_key_cache_request(void);

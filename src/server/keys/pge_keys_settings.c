@@ -1,6 +1,6 @@
 /*
  * pge_keys_settings.c
- *	  Settings of keys: providers, the cache, time limits.
+ *	  Settings of the keys: providers, the cache, time limits.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,8 +1,8 @@
 /*
  * pge_keys_settings.h
- *	  Settings of keys: providers, the cache, time limits.
+ *	  Settings of the keys: providers, the cache, time limits.
  *
- * docs/reference.md describes each.
+ * docs/reference.md describes each of them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +19,7 @@ extern int	pge_key_cache_grace;	/* seconds */
 extern int	pge_provider_timeout;	/* milliseconds */
 extern int	pge_key_timeout;	/* milliseconds */
 
-/* Defines them; called from _PG_init where the library is preloaded. */
+/* Defines them.  Called from _PG_init if the library is preloaded. */
 extern void pge_keys_settings_init(void);
 
 #endif							/* PGE_KEYS_SETTINGS_H */

@@ -11,9 +11,9 @@
 #include "keys/pge_provider.h"
 
 /*
- * Refuses a list with an entry that is not understood or a name given twice:
- * a provider that silently is another one than meant would seal keys that
- * nobody can open later.
+ * Refuses a list with an entry that it does not understand, or with a name
+ * given twice.  If a provider were silently another one than intended, it
+ * would seal keys that cannot be opened later.
  */
 bool
 pge_check_provider_list(char **newval, void **extra, GucSource source)

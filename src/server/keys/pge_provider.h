@@ -15,15 +15,15 @@
 
 /*
  * Finds a provider by name in pgenvelope.providers, for one database.  False:
- * no such provider, or not for this database.
+ * there is no such provider, or it is not for this database.
  */
 extern bool pge_find_provider(const char *name, const char *database,
 							  prov_root *root);
 
 /*
- * The name of the provider that seals new keys of a database: the setting
- * key_provider, else the first usable entry.  False if there is none.  name
- * has room for PROV_NAME_SIZE bytes.
+ * The name of the provider that seals a database's new keys: the setting
+ * key_provider, otherwise the first usable entry.  False if there is none.
+ * name must have room for PROV_NAME_SIZE bytes.
  */
 extern bool pge_default_provider(const char *database, char *name);
 

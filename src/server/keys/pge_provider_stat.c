@@ -1,6 +1,6 @@
 /*
  * pge_provider_stat.c
- *	  What became of the calls to each provider.
+ *	  The outcome of the calls to each provider.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +19,7 @@
 
 PG_FUNCTION_INFO_V1(pgenvelope_stat_providers);
 
-/* Columns as sql/parts/views.sql has them. */
+/* The number of columns in sql/parts/views.sql. */
 #define STAT_COLUMNS (3 + PROV_CATEGORIES - 1 + 6)
 
 static const char *const kind_names[] = {
@@ -29,8 +29,8 @@ static const char *const kind_names[] = {
 };
 
 /*
- * A bucket counts the calls that took so long or less, and longer than the
- * one before it; in milliseconds.
+ * Upper bounds in milliseconds.  A bucket counts the calls that took no longer
+ * than its bound, but longer than the bound before.
  */
 static const int bounds_ms[PGE_LATENCY_BUCKETS] = {
 	1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000};
@@ -40,8 +40,8 @@ static const int bounds_ms[PGE_LATENCY_BUCKETS] = {
 /* ---------------------------------------------------------------- */
 
 /*
- * The provider's element; else a new one, in the place of the one that was
- * called last so long ago as no other.  Caller holds the lock exclusively.
+ * The provider's element.  A new one replaces the element whose last call is
+ * the longest ago.  Caller holds the lock exclusively.
  */
 static PgeProviderStat *
 element_of(const char *provider)
@@ -102,7 +102,10 @@ pge_provider_stat_count(const char *provider, PgeCallKind kind,
 		stat->category = failure->category;
 		strlcpy(stat->reason, failure->reason, sizeof(stat->reason));
 
-		/* A seal that does not open is that key's fault. */
+		/*
+		 * A seal that does not open is the fault of that key, not the
+		 * provider's.
+		 */
 		if (failure->category != PROV_INTEGRITY)
 			stat->is_failing = true;
 	}
@@ -110,7 +113,7 @@ pge_provider_stat_count(const char *provider, PgeCallKind kind,
 }
 
 /* ---------------------------------------------------------------- */
-/* The watchers' side                                               */
+/* The readers' side                                                */
 /* ---------------------------------------------------------------- */
 
 bool
@@ -183,7 +186,7 @@ put_row(ReturnSetInfo *result, const char *provider, PgeCallKind kind,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* A row for each provider and kind of call that there has been. */
+/* Returns a row for each provider and kind of call made so far. */
 Datum
 pgenvelope_stat_providers(PG_FUNCTION_ARGS)
 {

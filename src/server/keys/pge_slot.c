@@ -1,6 +1,7 @@
 /*
  * pge_slot.c
- *	  The slots in pge_shared.h: finding them, and sharing them out.
+ *	  The slots in pge_key_cache.h: finding them, and dividing them among
+ *	  databases.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -56,19 +57,21 @@ pge_slot_name(int i, const uint8 *digest)
 }
 
 /* ---------------------------------------------------------------- */
-/* Whose slot is taken                                              */
+/* Which slot to take                                               */
 /* ---------------------------------------------------------------- */
 
-/* Databases whose oids are equal modulo this have one share together. */
+/*
+ * Databases whose oids are equal modulo this number have one share together.
+ */
 #define SHARERS 64
 
-/* How the slots are shared out. */
+/* How the slots are divided. */
 typedef struct Shares
 {
 	int			free;			/* a free slot, or -1 */
-	int			held[SHARERS];	/* slots of each */
-	int			busy;			/* of ours: being worked on */
-	int			fair;			/* slots for each, if all had as many */
+	int			held[SHARERS];	/* slots that each has */
+	int			busy;			/* our database's: still waiting */
+	int			fair;			/* slots for each, if divided evenly */
 } Shares;
 
 static int
@@ -77,7 +80,10 @@ sharer(Oid database)
 	return database % SHARERS;
 }
 
-/* A result that nobody waits for any more, but a backend may use. */
+/*
+ * Whether a result is final.  Backends may still use it, but none waits for
+ * it.
+ */
 static bool
 is_settled(const PgeSlot *slot)
 {
@@ -108,9 +114,9 @@ count_shares(Shares *shares)
 }
 
 /*
- * The slot to be evicted, or -1: of those of this database if it has its
- * share, else of those of databases that have more than theirs, the one that
- * was not used for longest.
+ * The slot to evict, or -1.  It is the least recently used one: of this
+ * database if that has its fair share already, otherwise of the databases that
+ * have more than theirs.
  */
 static int
 find_victim(const Shares *shares)
@@ -139,9 +145,9 @@ find_victim(const Shares *shares)
 }
 
 /*
- * A free slot, made free if need be; -1 if there is none to be had now.  A
- * quarter of the slots is kept from any one database that only waits, or its
- * hanging provider would keep the others waiting as well.
+ * Returns a free slot, evicting one if necessary, or -1 if none is available
+ * now.  The waiting requests of one database get at most three quarters of the
+ * slots.  Otherwise its hanging provider would block other databases.
  */
 int
 pge_slot_take(void)

@@ -1,6 +1,6 @@
 /*
  * pge_activity.c
- *	  What the launcher, the workers and everybody who watches them share.
+ *	  What the launcher, the workers and the monitoring functions share.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_rewrap_activity);
 /* Columns of pgenvelope.rewrap_activity(). */
 #define ACTIVITY_COLUMNS 9
 
-/* How often a worker in a long step looks who wants the database. */
+/* How often a worker in a long step checks if a session wants the database. */
 #define LOOK_EVERY_MS 500
 
 PgeRewrapShared *pge_rewrap_shared;
@@ -119,7 +119,7 @@ want_at_commit(int64 database)
 	pge_activity_want((Oid) database);
 }
 
-/* If the transaction is prepared, the timer finds what it filed. */
+/* If the transaction is prepared, the timer will find the jobs it filed. */
 void
 pge_activity_want_at_commit(void)
 {
@@ -127,7 +127,7 @@ pge_activity_want_at_commit(void)
 		pge_at_commit(want_at_commit, MyDatabaseId, NULL);
 }
 
-/* A session lock, so that no transaction is needed. */
+/* Looks for a session lock, which needs no transaction. */
 bool
 pge_database_is_locked(Oid database)
 {

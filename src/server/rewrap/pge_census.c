@@ -1,11 +1,12 @@
 /*
  * pge_census.c
- *	  Which key versions the stored values need: found out by reading all.
+ *	  Finds out which key versions the stored values need, by reading all of
+ *	  them.
  *
- * A table is read in chunks of blocks, under one snapshot but with a lock that
- * is given back in between, so that DDL waits for a moment and not for hours.
- * That is right as long as the table keeps its file: rows of the snapshot
- * stay where they are, and nothing is added to them.
+ * A table is read in chunks of blocks, all under one snapshot.  The table's
+ * lock is released between chunks, so that DDL waits for a moment and not for
+ * hours.  This is correct as long as the table keeps its file: rows of the
+ * snapshot stay where they are, and none are added to them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -30,36 +31,36 @@
 #include "rewrap/pge_places.h"
 #include "rewrite/pge_batch.h"
 
-/* Blocks that are read under one lock: 32 MB. */
+/* Blocks to read under one lock: 32 MB. */
 #define CHUNK_BLOCKS 4096
 
 /*
- * Key versions that need not exist to have a counter of their own, in one
- * column: whoever forges values would have us keep one for each.
+ * How many key versions in a column get a counter without a check that they
+ * exist.  Forged values could otherwise make us keep a counter for each.
  */
 #define FORGED_MAX 10000
 
-/* The most columns of a table. */
+/* The most columns that a table can have. */
 #define COLUMNS_MAX MaxHeapAttributeNumber
 
-/* What is read of a value, and what of that tells the key version. */
+/* How much to read of a value, and where in it the key version's name is. */
 #define HEADER_LEN PGE_WRAP_PREFIX
 #define NAME_OFFSET ENVL_OFFSET_VERSION
 
-/* A count, found again by the bytes that name the key version. */
+/* A counter, found by the bytes that name the key version. */
 typedef struct Counter
 {
-	uint64		name;			/* bytes 2..9 of the values, as they lie; 0 if
-								 * they are none */
+	uint64		name;			/* bytes 2..9 of the values, as stored; 0 if
+								 * they are no values */
 	PgeCount   *count;
 } Counter;
 
-/* What was counted in a column. */
+/* The counts of a column. */
 typedef struct Column
 {
 	AttrNumber	attribute;
 	HTAB	   *counters;
-	Counter    *last;			/* that was hit */
+	Counter    *last;			/* used last */
 } Column;
 
 typedef struct Table
@@ -89,8 +90,8 @@ new_count(Oid relation, AttrNumber attribute, uint64 name)
 }
 
 /*
- * What to count a value under that names a key version which does not exist:
- * the key, as of no version, or nothing at all.  The same name if it exists.
+ * The name under which to count a value: its own name if that key version
+ * exists; otherwise the key with no version; 0 if the key does not exist.
  */
 static uint64
 existing_name(uint64 name)
@@ -139,7 +140,7 @@ find_counter(Oid relation, Column *column, uint64 name)
 	return column->last = counter;
 }
 
-/* The bytes that name a value's key version; 0 if it is no value. */
+/* The bytes that name a value's key version; 0 if this is not a value. */
 static inline uint64
 name_of(const uint8 *header, size_t len)
 {
@@ -188,7 +189,10 @@ count_value(Oid relation, Column *column, Datum value)
 /* Reading tables                                                   */
 /* ---------------------------------------------------------------- */
 
-/* Reads some blocks; stops early at a value of the key wanted, if any. */
+/*
+ * Reads some blocks.  Stops early at a value of the wanted key, if there is
+ * one.
+ */
 static bool
 count_blocks(Relation relation, Table *table, Snapshot snapshot,
 			 BlockNumber first, BlockNumber count, uint64 wanted_key)
@@ -237,7 +241,7 @@ new_table(Relation relation)
 	return table;
 }
 
-/* Whether it still has all the columns that it had. */
+/* Whether the table still has all the columns that it had. */
 static bool
 has_columns(const Table *table, const PgePlace *place)
 {
@@ -287,7 +291,7 @@ show_progress(const char *name, BlockNumber block, BlockNumber total)
 }
 
 /*
- * Reads a chunk, whose end it returns in *block.  False: the table was
+ * Reads a chunk, and returns its end in *block.  False: the table was
  * rewritten since pge_places looked, or a column was dropped.
  */
 static bool
@@ -310,8 +314,8 @@ count_chunk(const PgePlace *place, Relation relation, Snapshot snapshot,
 }
 
 /*
- * Counts the values of a table.  If that was changed they may be elsewhere by
- * now, in a table or a column that the snapshot does not have.
+ * Counts the values of a table.  If the table was changed, they may by now be
+ * in a table or a column that the snapshot does not have.
  */
 static PgeCensusEnd
 count_table(const PgePlace *place, Snapshot snapshot, PgeCensusLook look,

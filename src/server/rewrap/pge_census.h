@@ -1,6 +1,7 @@
 /*
  * pge_census.h
- *	  Which key versions the stored values need: found out by reading all.
+ *	  Finds out which key versions the stored values need, by reading all of
+ *	  them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,11 +14,11 @@
 #include "storage/block.h"
 #include "utils/snapshot.h"
 
-/* A place where envelopes can be, as the catalogs say. */
+/* A place that can hold envelopes, according to the catalogs. */
 typedef struct PgePlace
 {
 	Oid			relation;		/* or the default, constraint, rule, ... */
-	AttrNumber	attribute;		/* of a column that is not covered, else 0 */
+	AttrNumber	attribute;		/* of a column that is not covered, or 0 */
 	Oid			relfilenode;	/* of a table that is covered */
 	char	   *name;			/* schema.table, quoted, or a description */
 	List	   *columns;		/* of char * */
@@ -25,12 +26,12 @@ typedef struct PgePlace
 	const char *uncovered;		/* NULL: a job reaches it; else the reason */
 } PgePlace;
 
-/* How many values of one version of one key a column has. */
+/* How many values of one version of a key a column has. */
 typedef struct PgeCount
 {
 	Oid			relation;
 	AttrNumber	attribute;
-	uint64		key_id;			/* 0: not a value that can be read */
+	uint64		key_id;			/* 0: not a readable value */
 	uint16		version;
 	uint64		count;
 } PgeCount;
@@ -38,31 +39,30 @@ typedef struct PgeCount
 typedef enum PgeCensusEnd
 {
 	PGE_CENSUS_DONE,
-	PGE_CENSUS_CHANGED,			/* a table was rewritten or dropped since
-								 * pge_places looked, or has lost a column:
-								 * what was read may not be all that the
-								 * snapshot has */
-	PGE_CENSUS_STOPPED			/* as its caller wished */
+	PGE_CENSUS_CHANGED,			/* since pge_places looked, a table was
+								 * rewritten or dropped, or lost a column: the
+								 * count may lack values of the snapshot */
+	PGE_CENSUS_STOPPED			/* because its caller asked for that */
 } PgeCensusEnd;
 
 /*
- * Is called before each chunk of a table's blocks, at least once for a table,
- * with no lock held on it; false stops the census.
+ * Called before each chunk of a table's blocks, at least once for each table,
+ * while no lock is held on the table.  False stops the census.
  */
 typedef bool (*PgeCensusLook)(void *argument, const PgePlace *place,
 							  BlockNumber block, BlockNumber total);
 
 /*
  * Counts the values of every covered place under one snapshot; *counts is a
- * list of PgeCounts.  What is being read is shown in pg_stat_activity.  Values
- * of versions that do not exist may be counted together, as of version 0, or
- * of key 0 where the key does not exist.
+ * list of PgeCounts.  pg_stat_activity shows what is being read.  Values of
+ * versions that do not exist may be counted together: as version 0, or as key
+ * 0 if the key does not exist.
  */
 extern PgeCensusEnd pge_census(List *places, Snapshot snapshot,
 							   PgeCensusLook look, void *argument,
 							   List **counts);
 
-/* Whether a column has a value of a key, now; stops at the first. */
+/* Whether a column has any value of a key now.  Stops at the first one. */
 extern bool pge_census_has_key(Oid relation, AttrNumber attribute,
 							   uint64 key_id);
 

@@ -3,7 +3,7 @@
  *	  The queue of values that could not be rewrapped.
  *
  * A value is found again by the place of its row.  If the row has moved or is
- * gone the entry is forgotten: the next pass finds the value, wherever it is.
+ * gone, the entry is dropped: the next pass finds the value wherever it is.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +19,7 @@
 #include "rewrap/pge_rewrap_settings.h"
 #include "rewrap/pge_step.h"
 
-/* Rows that are tried again at a time. */
+/* How many rows to try again at a time. */
 #define ROWS_MAX 1000
 
 static const char add_failure[] =
@@ -51,8 +51,8 @@ pge_failures_add(const PgeJob *job, Oid relation, List *failures)
 		added += (int) pge_row_int(0, 1);
 
 		/*
-		 * Enough to have the job paused.  Of the others the proof will tell
-		 * that they are there.
+		 * These are enough to pause the job.  The proof will report the
+		 * others.
 		 */
 		if (added > pge_rewrap_max_failures)
 			break;

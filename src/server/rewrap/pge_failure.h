@@ -10,32 +10,34 @@
 
 #include "rewrap/pge_job.h"
 
-/* Queues failures; returns how many of them were not queued before. */
+/* Queues failures.  Returns how many of them were not in the queue before. */
 extern int	pge_failures_add(const PgeJob *job, Oid relation, List *failures);
 
-/* How many values are queued; *wait_ms until the first is to be tried. */
+/*
+ * How many values are queued.  Sets *wait_ms to the time until the next try.
+ */
 extern int64 pge_failures_count(const PgeJob *job, int *wait_ms);
 
 /*
- * Rows of one table with failures that are due: returns their number, with
- * palloc'd places.
+ * Finds rows of one table whose failures are due.  Returns how many, and their
+ * places, palloc'd.
  */
 extern int	pge_failures_due(const PgeJob *job, Oid *relation,
 							 ItemPointerData **tids);
 
-/* Of the rows that were tried, forgets those that did not fail since. */
+/* Drops the entries of rows that were tried and did not fail again. */
 extern uint64 pge_failures_done(const PgeJob *job, Oid relation,
 								const ItemPointerData *tids, int count,
 								TimestampTz tried_at);
 
-/* Has rows wait, that were not really tried. */
+/* Puts off rows that were not really tried. */
 extern void pge_failures_put_off(const PgeJob *job, Oid relation,
 								 const ItemPointerData *tids, int count,
 								 int wait_ms);
 
 /*
- * Forgets failures of a table that a whole pass has not met again: the rows
- * have moved, and are queued where they are now.
+ * Drops a table's failures that a whole pass has not met again: their rows
+ * have moved, and are queued under their new places.
  */
 extern void pge_failures_forget_stale(const PgeJob *job, Oid relation);
 extern void pge_failures_forget(const PgeJob *job, Oid relation);

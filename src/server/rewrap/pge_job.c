@@ -1,6 +1,6 @@
 /*
  * pge_job.c
- *	  Rewrap jobs as rows: filing them, which is next, their states.
+ *	  Rewrap jobs as rows: filing them, choosing the next, their states.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,7 +27,7 @@
 /* Filing                                                           */
 /* ---------------------------------------------------------------- */
 
-/* What had failed is nobody's any more. */
+/* Drops the failures of a cancelled job. */
 static void
 forget_failures(int64 job_id)
 {
@@ -68,7 +68,7 @@ pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 	int64		former = pge_job_live(key_id, &former_target);
 	int64		job_id;
 
-	/* They would undo each other.  By whom it is replaced shows below. */
+	/* Two jobs would undo each other.  The old one's message is set below. */
 	if (former != 0 && !pge_job_cancel(former, ""))
 		former = 0;
 	pge_run("INSERT INTO pgenvelope.rewrap_job"
@@ -149,7 +149,7 @@ pge_job_load(int64 job_id, PgeJob *job)
 	if (!select_job(SELECT_JOB, job_id, job))
 		return PGE_JOB_MISSING;
 
-	/* A proof takes long: it can be paused and cancelled meanwhile. */
+	/* A proof takes long, so it must stay possible to pause or cancel it. */
 	if (pge_job_is_in(job, "proving"))
 		return PGE_JOB_FOUND;
 	return select_job(SELECT_JOB " FOR NO KEY UPDATE SKIP LOCKED", job_id,

@@ -2,11 +2,11 @@
  * pge_job.h
  *	  Rewrap jobs: filing them, and doing them step by step.
  *
- * A step is one transaction: it picks a table of the job, has a batch of it
- * done, records cursor, counters and failures, or begins a pass, or takes the
- * proof.  The worker is a loop around it, and so is any test.  Steps of one
- * database exclude each other (a lock on pgenvelope.rewrap_job), which is
- * also why no in-place write happens while a proof is taken.
+ * A step is one transaction.  It picks a table of the job, does a batch of it,
+ * and records cursor, counters and failures; or it begins a pass; or it takes
+ * the proof.  The worker is a loop around it, and so is any test.  Steps of
+ * one database exclude each other (by a lock on pgenvelope.rewrap_job).  This
+ * is also why no in-place write happens while a proof is taken.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -17,19 +17,19 @@
 #include "rewrite/pge_batch.h"
 
 /*
- * Files a job, by the writer's rights (pge_spi.h), in place of one that the
- * key may have, which is cancelled; the launcher hears of it at commit.
- * Returns its number.
+ * Files a job, with the writer's rights (pge_spi.h).  If the key has a job
+ * already, that is cancelled.  The launcher is notified at commit.  Returns
+ * the new job's number.
  */
 extern int64 pge_job_file(uint64 key_id, bool reencrypt, uint16 target,
 						  const char *created_by);
 
-/* The job of a key that is not over, and its target; 0 if there is none. */
+/* The job of a key that has not ended, and its target; 0 if there is none. */
 extern int64 pge_job_live(uint64 key_id, int *target);
 
 /*
- * Cancels a job, says why, and forgets what had failed; false if it was over.
- * Both by the writer's rights.
+ * Cancels a job, records why, and drops its failures.  False if it had ended
+ * already.  Like pge_job_file, this needs the writer's rights.
  */
 extern bool pge_job_cancel(int64 job_id, const char *message);
 
@@ -46,7 +46,7 @@ typedef struct PgeStepResult
 	int			wait_ms;
 	char		phase[32];		/* for pg_stat_activity: "rewrapping", ... */
 	char		relation[NAMEDATALEN * 2 + 2];	/* schema.table, or "" */
-	char		state[16];		/* of the job, now */
+	char		state[16];		/* the job's state now */
 	uint64		rows_seen;
 	uint64		rewrapped;
 	uint64		in_place;
@@ -55,12 +55,12 @@ typedef struct PgeStepResult
 	uint64		bytes;
 	BlockNumber next_block;
 	BlockNumber total_blocks;
-	char		message[256];	/* "" or what is to be told */
+	char		message[256];	/* "" or what to report */
 } PgeStepResult;
 
 /*
- * The live job that is to be worked on now, oldest first, or 0; *wait_ms is
- * then how long until there may be one (-1: none is waiting).
+ * The live job to work on now, oldest first, or 0.  If it is 0, *wait_ms is
+ * the time until there may be one (-1: none is waiting).
  */
 extern int64 pge_job_next(int *wait_ms);
 
@@ -81,27 +81,29 @@ typedef enum PgeJobFound
 {
 	PGE_JOB_FOUND,
 	PGE_JOB_MISSING,
-	PGE_JOB_BUSY				/* somebody else is changing it */
+	PGE_JOB_BUSY				/* another session is changing it */
 } PgeJobFound;
 
-/* Reads a job; locks it, if it can be locked at once, unless it is proving. */
+/*
+ * Reads a job.  Locks it, if that is possible at once, unless it is proving.
+ */
 extern PgeJobFound pge_job_load(int64 job_id, PgeJob *job);
 
 /* Reads a job without locking it; false if there is none. */
 extern bool pge_job_look(int64 job_id, PgeJob *job);
 
-/* Locks a job, waiting; false if it is no longer in the state that it was. */
+/* Waits for a job's lock.  False if the job's state has changed. */
 extern bool pge_job_lock(const PgeJob *job);
 
 /*
- * Changes a job's state, message (NULL for none), and the time before which
- * nothing is done on it, here and in its row.
+ * Changes a job's state, its message (NULL for none), and the time until which
+ * it is left alone, both here and in its row.
  */
 extern void pge_job_set(PgeJob *job, const char *state, const char *message,
 						int wait_ms);
 extern bool pge_job_is_in(const PgeJob *job, const char *state);
 
-/* Has the next pass begin: finds the tables anew. */
+/* Begins the next pass: finds the tables anew. */
 extern void pge_job_begin_pass(PgeJob *job);
 
 #endif							/* PGE_JOB_H */

@@ -19,22 +19,22 @@
 #include "rewrap/pge_pace.h"
 #include "rewrap/pge_rewrap_settings.h"
 
-/* How often the standbys are looked at. */
+/* How often to check the standbys. */
 #define LOOK_EVERY_MS 200
 
-/* Marks of the WAL's growth, so many for each pgenvelope.rewrap_max_lag. */
+/* Marks of the WAL's growth: this many for each pgenvelope.rewrap_max_lag. */
 #define MARKS_PER_LAG 32
 #define MARKS (2 * MARKS_PER_LAG)
 
-/* Where the WAL was at a time. */
+/* The WAL's position at a time. */
 typedef struct Mark
 {
 	XLogRecPtr	lsn;
 	int64		at_ms;
 } Mark;
 
-static int64 began_ms;			/* the batch that is going on */
-static int64 next_us;			/* when the next may begin */
+static int64 began_ms;			/* of the current batch */
+static int64 next_us;			/* when the next batch may begin */
 
 static Mark marks[MARKS];		/* a ring; newest is the last one written */
 static int	newest;
@@ -52,7 +52,7 @@ pge_pace_begin(void)
 	began_ms = pge_clock_ms();
 }
 
-/* How long so much takes at a rate; no time at all if there is no limit. */
+/* How long an amount takes at a rate; 0 if there is no limit. */
 static int64
 time_us(uint64 amount, int per_second)
 {
@@ -72,8 +72,8 @@ pge_pace_end(uint64 rows, uint64 bytes, bool held_up_vacuum)
 	pg_atomic_fetch_add_u64(&pge_rewrap_shared->counters.paced_us, wanted_us);
 
 	/*
-	 * Autovacuum does not wait for a lock, it passes the table over: so that
-	 * it finds one free soon, a fifth of the time is left to it.
+	 * Autovacuum does not wait for a lock, it skips the table.  Leave a fifth
+	 * of the time to it, so that it soon finds the table free.
 	 */
 	if (held_up_vacuum)
 		wanted_us = Max(wanted_us, spent_us + spent_us / 4);
@@ -86,7 +86,7 @@ pge_pace_end(uint64 rows, uint64 bytes, bool held_up_vacuum)
 /* ---------------------------------------------------------------- */
 
 /*
- * Notes where the WAL is.  What the server measures as replay lag stands
+ * Records the WAL's position.  The replay lag that the server measures stands
  * still when a standby does, so we keep our own time.
  */
 static void
@@ -100,7 +100,7 @@ set_mark(XLogRecPtr lsn, int64 now)
 	marks[newest].at_ms = now;
 }
 
-/* For how long at least there has been WAL that is not replayed. */
+/* The least time for which there has been WAL that is not replayed. */
 static int64
 lag_ms(XLogRecPtr replayed, int64 now)
 {
@@ -114,7 +114,7 @@ lag_ms(XLogRecPtr replayed, int64 now)
 	return 0;
 }
 
-/* The one that is furthest behind; false if there is none. */
+/* Finds the standby that is furthest behind; false if there is none. */
 static bool
 find_slowest(char *name, XLogRecPtr *replayed)
 {

@@ -1,6 +1,6 @@
 /*
  * pge_places.c
- *	  Where envelopes can be, as the catalogs say: never from a list.
+ *	  Finds where envelopes can be, from the catalogs and never from a list.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,7 +19,7 @@
 #include "rewrap/pge_places.h"
 
 static const char places_query[] =
-	/* Which type is made of which. */
+	/* Which types are made of which other types. */
 	"WITH RECURSIVE edge (source, holder, kind) AS MATERIALIZED ( "
 	"SELECT typbasetype, oid, 'domain' FROM pg_type WHERE typtype = 'd' "
 	"UNION ALL "
@@ -34,7 +34,9 @@ static const char places_query[] =
 	"WHERE a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped "
 	"AND c.reltype <> 0 "
 
-	/* Types of which a value can have an envelope in it; kind NULL: is one. */
+	/*
+	 * Types whose values can contain an envelope; kind NULL: envelope itself.
+	 */
 	"), holder (type, kind) AS ( "
 	"SELECT t.oid, NULL "
 	"FROM pg_type t "
@@ -47,13 +49,13 @@ static const char places_query[] =
 	"SELECT e.holder, COALESCE(NULLIF(e.kind, 'domain'), h.kind) "
 	"FROM holder h JOIN edge e ON e.source = h.type "
 
-	/* Tables whose UPDATEs a subscriber wants to hear of. */
+	/* Tables whose UPDATEs are published to a subscriber. */
 	"), published (relation) AS MATERIALIZED ( "
 	"SELECT t.relid "
 	"FROM pg_publication p, LATERAL pg_get_publication_tables(p.pubname) t "
 	"WHERE p.pubupdate "
 
-	/* Columns of such types, where something is stored. */
+	/* Columns of such types, where they are stored. */
 	"), stored AS ( "
 	"SELECT c.oid AS relation, c.relfilenode, a.attnum, a.attname, h.kind, "
 	"quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, "
@@ -81,7 +83,7 @@ static const char places_query[] =
 	"JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'f') "
 	"JOIN pg_namespace n ON n.oid = c.relnamespace "
 
-	/* A constant that is not null, of such a type, in an expression. */
+	/* A constant of such a type, not null, in an expression. */
 	"), constant (pattern) AS ( "
 	"SELECT ':consttype (' || string_agg(type::text, '|') || ') :consttypmod -?[0-9]+' "
 	"|| ' :constcollid [0-9]+ :constlen -?[0-9]+ :constbyval (true|false)' "
@@ -111,7 +113,7 @@ static const char places_query[] =
 	"FROM pg_proc WHERE oid >= 16384 "
 	") "
 
-	/* A row for each table, then one for each thing that is not covered. */
+	/* A row for each table, then one for each place that is not covered. */
 	"SELECT relation, relfilenode, 0::smallint, name, array_agg(attname::text ORDER BY attnum), NULL, array_agg(attnum ORDER BY attnum) "
 	"FROM stored WHERE kind IS NULL AND reason IS NULL "
 	"GROUP BY relation, relfilenode, name "
@@ -188,7 +190,7 @@ pge_places_then(void)
 	PgeWriter	writer = pge_write_begin();
 	List	   *places = NIL;
 
-	/* Read-only: under the active snapshot, and no newer one. */
+	/* Read-only, so it uses the active snapshot and no newer one. */
 	if (SPI_execute(places_query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for envelopes");
 	procedure = MemoryContextSwitchTo(caller);

@@ -1,6 +1,6 @@
 /*
  * pge_places.h
- *	  Where envelopes can be, as the catalogs say: never from a list.
+ *	  Finds where envelopes can be, from the catalogs and never from a list.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -11,8 +11,8 @@
 #include "rewrap/pge_census.h"
 
 /*
- * Every table with a column of type envelope (domains, partitions and
- * inheritance children too), and every other thing that may hold one:
+ * Returns every table with a column of type envelope (domains, partitions and
+ * inheritance children too), and everything else that may hold one:
  * materialized views, arrays, composites, ranges, foreign tables, other
  * sessions' temporary tables, tables whose UPDATEs are refused, constants in
  * defaults, constraints, rules, indexes, triggers, policies and functions.
@@ -20,7 +20,7 @@
  */
 extern List *pge_places(void);
 
-/* The same as of a snapshot, which must be the active one. */
+/* Does the same as of a snapshot, which must be the active one. */
 extern List *pge_places_then(void);
 
 #endif							/* PGE_PLACES_H */

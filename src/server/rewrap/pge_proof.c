@@ -4,25 +4,29 @@
  *	  one snapshot.
  *
  * A pass by block ranges proves nothing, since an UPDATE can move a row behind
- * its cursor.  Nor does a snapshot, while a transaction is open that holds an
- * old value and may yet write it.  It can have it from two places.
+ * its cursor.  A snapshot alone proves nothing either, while an open
+ * transaction holds an old value and may still write it.  Such a transaction
+ * can have the value in two ways.
  *
- * It may have encrypted it.  Then it was running when the change of versions
- * took effect: a statement that begins after a commit hears of it before it
- * encrypts anything (pge_catalog.c, hear_of_changes), and no transaction that
- * begins later has an earlier statement.  So the job's first step, which
- * comes after that commit, notes all transactions that are running.
+ * It may have encrypted the value.  Then it was running when the change of
+ * versions took effect: a statement that begins after a commit learns of the
+ * change before it encrypts anything (pge_catalog.c, hear_of_changes), and a
+ * transaction that begins later has no earlier statement.  So the job's first
+ * step, which comes after that commit, notes all transactions that are
+ * running.
  *
- * Or it may have read it, even if it began later.  Then it was running when
- * the last pass was over, since what begins after that finds no old value but
- * one that somebody noted wrote; and it has a lock on the table, which it
- * keeps to its end.  So at the end of the passes those are noted that have
- * touched a table with envelopes; and those that have a snapshot of before,
- * in case they touch one while the proof is being taken.
+ * Or it may have read the value, even if it began later.  Then it was running
+ * when the last pass ended: a transaction that begins after that finds no old
+ * value, except one that a noted transaction wrote.  It also has a lock on the
+ * table, and keeps it until its end.  So at the end of the passes we note the
+ * transactions that have touched a table with envelopes.  We also note those
+ * that have an older snapshot, in case they touch such a table while the proof
+ * is being taken.
  *
- * Nobody else is waited for, however long he reads something else.  What an
- * old snapshot lets somebody read, and write, only after the proof, is not
- * in it; nor what an application has read and writes in another transaction.
+ * The proof waits for no other transaction, however long that reads something
+ * else.  It does not cover what an old snapshot lets a transaction read, and
+ * write, only after the proof.  Nor does it cover what an application has read
+ * and writes in another transaction.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -58,10 +62,10 @@
 static const char waits_message[] =
 	"waiting for transactions that may yet write old values";
 
-/* How long a proof waits for a table. */
+/* How long a proof waits for a table's lock. */
 #define LOCK_TIMEOUT "1min"
 
-/* What came of a census. */
+/* The result of a census. */
 typedef struct Census
 {
 	TimestampTz taken_at;
@@ -73,10 +77,10 @@ typedef struct Census
 } Census;
 
 /* ---------------------------------------------------------------- */
-/* Waiting for who was there before                                 */
+/* Waiting for earlier transactions                                 */
 /* ---------------------------------------------------------------- */
 
-/* Follows the name of a transaction that is waited for if it uses a table. */
+/* Suffix of a noted transaction that is waited for only if it uses a table. */
 #define IF_USER '?'
 
 static char *
@@ -87,8 +91,8 @@ transaction_name(VirtualTransactionId transaction)
 }
 
 /*
- * Other transactions of this database, prepared ones too, as a list of names;
- * of those with a snapshot only, if wanted.
+ * Lists the names of this database's other transactions, prepared ones too.
+ * Optionally lists only those with a snapshot.
  */
 static List *
 running_transactions(bool with_snapshot)
@@ -104,7 +108,7 @@ running_transactions(bool with_snapshot)
 	return names;
 }
 
-/* Those of them that have touched a table with envelopes. */
+/* Lists those of them that have touched a table with envelopes. */
 static List *
 users_of_tables(void)
 {
@@ -149,9 +153,9 @@ names_datum(List *names, List *names_if_user)
 }
 
 /*
- * Notes all transactions, and which versions had ceased to encrypt before
- * that.  Somebody who changes a state is to have told everybody: his lock is
- * held until then.
+ * Notes all transactions, and which versions had stopped encrypting before
+ * that.  A transaction that changes a version's state keeps its lock until all
+ * sessions can learn of the change, so we need that lock.
  */
 static bool
 note_transactions(const PgeJob *job)
@@ -176,8 +180,8 @@ note_transactions(const PgeJob *job)
 }
 
 /*
- * Whether they have been noted, since the server was started and since the
- * last version ceased to encrypt.
+ * Whether transactions have been noted since the server started and since the
+ * last version stopped encrypting.
  */
 static bool
 has_noted(const PgeJob *job)
@@ -195,7 +199,9 @@ has_noted(const PgeJob *job)
 void
 pge_proof_note_writers(const PgeJob *job)
 {
-	/* What is not committed has not been heard of; the proof step notes. */
+	/*
+	 * No session knows yet of an uncommitted change; the proof step will note.
+	 */
 	if (!pge_catalog_changed_here())
 		(void) note_transactions(job);
 }
@@ -207,8 +213,8 @@ pge_proof_note_readers(const PgeJob *job)
 									running_transactions(true));
 
 	/*
-	 * Values that this transaction has moved are found by others until it is
-	 * committed: then all are noted by the proof step.
+	 * Until this transaction commits, others still find the old values that it
+	 * has moved.  In that case the proof step notes all transactions.
 	 */
 	pge_run("UPDATE pgenvelope.rewrap_job SET"
 			" waits_since = CASE WHEN $3 THEN waits_since END,"
@@ -220,7 +226,7 @@ pge_proof_note_readers(const PgeJob *job)
 			pge_boolean(job->first_write));
 }
 
-/* A transaction that has been prepared meanwhile is still running. */
+/* A transaction that was prepared meanwhile still counts as running. */
 static bool
 is_running(const char *name)
 {
@@ -233,7 +239,7 @@ is_running(const char *name)
 	return !VirtualXactLock(transaction, false);
 }
 
-/* Whether one of the transactions noted is running still. */
+/* Whether any of the noted transactions is still running. */
 static bool
 still_running(const PgeJob *job)
 {
@@ -264,10 +270,7 @@ still_running(const PgeJob *job)
 /* The scan                                                         */
 /* ---------------------------------------------------------------- */
 
-/*
- * Shows how far the scan is.  False: somebody has paused or cancelled the
- * job.
- */
+/* Shows how far the scan is.  False: the job was paused or cancelled. */
 static bool
 look_up(void *argument, const PgePlace *place, BlockNumber block,
 		BlockNumber total)
@@ -283,8 +286,9 @@ look_up(void *argument, const PgePlace *place, BlockNumber block,
 }
 
 /*
- * Whoever keeps a table locked does not have the snapshot kept for as long,
- * nor other jobs wait: that is an error.
+ * Takes the census with a limit on waiting for locks.  If a table stays
+ * locked, that is an error: we must not keep the snapshot, and let other jobs
+ * wait, for that long.
  */
 static PgeCensusEnd
 take_census(PgeJob *job, Census *census)
@@ -297,7 +301,7 @@ take_census(PgeJob *job, Census *census)
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	memset(census, 0, sizeof(Census));
 
-	/* What is there under the snapshot: no less, and nothing newer. */
+	/* Find all the places that the snapshot has, and no newer ones. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	census->places = pge_places_then();
 	census->lsn = GetXLogInsertRecPtr();
@@ -339,7 +343,7 @@ save_census(const Census *census)
 	}
 }
 
-/* How many values the job should have moved, and one column that has some. */
+/* How many values the job should have moved, and a column that has some. */
 static int64
 left_behind(const PgeJob *job, char **where)
 {
@@ -378,7 +382,9 @@ write_proofs(const PgeJob *job, const Census *census)
 			pge_integer(list_length(census->places) - census->tables));
 }
 
-/* What the proof says nothing about: NULL, or a sentence that names some. */
+/*
+ * What the proof does not cover: NULL, or a sentence that names some places.
+ */
 static const char *
 uncovered_message(const Census *census)
 {
@@ -416,8 +422,8 @@ set_left_behind(PgeJob *job, int64 left)
 }
 
 /*
- * Values were written since the last pass, which another pass will find; but
- * if it has just failed to find as many, somebody has to look.
+ * Values were written since the last pass, and another pass will find them.
+ * But if the last pass failed to find just as many, an operator has to look.
  */
 static void
 go_on(PgeJob *job, int64 left, const char *where)
@@ -447,7 +453,7 @@ prove(PgeJob *job, PgeStepResult *result)
 	char	   *where;
 	const char *uncovered;
 
-	/* It took a while: somebody may have paused or cancelled the job. */
+	/* It took a while: the job may have been paused or cancelled. */
 	if (end == PGE_CENSUS_STOPPED || !pge_job_lock(job))
 	{
 		result->end = PGE_STEP_MORE;
@@ -493,7 +499,10 @@ pge_proof_step(PgeJob *job, PgeStepResult *result)
 {
 	strlcpy(result->phase, "proving", sizeof(result->phase));
 
-	/* Own changes that are not committed may yet be undone, or followed. */
+	/*
+	 * Our own uncommitted changes may still be rolled back, or more may
+	 * follow.
+	 */
 	if (IsTransactionBlock() || !job->first_write)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -12,8 +12,9 @@
 #include "rewrap/pge_job.h"
 
 /*
- * pge_proof.c: notes whom the proof is to wait for, when the job begins and
- * when its passes are over; and a step of a job that is proving.
+ * pge_proof.c: notes which transactions the proof has to wait for, when the
+ * job begins and when its passes are over; and does a step of a job that is
+ * proving.
  */
 extern void pge_proof_note_writers(const PgeJob *job);
 extern void pge_proof_note_readers(const PgeJob *job);

@@ -2,7 +2,7 @@
  * pge_rewrap_settings.h
  *	  Settings of rewrap jobs: how they run, how fast, and when they wait.
  *
- * docs/reference.md describes each.
+ * docs/reference.md describes each of them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -10,7 +10,7 @@
 #ifndef PGE_REWRAP_SETTINGS_H
 #define PGE_REWRAP_SETTINGS_H
 
-/* The most that pgenvelope.rewrap_workers can say. */
+/* The largest value of pgenvelope.rewrap_workers. */
 #define PGE_REWRAP_WORKERS_MAX 32
 
 extern int	pge_rewrap_workers; /* at a time, in all databases */
@@ -24,7 +24,7 @@ extern int	pge_rewrap_max_lag; /* milliseconds, 0 for any */
 extern int	pge_rewrap_max_lag_bytes;	/* 0 for any */
 extern int	pge_rewrap_max_failures;
 
-/* Defines them; called from _PG_init where the library is preloaded. */
+/* Defines them.  Called from _PG_init if the library is preloaded. */
 extern void pge_rewrap_settings_init(void);
 
 #endif							/* PGE_REWRAP_SETTINGS_H */

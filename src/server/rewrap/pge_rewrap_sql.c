@@ -1,6 +1,6 @@
 /*
  * pge_rewrap_sql.c
- *	  What SQL calls to file, steer and watch rewrap jobs.
+ *	  The SQL functions that file, steer and watch rewrap jobs.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(pgenvelope_take_census);
 /* Filing                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Rewrapping shows nobody a plaintext: there is a privilege for it alone. */
+/* Rewrapping reveals no plaintext, so it has a privilege of its own. */
 static void
 require_rewrap(PgeKey *key)
 {
@@ -68,7 +68,7 @@ read_kind(const char *kind)
 	pge_raise(&problem);
 }
 
-/* The version that values are moved to is the one that new values get. */
+/* Values can be moved only to the version that new values get. */
 static uint16
 choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 {
@@ -92,7 +92,9 @@ choose_target(FunctionCallInfo fcinfo, int n, PgeKey *key)
 	return (uint16) active->version;
 }
 
-/* Whether pgenvelope.set_rewrap_context told where its contexts come from. */
+/*
+ * Whether pgenvelope.set_rewrap_context has set where its contexts come from.
+ */
 static bool
 has_context(Oid relation, const char *column)
 {
@@ -107,7 +109,7 @@ has_context(Oid relation, const char *column)
 	return count > 0;
 }
 
-/* Refuses, naming the columns that have values of the key and no context. */
+/* Raises if columns have values of the key and no context, and names them. */
 static void
 require_contexts(uint64 key_id, const char *key_name)
 {
@@ -167,7 +169,10 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 	target = choose_target(fcinfo, 2, key);
 	if (reencrypt)
 	{
-		/* In every context: the job meets them all. */
+		/*
+		 * The privilege must hold in every context, since the job meets them
+		 * all.
+		 */
 		if (!pge_require_privilege(key, PGE_DECRYPT, &problem) ||
 			!pge_require_privilege(key, PGE_ENCRYPT, &problem))
 			pge_raise(&problem);
@@ -185,7 +190,7 @@ pgenvelope_start_rewrap(PG_FUNCTION_ARGS)
 
 /* ---------------------------------------------------------------- */
 /* Steering                                                         */
-/* ---------------------------------------------------------------- */
+/* Runs a statement about a job.  $1 is the job, $2 is the caller's role. */
 
 /* Runs a statement about a job, which is $1; $2 is the caller's role. */
 static uint64
@@ -194,7 +199,7 @@ about_job(const char *statement, int64 job_id, const char *role)
 	return pge_run(statement, pge_bigint(job_id), pge_text(role));
 }
 
-/* Raises unless there is such a job, and the caller may steer it. */
+/* Raises if there is no such job, or the caller may not steer it. */
 static void
 require_job(int64 job_id)
 {
@@ -215,7 +220,7 @@ require_job(int64 job_id)
 	require_rewrap(key);
 }
 
-/* Begins to write to a job, which the caller may steer. */
+/* Begins to write to a job that the caller may steer. */
 static PgeWriter
 begin_steering(const char *function, int64 job_id)
 {
@@ -224,7 +229,7 @@ begin_steering(const char *function, int64 job_id)
 	return pge_write_begin();
 }
 
-/* Locks the job's row; raises if the job is over. */
+/* Locks the job's row; raises if the job has ended. */
 static void
 require_live(int64 job_id)
 {
@@ -240,7 +245,7 @@ require_live(int64 job_id)
 				 errmsg("rewrap job %lld is %s", (long long) job_id, state)));
 }
 
-/* Tells how a job was steered, if it was. */
+/* Reports how a job was steered, if it was. */
 static void
 tell(const char *act, int64 job_id, bool done)
 {
@@ -426,7 +431,7 @@ show_count(void *argument, const PgePlace *place, BlockNumber block,
 	return true;
 }
 
-/* Tables that are changed meanwhile are counted as of then. */
+/* Starts over under a newer snapshot if a table was changed meanwhile. */
 static List *
 count_everything(void)
 {

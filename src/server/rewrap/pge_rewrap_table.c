@@ -1,7 +1,7 @@
 /*
  * pge_rewrap_table.c
- *	  pgenvelope.set_rewrap_method and pgenvelope.set_rewrap_context: what
- *	  owners say about how their tables are rewrapped.
+ *	  pgenvelope.set_rewrap_method and pgenvelope.set_rewrap_context: how a
+ *	  table's owner wants it rewrapped.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -26,7 +26,7 @@
 PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_method);
 PG_FUNCTION_INFO_V1(pgenvelope_set_rewrap_context);
 
-/* Opens a table, plain or partitioned, for its owner. */
+/* Opens a plain or partitioned table on behalf of its owner. */
 static Relation
 open_own_table(Oid relation_id)
 {
@@ -46,7 +46,7 @@ open_own_table(Oid relation_id)
 				 errmsg("\"%s\" is not a table",
 						RelationGetRelationName(relation))));
 
-	/* A name that a dump or a subscriber has no table for would stop it. */
+	/* Its name would stop a dump or a subscriber that has no such table. */
 	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -55,7 +55,7 @@ open_own_table(Oid relation_id)
 	return relation;
 }
 
-/* Tables that were dropped leave rows, whose number another may get. */
+/* Deletes the rows of dropped tables, since a new table may get their oid. */
 static void
 forget_dropped(void)
 {
@@ -64,7 +64,7 @@ forget_dropped(void)
 				  0, NULL, NULL, NULL);
 }
 
-/* Changes in place are changes that no subscriber hears of. */
+/* Warns because no subscriber receives changes made in place. */
 static void
 warn_of_subscribers(Relation relation)
 {

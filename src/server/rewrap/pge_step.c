@@ -2,8 +2,9 @@
  * pge_step.c
  *	  Doing a rewrap job step by step.
  *
- * Whatever goes wrong in a batch is the table's misfortune: it is put off, for
- * ever longer, and the others go on.  Nothing here loops on an error.
+ * An error in a batch affects only its table.  The table is put off, for
+ * longer each time, and the other tables go on.  Nothing here loops on an
+ * error.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -34,24 +35,24 @@
 #include "rewrite/pge_inplace.h"
 #include "rewrite/pge_update.h"
 
-/* Waits between attempts double, up to these. */
+/* Waits between attempts double, up to these limits. */
 #define LOCKED_WAIT_MAX_MS 10000
 #define ERROR_WAIT_MAX_MS 600000
 
-/* Tables found locked in one step, at most. */
+/* The most tables that a step may find locked. */
 #define LOCKED_MAX 10
 
-/* Values that a batch writes, about. */
+/* About how many values a batch writes. */
 #define BATCH_VALUES 10000
 
-/* A batch in place has so many times as much as one by UPDATE. */
+/* In-place batches are this many times larger than UPDATE batches. */
 #define IN_PLACE_FACTOR 16
 #define BATCH_VALUES_MIN 100
 
-/* From this pass on, what is always in use goes another way. */
+/* From this pass on, rows that are always in use are updated instead. */
 #define IMPATIENT_PASS 3
 
-/* Waits for a KEK, and passes that were but waits, one after another. */
+/* Waits for a KEK in a row, and passes in a row that did nothing but wait. */
 static int	waits_in_a_row = 0;
 static int	idle_passes = 0;
 
@@ -96,15 +97,17 @@ prepare_batch(const PgeJob *job, const PgeTarget *target, PgeBatch *batch)
 	batch->relfilenode = target->relfilenode;
 	batch->next_block = target->next_block;
 
-	/* What the pass itself appends is as it should be. */
+	/* Skip what the pass itself appends: it needs no rewrapping. */
 	if (target->next_block > 0)
 		batch->stop_block = target->total_blocks;
 	batch->block_count = pge_rewrap_batch_blocks;
 	batch->value_count = BATCH_VALUES;
 	if (target->in_place)
 	{
-		/* As long for the table's lock as the other method's; the clock
-		 * ends it, too. */
+		/*
+		 * This keeps the table's lock as long as the other method does; the
+		 * clock ends it, too.
+		 */
 		batch->block_count *= IN_PLACE_FACTOR;
 		batch->value_count *= IN_PLACE_FACTOR;
 	}
@@ -114,7 +117,7 @@ prepare_batch(const PgeJob *job, const PgeTarget *target, PgeBatch *batch)
 	batch->update_busy = job->pass >= IMPATIENT_PASS;
 }
 
-/* A batch, and how it is to be done. */
+/* A batch, and how to do it. */
 typedef struct Attempt
 {
 	PgeBatch   *batch;
@@ -137,8 +140,9 @@ do_batch(void *argument)
 }
 
 /*
- * What is kept of an error.  Messages of bad data quote it, and functions of a
- * table's owner may quote anything, so of those the code has to do.
+ * What to keep of an error.  Messages about bad data quote the data, and
+ * functions of a table's owner may quote anything.  Of those keep only the
+ * SQLSTATE.
  */
 static char *
 error_text(const ErrorData *error)
@@ -153,8 +157,8 @@ error_text(const ErrorData *error)
 }
 
 /*
- * Code of a table's owner runs in a batch, and may never end.  A session has
- * its own limit.
+ * Limits the time of a batch in a worker: it runs code of the table's owner,
+ * which may never end.  A session has its own limit.
  */
 static ErrorData *
 try_in_time(void (*work)(void *argument), void *argument)
@@ -167,15 +171,15 @@ try_in_time(void (*work)(void *argument), void *argument)
 	error = pge_try(work, argument);
 	disable_timeout(STATEMENT_TIMEOUT, true);
 
-	/* One that came too late is for nobody else. */
+	/* A timeout that fired too late must not cancel anything else. */
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
 		QueryCancelPending = false;
 	return error;
 }
 
 /*
- * Has a batch done in a subtransaction; returns NULL, or what went wrong, in
- * which case nothing came of the batch.
+ * Does a batch in a subtransaction.  Returns NULL, or what went wrong; in that
+ * case the batch had no effect.
  */
 static char *
 try_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
@@ -187,8 +191,9 @@ try_batch(PgeBatch *batch, bool in_place, ItemPointerData *tids, int count)
 		return NULL;
 
 	/*
-	 * To a session, a cancel is for it.  To a worker it is, as to autovacuum,
-	 * for the table, whose owner's code may raise it, too.
+	 * In a session, a cancel is meant for the session.  In a worker it is
+	 * meant for the table, as with autovacuum; the owner's code may raise it,
+	 * too.
 	 */
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
 		MyBackendType != B_BG_WORKER)
@@ -206,7 +211,7 @@ tell_batch(const PgeTarget *target, const PgeBatch *batch,
 	strlcpy(result->phase, "rewrapping", sizeof(result->phase));
 	memcpy(result->relation, target->name, len);
 
-	/* Its owner names the table; a line of the log is to stay one. */
+	/* The table's owner chose its name; keep it on one line of the log. */
 	for (char *next = result->relation; *next != '\0'; next++)
 	{
 		if ((unsigned char) *next < ' ')
@@ -223,7 +228,7 @@ tell_batch(const PgeTarget *target, const PgeBatch *batch,
 }
 
 /* ---------------------------------------------------------------- */
-/* What comes of them                                               */
+/* Results of batches                                               */
 /* ---------------------------------------------------------------- */
 
 static void
@@ -234,7 +239,10 @@ pause_job(PgeJob *job, PgeStepResult *result, const char *message)
 	result->end = PGE_STEP_OVER;
 }
 
-/* No KEK: all tables would fare alike.  Or no way to write the target. */
+/*
+ * Without a KEK every table would fail the same way, so the job waits.  If
+ * there is no way to write the target, the job is paused.
+ */
 static void
 meet_problem(PgeJob *job, const PgeBatch *batch, PgeStepResult *result)
 {
@@ -251,7 +259,7 @@ meet_problem(PgeJob *job, const PgeBatch *batch, PgeStepResult *result)
 	pge_job_wait(job, result, ms, batch->problem.message);
 }
 
-/* Queues failures; too many are a reason to have somebody look. */
+/* Queues failures.  If there are too many, pauses the job for an operator. */
 static void
 queue_failures(PgeJob *job, const PgeBatch *batch, PgeStepResult *result)
 {
@@ -268,7 +276,7 @@ queue_failures(PgeJob *job, const PgeBatch *batch, PgeStepResult *result)
 						   (long long) queued));
 }
 
-/* A batch by blocks.  False: another table is to be tried. */
+/* Does a batch by blocks.  False: try another table. */
 static bool
 advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 {
@@ -329,7 +337,7 @@ advance(PgeJob *job, PgeTarget *target, PgeStepResult *result)
 	return true;
 }
 
-/* Tries failed values again; those that fail again stay in the queue. */
+/* Tries failed values again.  Those that fail again stay in the queue. */
 static bool
 retry(PgeJob *job, PgeStepResult *result)
 {
@@ -367,7 +375,7 @@ retry(PgeJob *job, PgeStepResult *result)
 	pge_target_record(job, &target, &batch,
 					  (GetCurrentTimestamp() - began) / 1000, false);
 
-	/* Rows that have moved meanwhile are the next pass's. */
+	/* Leave rows that have moved meanwhile to the next pass. */
 	pge_target_add_found(job, relation,
 						 pge_failures_done(job, relation, tids, count, began));
 	return true;
@@ -378,9 +386,10 @@ retry(PgeJob *job, PgeStepResult *result)
 /* ---------------------------------------------------------------- */
 
 /*
- * Every table is done: once more, or the proof, or there are failures.  Those
- * keep the job from its end, but not other versions than theirs from their
- * proof: a proof is taken once, whatever has failed.
+ * Every table is done.  What follows is another pass, the proof, or waiting
+ * for failed values.  Failures keep the job from completing.  But they must
+ * not keep other versions from being proved, so a proof is taken once in any
+ * case.
  */
 static void
 end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
@@ -391,7 +400,7 @@ end_pass(PgeJob *job, const PgePass *pass, PgeStepResult *result)
 	result->end = PGE_STEP_MORE;
 	if (pass->found > 0 || pass->busy > 0)
 	{
-		/* Nothing but rows that others are writing to: they need a while. */
+		/* Others are writing to all the rows that are left: give them time. */
 		idle_passes = pass->found > pass->busy ? 0 : idle_passes + 1;
 		ms = idle_passes == 0 ?
 			0 :
@@ -432,7 +441,7 @@ run(PgeJob *job, PgeStepResult *result)
 		return;
 	}
 
-	/* Tables are waited for; a failure may be due before. */
+	/* Tables make us wait; a failed value may be due earlier. */
 	if (pge_failures_count(job, &ms) == 0 || ms > pass.wait_ms)
 		ms = pass.wait_ms;
 	pge_job_set(job, job->state, "waiting for tables: see rewrap_progress",
@@ -444,7 +453,7 @@ run(PgeJob *job, PgeStepResult *result)
 /* The step                                                         */
 /* ---------------------------------------------------------------- */
 
-/* Steps of a database exclude each other; nobody waits. */
+/* Makes steps of a database exclude each other, without waiting. */
 static bool
 lock_steps(void)
 {
@@ -469,9 +478,9 @@ is_target_active(const PgeJob *job)
 }
 
 /*
- * Has everything told that has been committed.  Rows of a transaction can be
- * seen a moment before it tells that the key has changed; until it has, it
- * keeps its lock.
+ * Makes this session learn of all committed changes.  Rows of a transaction
+ * become visible a moment before it sends the notice that the key has changed.
+ * Until then it keeps its lock, so we need that lock.
  */
 static bool
 hear_of_commits(void)
@@ -486,7 +495,10 @@ hear_of_commits(void)
 	return true;
 }
 
-/* A version that no longer encrypts has no values moved to it. */
+/*
+ * Whether the target still encrypts.  If not, no value may be moved to it, so
+ * this cancels the job.
+ */
 static bool
 target_encrypts(PgeJob *job, PgeStepResult *result)
 {

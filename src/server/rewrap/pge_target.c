@@ -1,6 +1,6 @@
 /*
  * pge_target.c
- *	  The tables that a rewrap job walks, as rows: where it is in each.
+ *	  The tables of a rewrap job, as rows: how far the job is in each.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +22,7 @@
 /* At the beginning of a pass                                       */
 /* ---------------------------------------------------------------- */
 
-/* What is no longer there, or no longer holds envelopes. */
+/* Deletes tables that are gone, or that no longer hold envelopes. */
 static void
 delete_others(const PgeJob *job, List *places)
 {
@@ -67,7 +67,7 @@ columns_datum(const PgePlace *place)
 										   TYPALIGN_INT));
 }
 
-/* The method is the table's own, or its nearest partitioned parent's. */
+/* Uses the table's own method, or that of its nearest partitioned parent. */
 static void
 upsert_target(const PgeJob *job, const PgePlace *place)
 {

@@ -1,9 +1,10 @@
 /*
  * pge_alert_worker.c
- *	  A worker's duty to deliver: locks to the table, alerts to the listeners.
+ *	  The duty to deliver: writes locks to the table, sends alerts to
+ *	  listeners.
  *
- * If it cannot do all of it the launcher starts another worker, ever later;
- * what was not committed still waits.
+ * If a worker cannot deliver everything, the launcher starts another one,
+ * after a longer wait each time.  What was not committed stays queued.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -34,7 +35,7 @@ run_send(PgeWork *work)
 	pge_alert_send();
 }
 
-/* Where the extension has yet to be updated, locks wait. */
+/* Locks stay queued where the extension's update has yet to be run. */
 static void
 run_forget(PgeWork *work)
 {
@@ -43,9 +44,10 @@ run_forget(PgeWork *work)
 }
 
 /*
- * Locks first: a listener may look for them.  In a transaction of their own,
- * as whoever may NOTIFY can keep others from it.  Where the extension was
- * dropped there is no grant to be locked.  Returns how much was delivered.
+ * Write locks first, since a listener may look for them; and in a transaction
+ * of their own, since any role that may NOTIFY can make sending fail.  If the
+ * extension was dropped there is no grant left to lock.  Returns how much was
+ * delivered.
  */
 static int
 deliver_once(void)
@@ -71,7 +73,7 @@ pge_deliver(PgeMemory *memory)
 	int			failures = memory->failures;
 	bool		is_done = false;
 
-	/* Nobody is to hold us up. */
+	/* Do not let another session's lock hold up delivery. */
 	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
 	while (deliver_once() > 0)
 	{

@@ -1,6 +1,7 @@
 /*
  * pge_alert_worker.h
- *	  A worker's duty to deliver: locks to the table, alerts to the listeners.
+ *	  The duty to deliver: writes locks to the table, sends alerts to
+ *	  listeners.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -11,9 +12,8 @@
 #include "workers/pge_launcher.h"
 
 /*
- * A worker's duty to deliver: writes the locks of the database to the table
- * and sends its alerts, until nothing is left that can be done now.  Returns
- * how the worker is to end.
+ * Writes the database's locks to the table and sends its alerts, until nothing
+ * is left that can be done now.  Returns how the worker should end.
  */
 extern PgeWorkerEnd pge_deliver(PgeMemory *memory);
 

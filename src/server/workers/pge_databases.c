@@ -1,6 +1,6 @@
 /*
  * pge_databases.c
- *	  The databases of the server, and when each is to be looked at.
+ *	  The server's databases, and when to look at each.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,10 +22,10 @@
 #include "rights/pge_lock.h"
 #include "workers/pge_databases.h"
 
-/* A database without the extension is looked at every so many naptimes. */
+/* Look at a database without the extension only every so many naptimes. */
 #define ABSENT_NAPTIMES 10
 
-/* A database whose worker fails waits no longer than this for the next. */
+/* The longest wait after a worker has failed in a database. */
 static const int longest_backoff_ms[PGE_DUTIES] = {
 	[PGE_DUTY_REWRAP] = 300000,
 	[PGE_DUTY_DELIVER] = 5000,
@@ -69,7 +69,7 @@ list_database(Form_pg_database form, int64 now)
 	database->turns[PGE_DUTY_REWRAP].is_wanted = form->datallowconn;
 }
 
-/* Those that are gone need not be remembered. */
+/* Forget the databases that no longer exist. */
 static void
 forget_unlisted_databases(void)
 {
@@ -112,7 +112,7 @@ pge_databases_list(int64 now)
 	pge_databases_due_ms = now + pge_rewrap_naptime;
 }
 
-/* When a duty is due again whose worker had no success. */
+/* When a duty is due again after its worker has failed. */
 static int64
 back_off(const PgeTurn *turn, PgeDuty duty, int64 now)
 {
@@ -226,7 +226,7 @@ pge_databases_next_ms(PgeDuty duty, int64 now)
 	{
 		const PgeTurn *turn = &((PgeDatabase *) lfirst(cell))->turns[duty];
 
-		/* One that is due waits for a worker to end, who will wake us. */
+		/* One already due waits for a worker to end, which wakes us. */
 		if (turn->is_wanted && !turn->is_running && turn->due_ms > now)
 			next_ms = Min(next_ms, turn->due_ms);
 	}

@@ -1,7 +1,6 @@
 /*
  * pge_databases.h
- *	  The databases of the server, and when each is to be looked at: the
- *	  launcher's own list.
+ *	  The launcher's list of the server's databases, and when to look at each.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -13,55 +12,57 @@
 
 #include "rewrap/pge_activity.h"
 
-/* What is known of one duty in a database. */
+/* What is known about one duty in a database. */
 typedef struct PgeTurn
 {
 	bool		is_wanted;		/* REWRAP: the database lets sessions in;
 								 * DELIVER: something waits */
-	bool		is_running;		/* a worker is there, or on its way */
-	int64		due_ms;			/* no worker is started before then */
-	PgeMemory	memory;			/* handed from worker to worker */
+	bool		is_running;		/* a worker is starting or running */
+	int64		due_ms;			/* start no worker before this */
+	PgeMemory	memory;			/* passed from one worker to the next */
 } PgeTurn;
 
 typedef struct PgeDatabase
 {
 	Oid			oid;
 	char		name[NAMEDATALEN];
-	bool		is_listed;		/* by the scan that is going on */
+	bool		is_listed;		/* seen by the current scan */
 	PgeTurn		turns[PGE_DUTIES];
 } PgeDatabase;
 
 extern List *pge_databases;		/* of PgeDatabase */
-extern int64 pge_databases_due_ms;	/* when they are to be listed again */
+extern int64 pge_databases_due_ms;	/* when to list them again */
 
-/* One of the list, or NULL. */
+/* Finds a database in the list, or returns NULL. */
 extern PgeDatabase *pge_database_find(Oid oid);
 
-/* Brings the list in line with pg_database; a new one is due at once. */
+/* Updates the list from pg_database.  A new database is due at once. */
 extern void pge_databases_list(int64 now);
 
-/* Notes how its worker ended, which says when it is due again. */
+/* Records how its worker ended, and from that when it is due again. */
 extern void pge_database_left(PgeDatabase *database, const PgeWorkerSlot *slot,
 							  int64 now);
 
-/* Notes that no worker could be started for it. */
+/* Records that no worker could be started for it. */
 extern void pge_database_put_off(PgeDatabase *database, PgeDuty duty,
 								 int64 now);
 
-/* The database that has been due for longest, NULL if none is. */
+/* The database that has been due for longest, or NULL. */
 extern PgeDatabase *pge_database_due(PgeDuty duty, int64 now);
 
-/* How many are due to be rewrapped, and have no worker. */
+/* How many databases are due for rewrapping and have no worker. */
 extern int	pge_databases_count_due(int64 now);
 
-/* When the next falls due that is not yet; a far time if none will. */
+/* When the next database falls due, or a far time if none will. */
 extern int64 pge_databases_next_ms(PgeDuty duty, int64 now);
 
-/* Notes in which databases locks or alerts wait, and forgets those of others
- * that are no more. */
+/*
+ * Records in which databases locks or alerts wait, and forgets those that wait
+ * for databases which no longer exist.
+ */
 extern void pge_databases_find_deliveries(int64 now);
 
-/* What falls due later than the naptime allows is due sooner. */
+/* Brings forward what is due later than the naptime allows. */
 extern void pge_databases_heed_naptime(int64 now);
 
 #endif							/* PGE_DATABASES_H */

@@ -3,16 +3,16 @@
  *	  The launcher, which starts workers where there is work.
  *
  * A background worker, started once the server accepts writes, also after a
- * promotion.  It is connected to the shared catalogs only, so that it can
- * list the databases and stands in the way of no DROP DATABASE.  Every
- * database is due at once when a transaction of its own asks
- * (pge_launcher_wake), else every pgenvelope.rewrap_naptime; whether there is
- * any work only a worker can tell, who ends if there is none.  Workers that
- * deliver locks and alerts are started where some wait (pge_activity.h,
- * PgeDuty), by the same code but with places of their own.
+ * promotion.  It is connected to the shared catalogs only, so that it can list
+ * the databases without blocking DROP DATABASE.  A database is due at once
+ * when one of its transactions asks for it (pge_launcher_wake), otherwise
+ * every pgenvelope.rewrap_naptime.  Only a worker can find out whether there
+ * is any work; it ends if there is none.  Workers that deliver locks and
+ * alerts are started where some wait (pge_activity.h, PgeDuty).  The code is
+ * the same, but they have places of their own.
  *
- * It knows nothing that it could not find out again, and handles an error by
- * exiting: the postmaster starts it again a second later.
+ * The launcher keeps no state that it could not find out again.  It handles an
+ * error by exiting: the postmaster starts it again a second later.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -38,7 +38,7 @@
 /* Wake up at least this often. */
 #define LONGEST_SLEEP_MS 60000
 
-/* A database that a session has for itself is looked at this often. */
+/* How often to look at a database that a session has locked for itself. */
 #define LOCKED_RETRY_MS 1000
 
 static const struct
@@ -54,7 +54,7 @@ static const struct
 };
 
 static BackgroundWorkerHandle *handles[PGE_WORKERS_MAX];
-static bool is_exhausted;		/* no background worker was to be had */
+static bool is_exhausted;		/* no background worker is available */
 
 /* ---------------------------------------------------------------- */
 /* What workers and sessions have left behind                       */
@@ -74,8 +74,9 @@ bury_worker(PgeWorkerSlot *slot, int64 now)
 }
 
 /*
- * Frees the slots of workers that have ended.  A worker of an earlier
- * launcher, of which we have no handle, frees its own when it ends.
+ * Frees the slots of workers that have ended.  We have no handle for a worker
+ * that an earlier launcher started; such a worker's slot is freed when it
+ * ends.
  */
 static void
 bury_workers(int64 now)
@@ -102,7 +103,7 @@ bury_workers(int64 now)
 	}
 }
 
-/* Has a running worker look for jobs again.  False: none is there. */
+/* Makes a running worker look for jobs again.  False: none is running. */
 static bool
 nudge_worker(Oid oid)
 {
@@ -123,7 +124,7 @@ nudge_worker(Oid oid)
 	return is_there;
 }
 
-/* Makes the databases due whose sessions have asked for it. */
+/* Makes a database due if its sessions have asked for it. */
 static void
 take_wanted(int64 now)
 {
@@ -154,7 +155,7 @@ take_wanted(int64 now)
 /* Starting workers                                                 */
 /* ---------------------------------------------------------------- */
 
-/* A free slot, or -1 if there are as many workers as there may be. */
+/* Finds a free slot, or returns -1 if the limit of workers is reached. */
 static int
 find_free_slot(PgeDuty duty)
 {
@@ -195,7 +196,7 @@ prepare_slot(PgeWorkerSlot *slot, const PgeDatabase *database, PgeDuty duty)
 	return serial;
 }
 
-/* Says once that no background workers are left, and once that some are. */
+/* Logs once that no background workers are left, and once that some are. */
 static void
 note_exhausted(bool is_exhausted_now)
 {
@@ -266,7 +267,7 @@ start_worker(PgeDatabase *database, PgeDuty duty, int i, int64 now)
 		return;
 	}
 
-	/* Fewer workers than there may be is no reason to say anything. */
+	/* While some rewrap workers run, there is nothing to report. */
 	if (duty == PGE_DUTY_REWRAP && !has_rewrap_workers())
 		note_exhausted(true);
 	pge_rewrap_shared->workers[i].state = PGE_WORKER_FREE;
@@ -281,7 +282,7 @@ start_workers(PgeDuty duty, int64 now)
 
 	while (i >= 0 && (database = pge_database_due(duty, now)) != NULL)
 	{
-		/* A worker would have to wait until it is dropped, or copied. */
+		/* A worker would have to wait until the DROP or the copy is over. */
 		if (pge_database_is_locked(database->oid))
 			database->turns[duty].due_ms = now + LOCKED_RETRY_MS;
 		else
@@ -316,8 +317,8 @@ detach(int code, Datum arg)
 }
 
 /*
- * Takes over from an earlier launcher: keeps its running workers; those
- * that have not shown up are no longer expected.
+ * Takes over from an earlier launcher: keeps its running workers, and no
+ * longer expects those that have not started yet.
  */
 static void
 attach(void)
@@ -334,7 +335,7 @@ attach(void)
 	LWLockRelease(pge_rewrap_shared->lock);
 }
 
-/* Marks the databases in which an earlier launcher's workers are. */
+/* Marks the databases in which an earlier launcher's workers run. */
 static void
 adopt_workers(void)
 {
@@ -350,7 +351,7 @@ adopt_workers(void)
 	LWLockRelease(pge_rewrap_shared->lock);
 }
 
-/* How long there is nothing to do, if nobody wakes us. */
+/* How long to sleep if nothing wakes us. */
 static int64
 sleep_ms(int64 now)
 {
@@ -382,7 +383,7 @@ pgenvelope_launcher_main(Datum arg)
 
 		ResetLatch(MyLatch);
 
-		/* Quietly, and not 0, which would mean: do not start me again. */
+		/* Exit quietly, but not with 0, which means: do not restart. */
 		if (ProcDiePending)
 			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();

@@ -1,7 +1,7 @@
 /*
  * pge_launcher.h
- *	  The launcher, which starts a worker in every database with work, and
- *	  the workers.
+ *	  The launcher, which starts a worker in each database with work, and the
+ *	  workers.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,10 +1,9 @@
 /*
  * pge_learn.c
- *	  Which functions, views and tables lead to ours, learned ahead of use.
+ *	  Learns ahead of use which functions, views and tables lead to ours.
  *
- * When one is created, in whatever session, its text is read; and a worker
- * reads the catalogs of its database, for those from before the server's
- * start.
+ * When one is created, in any session, its text is read.  For those that are
+ * older than the server's start, a worker reads the catalogs of its database.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,7 +26,7 @@ last_name(List *names)
 	return strVal(llast(names));
 }
 
-/* Whether the text of one statement, of perhaps several, mentions us. */
+/* Whether one statement mentions us; the text may hold several statements. */
 static bool
 statement_mentions(const PlannedStmt *statement, const char *text)
 {
@@ -44,7 +43,7 @@ statement_mentions(const PlannedStmt *statement, const char *text)
 	return result;
 }
 
-/* Learns the name of what is about to be made, if that leads to us. */
+/* Learns the name of the object to be created, if it leads to us. */
 static void
 learn_from(const PlannedStmt *statement, const char *text)
 {

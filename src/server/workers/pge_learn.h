@@ -1,6 +1,6 @@
 /*
  * pge_learn.h
- *	  Which functions, views and tables lead to ours, learned ahead of use.
+ *	  Learns ahead of use which functions, views and tables lead to ours.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -8,7 +8,7 @@
 #ifndef PGE_LEARN_H
 #define PGE_LEARN_H
 
-/* Learns from the catalogs of this database; in a transaction. */
+/* Learns from the catalogs of this database.  Call it in a transaction. */
 extern void pge_learn_database(void);
 
 /* Called from _PG_init. */

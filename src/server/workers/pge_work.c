@@ -1,11 +1,11 @@
 /*
  * pge_work.c
- *	  A worker's transactions, whose errors do not end it.
+ *	  A worker's transactions.  An error in one does not end the worker.
  *
- * They commit asynchronously, and so wait for no standby.  If a server crash
- * undoes the last steps of a job, it undoes the job's cursor with them, and
- * they are done again.  The versions that they rely on are durable before, and
- * so are locks that were written (ForceSyncCommit).
+ * They commit asynchronously, and so do not wait for a standby.  If a server
+ * crash undoes the last steps of a job, it undoes the job's cursor with them,
+ * and the steps are repeated.  The versions that they rely on are durable
+ * before that, and so are locks that were written (ForceSyncCommit).
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -30,7 +30,7 @@
 static PgeMemory *memory;
 static MemoryContext work_context;
 
-/* Nothing that a role, a database or a file says may stop or slow a worker. */
+/* Keep settings of a role, a database or a file from stopping the worker. */
 static void
 pin_settings(void)
 {
@@ -78,7 +78,7 @@ describe(void *arg)
 		errcontext("rewrap job " INT64_FORMAT, work->job_id);
 }
 
-/* Whether there is anything to be done here; says once why there is not. */
+/* Whether there is work for us in this database.  If not, logs why, once. */
 static bool
 is_schema_ours(void)
 {
@@ -122,7 +122,7 @@ run_in_transaction(PgeWork *work)
 	return is_ours ? PGE_WORK_DONE : PGE_WORK_ABSENT;
 }
 
-/* Logs the current error, unless it is what the last one was. */
+/* Logs the current error, unless it is the same as the last one. */
 static void
 log_error_once(void)
 {
@@ -152,7 +152,7 @@ pge_work_run(PgeWork *work)
 		HOLD_INTERRUPTS();
 		error_context_stack = NULL;
 
-		/* An error that was raised to get us out of the way is none. */
+		/* An error raised only to give up the database is no failure. */
 		if (geterrcode() != ERRCODE_OBJECT_IN_USE ||
 			!pge_database_is_locked(MyDatabaseId))
 		{

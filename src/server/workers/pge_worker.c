@@ -2,18 +2,19 @@
  * pge_worker.c
  *	  A worker: does what is due in one database, and ends.
  *
- * A worker whose duty is to deliver does pge_deliver, which waits for nothing.
+ * A worker whose duty is to deliver runs pge_deliver, which waits for nothing.
  *
- * One that rewraps is a loop around pge_job_step.  Each step is a transaction
- * of its own; between two of them the worker holds no lock and no snapshot,
- * and looks whether it is to stop: terminated, too many by
- * pgenvelope.rewrap_workers, other databases waiting for their turn, or a
- * session that wants the database for itself.  It waits in slices, for the
- * same reason; if that takes longer, it ends and has the launcher start
- * another in time.
+ * A worker that rewraps is a loop around pge_job_step.  Each step is a
+ * transaction of its own.  Between two steps the worker holds no lock and no
+ * snapshot, and checks whether it has to stop: because it was terminated,
+ * because pgenvelope.rewrap_workers allows fewer workers, because other
+ * databases wait for their turn, or because a session wants the database for
+ * itself.  For the same reason it waits in short slices.  If it would wait for
+ * long, it ends, and the launcher starts another worker in time.
  *
- * An error concerns one job: it is logged once, and the job is put off, ever
- * longer.  If even that fails, the worker ends and the launcher waits.
+ * An error concerns one job: it is logged once, and the job is put off, for
+ * longer each time.  If even that fails, the worker ends and the launcher
+ * waits.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -42,25 +43,25 @@
 #include "workers/pge_learn.h"
 #include "workers/pge_work.h"
 
-/* Sleep no longer than this without a look at what else there is. */
+/* Check for other work at least this often while sleeping. */
 #define SLICE_MS 500
 
-/* What is not due within this time is another worker's. */
+/* Leave work that is not due within this time to another worker. */
 #define LINGER_MS 2000
 
-/* A job that fails is put off no longer than this. */
+/* The longest time for which a failing job is put off. */
 #define LONGEST_BACKOFF_MS 300000
 
 static PgeWorkerSlot *slot;
 static uint32 serial;
-static int64 began_ms;			/* a naptime later others may have our place */
-static int64 next_care_ms;		/* when keys are looked after again */
+static int64 began_ms;			/* a naptime later others may take our place */
+static int64 next_care_ms;		/* when to look after keys again */
 
 /* ---------------------------------------------------------------- */
 /* Beginning and ending                                             */
 /* ---------------------------------------------------------------- */
 
-/* Leaves word for the launcher, who takes us for lost if there is none. */
+/* Report our exit; without that the launcher assumes that we crashed. */
 static void
 detach(int code, Datum arg)
 {
@@ -96,7 +97,7 @@ attach(int i)
 	before_shmem_exit(detach, (Datum) 0);
 }
 
-/* Ends the worker, unless somebody has asked it meanwhile to look again. */
+/* Ends the worker, unless it was asked meanwhile to look again. */
 static void
 end_worker(PgeWorkerEnd end, int64 again_ms)
 {
@@ -121,8 +122,9 @@ end_worker(PgeWorkerEnd end, int64 again_ms)
 /* ---------------------------------------------------------------- */
 
 /*
- * Whether the setting allows fewer workers than run, and this is one too many;
- * or other databases wait for a worker, and this one has had its turn.
+ * Whether this worker has to give up its place: either the setting allows
+ * fewer workers and this is one too many, or other databases wait for a worker
+ * and this one has had its turn.
  */
 static bool
 must_make_room(void)
@@ -140,7 +142,7 @@ must_make_room(void)
 	return is_turn_over || before_us >= pge_rewrap_workers;
 }
 
-/* Heeds signals; returns only if the worker is to go on. */
+/* Handles signals; returns only if the worker can go on. */
 static void
 look_around(void)
 {
@@ -167,7 +169,7 @@ is_wanted(void)
 	return result;
 }
 
-/* Sleeps for a slice of the time that is left. */
+/* Sleeps until the given time, but for no longer than a slice. */
 static void
 nap(int64 until)
 {
@@ -187,7 +189,7 @@ sleep_until(int64 when)
 		nap(when);
 }
 
-/* The same, unless there is something new to look at. */
+/* Does the same, unless there is something new to look at. */
 static void
 idle_until(int64 when)
 {
@@ -218,7 +220,7 @@ run_rotate(PgeWork *work)
 	(void) pge_rotate_due();
 }
 
-/* In a transaction of its own: a provider may have to be waited for. */
+/* Use a transaction of its own, since a provider may make it wait. */
 static void
 run_read_back(PgeWork *work)
 {
@@ -245,7 +247,9 @@ run_step(PgeWork *work)
 	pge_job_step(work->job_id, &work->result);
 }
 
-/* The server's log has the error; its text may not be for everybody. */
+/*
+ * The server's log has the error; the job shows no text, which may be secret.
+ */
 static void
 put_off(int64 job_id)
 {
@@ -273,7 +277,7 @@ count_step(const PgeStepResult *result)
 	pg_atomic_fetch_add_u64(&counters->batches, 1);
 }
 
-/* Says what is of interest, in one line; key=value, for programs. */
+/* Logs what is of interest as one line of key=value, for programs. */
 static void
 log_batch(int64 job_id, const PgeStepResult *result, int64 ms)
 {
@@ -305,7 +309,7 @@ show(int64 job_id, const PgeStepResult *result)
 	pgstat_report_activity(STATE_RUNNING, line);
 }
 
-/* Does not go on before the standbys have. */
+/* Waits until the standbys have caught up. */
 static void
 wait_for_standbys(int64 job_id)
 {
@@ -332,8 +336,9 @@ wait_for_standbys(int64 job_id)
 }
 
 /*
- * Records that earlier workers were lost at this job, before its next step can
- * take this worker too: killed, or ended by a setting of the server's.
+ * Records that earlier workers were lost at this job, because they were killed
+ * or ended by a setting of the server.  It does so before the job's next step,
+ * which may end this worker, too.
  */
 static void
 note_lost_workers(int64 job_id)
@@ -352,7 +357,7 @@ note_lost_workers(int64 job_id)
 	slot->memory.job_id = job_id;
 }
 
-/* Clears that record once a step has come to its end. */
+/* Clears that record once a step has completed. */
 static void
 forget_lost_workers(int64 job_id)
 {
@@ -362,7 +367,7 @@ forget_lost_workers(int64 job_id)
 	(void) pge_work_note(job_id, NULL, 0);
 }
 
-/* Does a step, and what is to be told and waited for after it. */
+/* Does a step, then logs its result and does the waiting that it asks for. */
 static void
 do_step(int64 job_id)
 {
@@ -402,7 +407,7 @@ do_step(int64 job_id)
 		idle_until(pge_clock_ms() + Min(result->wait_ms, SLICE_MS));
 }
 
-/* Does what the database wants done by the clock, once in a naptime. */
+/* Does what is scheduled in this database, once every naptime. */
 static void
 take_care(void)
 {
@@ -418,7 +423,7 @@ take_care(void)
 	(void) run(&learn);
 }
 
-/* What is to be done next; ends the worker if that is far off. */
+/* Does what is next, or ends the worker if that is far off. */
 static void
 do_next(void)
 {
@@ -437,7 +442,10 @@ do_next(void)
 		end_worker(PGE_END_IDLE, work.wait_ms);
 }
 
-/* Those who are in a database that lets nobody in are watched, too. */
+/*
+ * Connects even to a database that allows no connections: sessions that are
+ * already in it are watched, too.
+ */
 static void
 connect_to_database(void)
 {

@@ -117,7 +117,7 @@ ROWS = [
         "awskms": [("moto", "TLS, an unknown CA: misconfigured")],
         "gcpkms": [("double", "TLS, an unknown CA: misconfigured")],
         "azurekv": [("double", "TLS, an unknown CA: misconfigured")],
-        "pkcs11": "not possible: no connection of ours"}),
+        "pkcs11": "not possible: the module makes the connection"}),
     ("garbage", by_proxy("garbage", "double, C_Decrypt 0x80000007: "
                          "unavailable")),
     ("cancelled while it hangs, within 1 s",

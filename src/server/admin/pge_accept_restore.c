@@ -1,7 +1,7 @@
 /*
  * pge_accept_restore.c
- *	  pgenvelope.accept_restore: that a restore has lost entries of the audit
- *	  is accepted, for good and in the log.
+ *	  pgenvelope.accept_restore: accepts, for good and in the log, that a
+ *	  restore has lost entries of the audit.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,6 +1,6 @@
 /*
  * pge_admin.c
- *	  Who may administer: what is checked, and locked, before a key is changed.
+ *	  Administering a key: what is checked and locked before a change.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -23,10 +23,10 @@
 #include "rights/pge_entitlement.h"
 
 /*
- * Nothing that follows may be undone by a lost commit or a standby.  A worker
- * that applies what another server has done (to a table with a trigger) acts
- * for nobody who is here, and does not write to tables that are of this server
- * alone: requests, jobs, the audit's log.
+ * A lost commit or a standby must not undo anything that follows.  A worker
+ * of logical replication applies what another server has done (to a table with
+ * a trigger).  It acts for no role of this server, so it must not write to
+ * tables that belong to this server alone: requests, jobs, the audit's log.
  */
 void
 pge_require_writable(const char *function)
@@ -44,9 +44,10 @@ pge_require_writable(const char *function)
 }
 
 /*
- * Has whoever would create or change a key of this name wait for the end of
- * this transaction, and whoever would drop the tables.  Not the whole table: a
- * right can be revoked while somebody waits for a provider with another key.
+ * Makes others that would create or change a key of this name, or drop the
+ * tables, wait for the end of this transaction.  It does not lock the whole
+ * table, so that a right can be revoked while another session waits for a
+ * provider with another key.
  */
 void
 pge_lock_key_name(envl_view name)
@@ -88,9 +89,9 @@ pge_key_locked(text *name)
 }
 
 /*
- * A key by name, locked against everybody else who would change it, for
- * somebody who holds a privilege to administer it.  Superusers may administer
- * any key, or nobody could after a restore into other roles.
+ * A key by name, locked against changes by other sessions.  The caller must
+ * hold a privilege to administer it.  Superusers may administer any key:
+ * otherwise no role could after a restore into other roles.
  */
 PgeKey *
 pge_key_to_administer(text *name, PgePrivilege privilege)
@@ -104,8 +105,8 @@ pge_key_to_administer(text *name, PgePrivilege privilege)
 }
 
 /*
- * Keys are found as they are now, but written as this transaction sees them,
- * which under REPEATABLE READ may be as they were.
+ * Keys are read as they are now, but written as this transaction sees them.
+ * Under REPEATABLE READ that may be an earlier state.
  */
 void
 pge_snapshot_is_older(void)
@@ -115,7 +116,7 @@ pge_snapshot_is_older(void)
 			 errmsg("could not serialize access due to a concurrent change of keys")));
 }
 
-/* Refuses to write to a key that this transaction's snapshot does not have. */
+/* Refuses to write to a key that this transaction's snapshot lacks. */
 void
 pge_require_visible(uint64 key_id)
 {

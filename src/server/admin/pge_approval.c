@@ -3,12 +3,13 @@
  *	  pgenvelope.require_approval, pgenvelope.approve and pgenvelope.reject: a
  *	  second person decides.
  *
- * What was asked for is done in the transaction of whoever approves it, by
- * their rights and with the arguments of then, after everything was looked at
- * again.  If it fails, so does the approval, and the request stays pending.
+ * Approving checks everything again, then performs the act in the approver's
+ * transaction, with the approver's rights and the request's arguments.  If the
+ * act fails, so does the approval, and the request stays pending.
  *
- * The key's name is locked before the request's row, as when one is filed: of
- * two who decide at once, the second finds it decided.
+ * The key's name is locked before the request's row, in the same order as when
+ * a request is filed.  If two persons decide at once, the second finds the
+ * request decided.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -47,12 +48,12 @@ typedef struct Request
 	Datum		arguments;		/* jsonb */
 	char	   *subject;		/* jsonb, as text */
 	char	   *state;
-	char	   *decided_by;		/* name; NULL: nobody */
+	char	   *decided_by;		/* name; NULL: not decided */
 	char	   *expires_at;
 	bool		is_expired;		/* or would be, if it is not pending */
 	PgeIdentity requester;
 	char	   *requested_by;	/* name */
-	bool		is_orphan;		/* a role of the requester's has left */
+	bool		is_orphan;		/* a role of the requester's is gone */
 	char	   *own;			/* why it is the caller's; NULL: it is not */
 } Request;
 
@@ -73,8 +74,8 @@ set_required(uint64 key_id, bool required)
 }
 
 /*
- * One person may put a key under dual control.  While it is, everything that
- * could end that asks, and so does this function.
+ * One person may put a key under dual control.  From then on, everything that
+ * could end dual control asks for approval, this function included.
  */
 Datum
 pgenvelope_require_approval(PG_FUNCTION_ARGS)
@@ -122,8 +123,8 @@ pgenvelope_may_decide(PG_FUNCTION_ARGS)
 /* ---------------------------------------------------------------- */
 
 /*
- * In a SECURITY DEFINER function or an index expression the rights that decide
- * are not of who has logged in, who may not even know.
+ * In a SECURITY DEFINER function or an index expression, the rights that
+ * decide are not those of the role that logged in, which may not even know.
  */
 static void
 require_person(const char *function)
@@ -155,8 +156,8 @@ lock_key_of(int64 id)
 }
 
 /*
- * The request, locked, as the person who calls finds it.  A role that was
- * dropped or renamed has left, and its name or number may be another's by now.
+ * Finds the request for the caller, and locks it.  A role that was dropped or
+ * renamed counts as gone: its name or number may be another role's by now.
  */
 static void
 find(int64 id, const PgePerson *caller, Request *request)
@@ -271,7 +272,7 @@ require_other_person(const Request *request)
 	pge_raise(&problem);
 }
 
-/* Whoever filed it has left, or may not ask for it any longer. */
+/* Refuses if the requester is gone, or may not ask for this any longer. */
 static void
 require_requester(const Request *request)
 {
@@ -356,7 +357,7 @@ pgenvelope_approve(PG_FUNCTION_ARGS)
 	require_requester(&request);
 	require_unchanged(&request);
 
-	/* The subject has a role's number, which takes the place of its name. */
+	/* The subject holds a role's number, which replaces its name. */
 	subject = DirectFunctionCall1(jsonb_in, CStringGetDatum(request.subject));
 	subject = DirectFunctionCall2(jsonb_concat, request.arguments, subject);
 	result = pge_arguments_call(request.function, subject,

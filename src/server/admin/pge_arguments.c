@@ -3,7 +3,7 @@
  *	  The arguments of a call as JSON, and a call with arguments from JSON.
  *
  * A request is kept as JSON, so that people can read it.  PostgreSQL converts
- * it both ways, by the names and types with which the function is declared.
+ * it both ways, by the names and types in the function's declaration.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -25,7 +25,7 @@
 #include "admin/pge_arguments.h"
 #include "base/pge_compat.h"
 
-/* What is declared of a function's input arguments, which come first. */
+/* The declaration of a function's input arguments, which come first. */
 typedef struct Declared
 {
 	int			count;
@@ -59,7 +59,7 @@ parse_jsonb(const char *json)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
 }
 
-/* Those values that are not null, as an object. */
+/* The values that are not null, as an object. */
 static Datum
 pack(const Declared *declared, const NullableDatum *values)
 {

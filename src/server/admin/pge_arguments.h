@@ -11,8 +11,8 @@
 #include "fmgr.h"
 
 /*
- * The arguments of a call, by name, as a jsonb object.  One that is null is
- * left out: null in JSON is a value of type jsonb.
+ * The arguments of a call, by name, as a jsonb object.  It omits null
+ * arguments: null in JSON is a value of type jsonb.
  */
 extern Datum pge_arguments_pack(FunctionCallInfo fcinfo);
 
@@ -20,8 +20,8 @@ extern Datum pge_arguments_pack(FunctionCallInfo fcinfo);
 extern char *pge_argument(Datum arguments, const char *name);
 
 /*
- * Calls a function with such arguments and with this as fcinfo->context,
- * whatever EXECUTE says; returns what it returns, as jsonb.
+ * Calls a function with these arguments, and with context as fcinfo->context.
+ * Ignores the EXECUTE privilege.  Returns the function's result as jsonb.
  */
 extern Datum pge_arguments_call(Oid function, Datum arguments, Node *context);
 

@@ -26,13 +26,13 @@
 PG_FUNCTION_INFO_V1(pgenvelope_mark_honey);
 PG_FUNCTION_INFO_V1(pgenvelope_unmark_honey);
 
-/* Characters; an alert is to fit into a notification. */
+/* In characters; an alert must fit into a notification. */
 #define NOTE_MAX 200
 
 /*
- * The mark of a value, by whoever administers its key.  The value must open
- * in the context, so that nobody marks one that no reader ever opens; its
- * plaintext is wiped and not shown.
+ * The mark of a value, for a role that administers its key.  The value must
+ * open in the context: a mark on a value that no reader can open would never
+ * raise an alert.  The plaintext is wiped and not shown.
  */
 static uint64
 mark_value(const struct varlena *value, const struct varlena *datum,
@@ -99,7 +99,7 @@ context_argument(FunctionCallInfo fcinfo)
 	return PG_ARGISNULL(1) ? NULL : PG_GETARG_VARLENA_PP(1);
 }
 
-/* Tells the audit of a key's honey, not which value it is. */
+/* Records in the audit the key of a honey value, but not which value it is. */
 static bool
 tell(const char *act, uint64 key_id, bool is_done)
 {

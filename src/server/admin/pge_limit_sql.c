@@ -37,7 +37,7 @@ require_arguments(FunctionCallInfo fcinfo)
 	pge_raise(&problem);
 }
 
-/* Refuses a budget that is none. */
+/* Refuses an argument that is not a valid budget. */
 static void
 check_budget(FunctionCallInfo fcinfo, int n)
 {
@@ -68,7 +68,7 @@ check_action(FunctionCallInfo fcinfo)
 	pge_raise(&problem);
 }
 
-/* Writes the budget to the grant's row; returns whether there is one. */
+/* Writes the budget to the grant's row.  False: there is no such grant. */
 static bool
 write_budget(FunctionCallInfo fcinfo, uint64 key_id)
 {

@@ -1,6 +1,6 @@
 /*
  * pge_request.c
- *	  Dual control: what a second person has to approve, and asking for it.
+ *	  Dual control: which acts a second person approves, and requests.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,8 +27,8 @@
 /* ---------------------------------------------------------------- */
 
 /*
- * Of a version, or of all: which there are, and what became of them.  $1 is
- * the key, $2 the arguments.
+ * The subject of an act on one version, or on all: which versions exist, and
+ * their states.  $1 is the key, $2 the arguments.
  */
 #define VERSIONS \
 	"SELECT jsonb_build_object('versions', coalesce(jsonb_agg(" \
@@ -38,7 +38,7 @@
 	" WHERE key_id = $1" \
 	" AND coalesce(version = ($2 ->> 'version')::integer, true)"
 
-/* A role that was dropped, or renamed, is not whom the requester meant. */
+/* A role that was dropped or renamed is not the one the requester meant. */
 #define ROLE \
 	"SELECT jsonb_build_object('role'," \
 	" ($2 ->> 'role')::regrole::oid::bigint)::text"
@@ -87,8 +87,8 @@ pge_request_privilege(const PgeControlled *act, Datum arguments)
 }
 
 /*
- * These show nobody a plaintext, and entitle nobody to approve.  Others that
- * may come are not known to be harmless.
+ * These privileges show no plaintext, and do not let a role approve.  A future
+ * privilege is not known to be harmless, so it needs approval.
  */
 static bool
 is_granted_by_one(PgePrivilege privilege)
@@ -138,8 +138,8 @@ pge_request_subject(const PgeControlled *act, uint64 key_id, Datum arguments)
 }
 
 /*
- * The number of a request of this person for this: of one that is pending, or
- * else of a new one.
+ * The number of this person's request for this act: of a pending one, or else
+ * of a new one.
  */
 static int64
 find_or_insert(const PgeControlled *act, uint64 key_id, Datum arguments,
@@ -183,7 +183,7 @@ find_or_insert(const PgeControlled *act, uint64 key_id, Datum arguments,
 	return id;
 }
 
-/* Anybody may listen, so it says nothing but where to look. */
+/* Any role may listen, so the payload says only where to look. */
 void
 pge_request_notify(int64 id, const char *state)
 {

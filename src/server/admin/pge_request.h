@@ -1,12 +1,12 @@
 /*
  * pge_request.h
- *	  Dual control: what a second person has to approve, and asking for it.
+ *	  Dual control: which acts a second person approves, and requests.
  *
- * A function that does what cannot be taken back, or widens who may read,
- * calls pge_request_instead when it knows that it would do it.  On a key under
- * dual control that files a request, and the function returns with nothing
- * done.  pgenvelope.approve (pge_approval.c) calls the function again, with
- * the same arguments.
+ * A function that does something irreversible, or lets more roles read, calls
+ * pge_request_instead once it knows that it would do so.  On a key under dual
+ * control that files a request, and the function returns without acting.
+ * pgenvelope.approve (pge_approval.c) calls the function again, with the same
+ * arguments.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -29,12 +29,12 @@ typedef struct PgeControlled
 } PgeControlled;
 
 /*
- * Whose session it is: the current user, which SET ROLE and SECURITY DEFINER
- * functions change, the session user, which SET SESSION AUTHORIZATION changes,
- * and the role that logged in.
+ * The person behind a session: the current user, which SET ROLE and SECURITY
+ * DEFINER functions change; the session user, which SET SESSION AUTHORIZATION
+ * changes; and the role that logged in.
  *
- * Two sessions are two persons' if none of the three is any of the other's,
- * and if the clients have not authenticated as the same (a map of
+ * Two sessions belong to two persons if they share none of these roles, and if
+ * their clients have not authenticated as the same identity (a map in
  * pg_ident.conf lets one certificate or system user log in as several roles).
  */
 typedef struct PgePerson
@@ -48,18 +48,18 @@ typedef struct PgePerson
 extern void pge_person_now(PgePerson *person);
 
 /*
- * Whether a call waits for a second person: then a request has been filed (or
- * is there already), a NOTICE and the audit say so, and the caller has nothing
- * to do but to return.  Pointers into the catalog are not good any more then.
+ * Whether a call must wait for a second person.  If true, a request has been
+ * filed (or is there already), and a NOTICE and the audit say so; the caller
+ * must return.  Pointers into the catalog are then no longer valid.
  */
 extern bool pge_request_instead(FunctionCallInfo fcinfo, uint64 key_id);
 
-/* Whether it would: for who has to end something before. */
+/* Whether it would: for a caller that has to end something before. */
 extern bool pge_request_needed(FunctionCallInfo fcinfo, uint64 key_id);
 
 /*
- * The same, for a call that concerns all keys; of the request, this key is the
- * argument of that number.
+ * The same, for a call that concerns all keys.  In the request, this key is
+ * the argument of that number.
  */
 extern bool pge_request_instead_for(FunctionCallInfo fcinfo, int argument,
 									const PgeKey *key);
@@ -81,10 +81,10 @@ extern char *pge_request_subject(const PgeControlled *act, uint64 key_id,
 extern PgePrivilege pge_request_privilege(const PgeControlled *act,
 										  Datum arguments);
 
-/* Tells who listens what has become of a request. */
+/* Notifies listeners of a request's new state. */
 extern void pge_request_notify(int64 id, const char *state);
 
-/* Tells the audit, as the caller's role. */
+/* Writes to the audit, as the caller's role. */
 extern void pge_request_audit(const char *function, int64 id,
 							  const PgeControlled *act, uint64 key_id,
 							  const char *key_name, const char *state);

@@ -27,7 +27,7 @@
 PG_FUNCTION_INFO_V1(pgenvelope_grant_key);
 PG_FUNCTION_INFO_V1(pgenvelope_revoke_key);
 
-/* Bytes of a pattern: what fits into an index, however little it shrinks. */
+/* Bytes of a pattern: fits into an index even if it does not compress. */
 #define PATTERN_MAX 2048
 
 /* Arguments that pgenvelope.grant_key and pgenvelope.revoke_key share. */
@@ -139,7 +139,7 @@ require_arguments(FunctionCallInfo fcinfo)
 					"key, privilege and role");
 }
 
-/* The names of the members that a pattern speaks of, for the audit. */
+/* The names of the members in a pattern, for the audit. */
 static char *
 limited_to(Jsonb *context)
 {
@@ -161,7 +161,7 @@ limited_to(Jsonb *context)
 	return names.data;
 }
 
-/* A role's name; that of one that was dropped is its number. */
+/* A role's name, or its number if the role was dropped. */
 static char *
 name_of(Oid role)
 {
@@ -171,8 +171,8 @@ name_of(Oid role)
 }
 
 /*
- * Tells what was granted or revoked, if anything was.  Of a pattern the names
- * only: values of contexts are not for the log.
+ * Records what was granted or revoked, if anything.  It names a pattern's
+ * members without their values: values of contexts must not reach the log.
  */
 static void
 tell(const char *act, const PgeNewGrant *grant, uint64 count,
@@ -242,8 +242,8 @@ same_context(Jsonb *a, Jsonb *b)
 }
 
 /*
- * How many grants like one a key has now: with its context, or of all that
- * have its privilege and role.
+ * How many grants like this one the key has now: with the same context, or all
+ * with the same privilege and role.
  */
 static int
 count_granted(const PgeKey *key, const PgeNewGrant *like, bool all_contexts)
@@ -276,8 +276,8 @@ delete_grants(const PgeNewGrant *like, bool all_contexts)
 }
 
 /*
- * Who revokes a privilege in every context may well think that nothing of it
- * is left.
+ * A caller that revokes a privilege in every context may think that nothing
+ * of it is left, so say what is.
  */
 static void
 tell_what_is_left(int left, const PgeNewGrant *revoked)
@@ -336,7 +336,7 @@ pgenvelope_revoke_key(PG_FUNCTION_ARGS)
 	writer = pge_write_begin();
 	revoked = delete_grants(&grant, all_contexts);
 
-	/* It must not seem that there was nothing to revoke. */
+	/* Without this error, it would seem that there was nothing to revoke. */
 	if (revoked < (uint64) granted)
 		pge_snapshot_is_older();
 	pge_write_end(&writer);

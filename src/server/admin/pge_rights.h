@@ -23,8 +23,8 @@ typedef struct PgeNewGrant
 } PgeNewGrant;
 
 /*
- * Inserts a grant, by the writer's rights, or changes definer of the one that
- * is there; returns 0 if that was so already.
+ * Inserts a grant with the writer's rights, or sets definer in the existing
+ * one.  Returns 0 if nothing changed.
  */
 extern uint64 pge_insert_grant(const PgeNewGrant *grant);
 

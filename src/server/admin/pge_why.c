@@ -1,9 +1,9 @@
 /*
  * pge_why.c
- *	  pgenvelope.why_denied: what each grant of a privilege is to a role.
+ *	  pgenvelope.why_denied: why each grant of a privilege fails for a role.
  *
- * Who is asked about is told of grants that are theirs but for one thing;
- * whoever administers the key or its audit, of all.
+ * A caller that holds grant or audit on the key sees every grant.  Any other
+ * caller sees only those whose grantee the role is, or is a member of.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -65,7 +65,7 @@ put(FunctionCallInfo fcinfo, const PgeGrant *grant, bool allowed,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* Why a pattern does not match; names members, and no value of any. */
+/* Why a pattern does not match; names members, but shows no values. */
 static const char *
 mismatch(const Question *question, const PgeGrant *grant)
 {
@@ -91,7 +91,7 @@ mismatch(const Question *question, const PgeGrant *grant)
 					name);
 }
 
-/* NULL: it allows what is asked about. */
+/* NULL: the grant allows what is asked about. */
 static const char *
 why_not(const Question *question, const PgeGrant *grant, PgeHolding holding)
 {

@@ -1,12 +1,12 @@
 /*
  * pge_acting.h
- *	  The administrative act that a function is attempting: what its refusal
- *	  is recorded by.
+ *	  The administrative act that a function is attempting, so that a refusal
+ *	  can be recorded.
  *
- * A function that administers begins an attempt first of all.  If it raises,
+ * A function that administers first begins an attempt.  If it raises,
  * audit/pge_act.c writes the refusal from what is noted here; if it succeeds,
- * the act itself is recorded and the attempt ends.  Nothing here reads the
- * catalog when it ends, so that an aborted transaction can be told of.
+ * the act itself is recorded and the attempt ends.  Ending an attempt does not
+ * read the catalog, so that it can be recorded in an aborted transaction.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -29,7 +29,7 @@ typedef struct PgeActing
 extern PgeActing pge_acting;
 
 /*
- * Begins an attempt, and ends one that is under way.  The name may be spelled
+ * Begins an attempt, and ends any that is under way.  The name may be spelled
  * as in messages, "pgenvelope.create_key()": the act is "create_key".
  */
 extern void pge_acting_begin(const char *function);
@@ -40,7 +40,7 @@ extern void pge_acting_key(const char *key_name);
 /* What the attempt fails with. */
 extern void pge_acting_outcome(PgeOutcome outcome);
 
-/* There was nothing to do, or the act has been recorded. */
+/* Call this if there was nothing to do, or the act has been recorded. */
 extern void pge_acting_end(void);
 
 #endif							/* PGE_ACTING_H */

@@ -1,6 +1,6 @@
 /*
  * pge_commit.c
- *	  What is to be done in shared memory when this transaction commits.
+ *	  Actions on shared memory to run when this transaction commits.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -96,7 +96,7 @@ pge_at_commit(PgeAtCommit action, int64 argument, const char *no_prepare)
 		registered = true;
 	}
 
-	/* One that is there lasts at least as long as another would. */
+	/* An action in the list lasts at least as long as a new one would. */
 	foreach(cell, pending)
 	{
 		const Pending *entry = lfirst(cell);

@@ -45,21 +45,21 @@
 #endif
 
 /*
- * Before 16 the connection alone knows as whom the client has authenticated.
- * Its header wants those of Kerberos, for a pointer whose size is the same
- * without them, as it says.
+ * Before 16 only the connection knows the client's authenticated identity.
+ * Its header needs those of Kerberos, for a pointer that, as the header says,
+ * has the same size without them.
  */
 #if PG_VERSION_NUM < 160000
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
 #endif
 
-/* 18 has it before a declaration, and in the way of C11. */
+/* 18 puts it before a declaration, and as in C11. */
 #ifndef pg_noreturn
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* 17 ends transactions that take long. */
+/* 17 ends transactions that take too long. */
 #define PGE_TRANSACTION_TIMEOUT (PG_VERSION_NUM >= 170000)
 
 /* 15 brought the name. */
@@ -67,14 +67,14 @@
 #define strtou64(text, end, base) ((uint64) strtoull(text, end, base))
 #endif
 
-/* 15 moved the request for shared memory into a hook of its own. */
+/* 15 moved the request for shared memory into its own hook. */
 #if PG_VERSION_NUM >= 150000
 #define PGE_SHMEM_REQUEST_HOOK 1
 #else
 #define PGE_SHMEM_REQUEST_HOOK 0
 #endif
 
-/* 15 lets superusers grant that a parameter is set. */
+/* 15 lets superusers grant the right to set a parameter. */
 #define PGE_PARAMETER_ACL (PG_VERSION_NUM >= 150000)
 
 /* 15 gave custom settings a reserved prefix. */
@@ -84,7 +84,7 @@
 #define pge_reserve_prefix(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
-/* 18 took from a run of the executor what said that there is one only. */
+/* 18 dropped the executor's argument that says it runs only once. */
 #if PG_VERSION_NUM >= 180000
 #define PGE_RUN_PARAMETERS \
 	QueryDesc *query, ScanDirection direction, uint64 count
@@ -95,7 +95,7 @@
 #define PGE_RUN_ARGUMENTS query, direction, count, once
 #endif
 
-/* 16 replaced the ownership checks of each catalog by one. */
+/* 16 replaced the ownership checks of the catalogs by a single one. */
 static inline bool
 pge_owns_relation(Oid relation, Oid role)
 {
@@ -107,8 +107,8 @@ pge_owns_relation(Oid relation, Oid role)
 }
 
 /*
- * Whether a role that is no superuser can SET ROLE to another.  From 16 on a
- * membership may be without that, as is that of who created a role.
+ * Whether a role that is not a superuser can SET ROLE to another.  From 16 on
+ * a membership may lack that, as the membership of a role's creator does.
  */
 static inline bool
 pge_can_set_role(Oid role, Oid other)
@@ -125,14 +125,14 @@ pge_can_set_role(Oid role, Oid other)
 #define ereturn(context, result, ...) ereport(ERROR, __VA_ARGS__)
 #endif
 
-/* 18 tells the delay point whether it is ANALYZE that asks. */
+/* From 18 on, the delay point has an argument: whether ANALYZE calls it. */
 #if PG_VERSION_NUM >= 180000
 #define vacuum_delay_point_compat() vacuum_delay_point(true)
 #else
 #define vacuum_delay_point_compat() vacuum_delay_point()
 #endif
 
-/* 15 brought a function that begins a result of many rows. */
+/* 15 added a function that begins a result of many rows. */
 static inline void
 pge_init_materialized(FunctionCallInfo fcinfo)
 {
@@ -167,7 +167,7 @@ pge_create_wait_event_set(int nevents)
 #endif
 }
 
-/* 17 lets an extension name what it waits for. */
+/* From 17 on, an extension can name what it waits for. */
 static inline uint32
 pge_named_wait_event(uint32 *event, const char *name)
 {
@@ -208,9 +208,9 @@ pge_wait_event_pace(void)
 }
 
 /*
- * Logs the pruning of nothing on a page, with an image of the page: whoever
- * replays it takes a cleanup lock, then puts back the image (pge_page.c).  17
- * made the cleanup lock a flag of the record.
+ * Logs a pruning that removes nothing, with an image of the page: replay takes
+ * a cleanup lock, then restores the image (pge_page.c).  17 made the cleanup
+ * lock a flag of the record.
  */
 static inline XLogRecPtr
 pge_log_page(Buffer buffer)
@@ -231,7 +231,7 @@ pge_log_page(Buffer buffer)
 	return XLogInsert(RM_HEAP2_ID, info);
 }
 
-/* Linux has a clock that costs 5 ns; it is asked for every value. */
+/* The clock is read for every value; Linux has one that costs 5 ns. */
 #ifdef CLOCK_MONOTONIC_COARSE
 #define PGE_CLOCK CLOCK_MONOTONIC_COARSE
 #else
@@ -248,7 +248,7 @@ typedef void PgeJsonAction;
 #endif
 
 /*
- * A lexer of JSON in UTF-8 that copies no string; 17 lets it be on the stack.
+ * A lexer of JSON in UTF-8 that copies no string; 17 can have it on the stack.
  */
 static inline JsonLexContext *
 pge_make_json_lexer(char *text, size_t len)
@@ -283,9 +283,9 @@ pge_relfilenode(Relation relation)
 }
 
 /*
- * Gives an executor state one table of which some columns (attribute numbers
- * less FirstLowInvalidHeapAttributeNumber) are updated.  16 took the columns
- * out of the range table, 18 wants to know what was not pruned.
+ * Gives an executor state one table, of which it updates some columns
+ * (attribute numbers less FirstLowInvalidHeapAttributeNumber).  16 took the
+ * columns out of the range table; 18 needs to know what was not pruned.
  */
 static inline void
 pge_init_range_table(EState *estate, RangeTblEntry *entry, Bitmapset *updated)
@@ -324,8 +324,8 @@ typedef TU_UpdateIndexes PgeUpdateIndexes;
 typedef bool PgeUpdateIndexes;
 #endif
 
-/* Makes the index entries of an updated row; returns what is to be checked
- * again later, as for ExecInsertIndexTuples. */
+/* Makes the index entries of an updated row; returns what must be checked
+ * again later, as ExecInsertIndexTuples does. */
 static inline List *
 pge_insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot,
 						 EState *estate, PgeUpdateIndexes which)
@@ -365,8 +365,8 @@ pge_set_vxid_backend(VirtualTransactionId *transaction, int backend)
 }
 
 /*
- * As whom the client has authenticated; NULL: it has not (trust), or there is
- * no client.  16 adds the method: "peer:alice".
+ * The client's authenticated identity; NULL: it has not authenticated (trust),
+ * or there is no client.  16 adds the method: "peer:alice".
  */
 static inline char *
 pge_client_identity(void)
@@ -382,7 +382,7 @@ pge_client_identity(void)
 #endif
 }
 
-/* 17 renamed what numbers a process, and where its transaction's number is. */
+/* 17 renamed a process's number, and moved its transaction's number. */
 static inline int
 pge_process_number(const PGPROC *process)
 {

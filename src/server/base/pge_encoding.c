@@ -16,8 +16,8 @@
 #include "core/envl_string.h"
 
 /*
- * Converts all of in, or returns false.  What was converted before a failure
- * is wiped.
+ * Converts all of in, or returns false.  On failure it wipes what it has
+ * converted so far.
  */
 static bool
 convert(int from, int to, envl_view in, envl_view *out)
@@ -76,8 +76,8 @@ pge_from_utf8(envl_view utf8, envl_view *text, PgeProblem *problem)
 	if (likely(encoding == PG_UTF8 || encoding == PG_SQL_ASCII))
 	{
 		/*
-		 * Authentic, but perhaps sealed elsewhere: text in the server must
-		 * be valid, and no text holds a zero byte.
+		 * The value is authentic, but may have been sealed elsewhere.  Text
+		 * in the server must be valid and must not contain a zero byte.
 		 */
 		if (envl_utf8_valid(utf8) &&
 			memchr(utf8.data, '\0', utf8.len) == NULL)

@@ -28,7 +28,7 @@ extern bool pge_from_utf8(envl_view utf8, envl_view *text,
 
 /*
  * How many bytes of a text of the database a message shows: at most max, and
- * no part of a character, which a client could not read.
+ * only whole characters, since a client could not read a part of one.
  */
 extern int	pge_shown_len(envl_view text, int max);
 

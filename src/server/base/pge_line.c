@@ -24,7 +24,7 @@
 
 char	   *pge_trace_id;
 
-/* Found by whoever reads the log. */
+/* Readers of the log find the lines by this. */
 #define AUDIT_TAG "pgenvelope audit: "
 #define ALERT_TAG "pgenvelope alert: "
 
@@ -39,7 +39,7 @@ pge_line_learn(void)
 
 	strlcpy(session_user, name != NULL ? name : "", sizeof(session_user));
 
-	/* A database that is connected to is not renamed. */
+	/* The name is stable: a database with connections cannot be renamed. */
 	if (database_name[0] == '\0' && OidIsValid(MyDatabaseId))
 	{
 		name = get_database_name(MyDatabaseId);
@@ -144,7 +144,7 @@ pge_line_begin(StringInfo line, const char *event)
 {
 	MemoryContext old_context;
 
-	/* There is one line at a time, and one of an act is copied. */
+	/* Only one line is being made at a time; an act's line is copied. */
 	MemoryContextReset(line_context);
 	old_context = MemoryContextSwitchTo(line_context);
 	initStringInfo(line);
@@ -196,7 +196,7 @@ pge_line_end_alert(StringInfo line, int sqlstate)
 	return copy;
 }
 
-/* It goes into every line of the audit, and to whatever reads those. */
+/* The value goes into every line of the audit, and to what reads them. */
 static bool
 check_trace_id(char **newval, void **extra, GucSource source)
 {

@@ -3,7 +3,7 @@
  *	  Lines of the audit in the server's log: one JSON object each.
  *
  * Lines are written in aborted transactions and dying sessions, where nothing
- * can be looked up.  So what they say of the session is learned before.
+ * can be looked up.  So what they say of the session is looked up earlier.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,6 +1,6 @@
 /*
  * pge_report.c
- *	  What can go wrong, as a value; and its one translation into ereport.
+ *	  Errors as values, and their one translation into ereport.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -121,7 +121,7 @@ pge_problem_core(PgeProblem *problem, envl_status status)
 
 			/*
 			 * One message for a wrong context, a wrong key and a changed
-			 * byte: telling them apart would answer an attacker's question.
+			 * byte: different messages would answer an attacker's question.
 			 */
 			return pge_problem(problem, PGE_AUTHENTICATION,
 							   "Give the context that the value was encrypted with; if that is what you gave, the value was altered.",

@@ -1,10 +1,10 @@
 /*
  * pge_report.h
- *	  What can go wrong, as a value; and its one translation into ereport.
+ *	  Errors as values, and their one translation into ereport.
  *
  * Code that opens and seals values reports a PgeProblem and returns, so that
- * env_verify can name the category instead of raising it.  Nothing in a
- * problem ever comes from a plaintext, a key, a context value or a provider's
+ * env_verify can name the category instead of raising it.  A problem never
+ * contains any part of a plaintext, a key, a context value or a provider's
  * reply.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -65,7 +65,7 @@ extern bool pge_problem(PgeProblem *problem, PgeOutcome outcome,
 extern void pge_problem_detail(PgeProblem *problem, const char *detail, ...)
 			pg_attribute_printf(2, 3);
 
-/* Raises 22023 if it is so: what (say "key and role") must not be null. */
+/* Raises 22023 if isnull: what (say "key and role") must not be null. */
 extern void pge_refuse_null(bool isnull, const char *what);
 
 /* The problem that a core status stands for, where a value was concerned. */
@@ -84,17 +84,17 @@ pg_noreturn extern void pge_raise(const PgeProblem *problem);
 extern int	pge_problem_sqlstate(const PgeProblem *problem);
 
 /*
- * When the statement began that last called a function through
- * pge_call_hidden; and what is called at a statement's first such call, NULL
- * for nothing.
+ * The start of the statement that last called a function through
+ * pge_call_hidden; and a function that a statement's first such call calls,
+ * or NULL.
  */
 extern TimestampTz pge_hidden_since;
 extern		void (*pge_hidden_hook)(void);
 
 /*
- * Calls an SQL function that meets plaintexts.  Whatever is raised in it, by
- * PostgreSQL too (a wait that is cancelled, no memory), leaves the statement
- * and the context's queries out of the server's log.
+ * Calls an SQL function that handles plaintexts.  Any error in it, including
+ * PostgreSQL's own (a cancelled wait, out of memory), leaves the statement and
+ * the context's queries out of the server's log.
  */
 extern Datum pge_call_hidden(PGFunction function, FunctionCallInfo fcinfo);
 

@@ -1,6 +1,6 @@
 /*
  * pge_secret.c
- *	  Memory for keys: out of core dumps, out of children, best out of swap.
+ *	  Memory for keys: not in core dumps or children, if possible not in swap.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,11 +1,11 @@
 /*
  * pge_secret.h
- *	  Memory for keys: out of core dumps, out of children, best out of swap.
+ *	  Memory for keys: not in core dumps or children, if possible not in swap.
  *
- * Secrets of the server side live here, in an envl_key on the stack for the
- * length of a call, or in libcrypto's own contexts; nowhere else.  Locking
- * pages is best effort: a container's limit may be 64 kB, and a server that
- * does not start protects nothing.
+ * The server side keeps secrets only here, in an envl_key on the stack for the
+ * length of a call, or in libcrypto's own contexts.  Locking pages is best
+ * effort: a container's limit may be 64 kB, and a server that does not start
+ * protects nothing.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +22,7 @@ extern void *pge_secret_map_shared(Size size, bool *locked);
  */
 extern void *pge_secret_new(Size size);
 
-/* Wipes and gives back what pge_secret_new(size) gave. */
+/* Wipes and frees memory from pge_secret_new(size). */
 extern void pge_secret_delete(void *secret, Size size);
 
 #endif							/* PGE_SECRET_H */

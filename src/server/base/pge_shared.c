@@ -1,6 +1,6 @@
 /*
  * pge_shared.c
- *	  What every process of the server shares whatever it does.
+ *	  What all processes of the server share, whatever their task.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,9 +1,9 @@
 /*
  * pge_shared.h
- *	  What every process of the server shares whatever it does: the clock,
+ *	  What all processes of the server share, whatever their task: the clock,
  *	  generations of databases, and the points where tests step in.
  *
- * All of it is atomic or set once at start, but for the launcher's latch.
+ * All of it is atomic or set once at start, except the launcher's latch.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -79,7 +79,7 @@ extern uint64 pge_generation(void);
 extern void pge_generation_bump(Oid database);
 
 /*
- * How many versions of keys have been destroyed: what a session hears of
+ * How many versions of keys have been destroyed.  A session notices a change
  * even within a statement.
  */
 extern uint64 pge_destructions(void);

@@ -1,9 +1,9 @@
 /*
  * pge_try.c
- *	  Trying what may fail, in a subtransaction.
+ *	  Tries an operation that may fail, in a subtransaction.
  *
- * An error is raised again, if at all, by whoever asked, when nothing of this
- * subtransaction is left: whoever catches it then undoes no more than his own.
+ * Only the caller may raise the error again, after this subtransaction is
+ * gone.  So code that catches it then undoes no more than its own work.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -49,7 +49,7 @@ pge_try(void (*work)(void *argument), void *argument)
 	return error;
 }
 
-/* What is to be done soon. */
+/* The work that pge_try_soon was given. */
 typedef struct Errand
 {
 	void (*work)(void *argument);

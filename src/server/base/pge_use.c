@@ -1,15 +1,15 @@
 /*
  * pge_use.c
- *	  What the current statement did with keys.
+ *	  Records what the current statement did with keys.
  *
  * Entries are in static memory: they outlive every transaction, and adding
- * one or handing them over allocates nothing, which may be all that can be
- * relied on when a transaction is aborted for want of memory.
+ * one or handing them over allocates nothing.  So both still work when a
+ * transaction is aborted because memory has run out.
  *
  * The statement that the client sent ends with the outermost call of the
- * executor or of a utility command; a portal's, when it is closed.  Whatever
- * ends without one (a function call by the fast path, the apply worker of
- * logical replication, our own workers) is followed by the end of a
+ * executor or of a utility command; a portal's ends when the portal is closed.
+ * Work without such a call (a function call by the fast path, the apply worker
+ * of logical replication, our own workers) is followed by the end of a
  * transaction.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -44,7 +44,7 @@ static const char *const operation_names[] = {
 	[PGE_USE_BIND] = "bind",
 };
 
-/* Its subject is never NULL, which memcpy must not be given. */
+/* Its subject is never NULL, since memcpy does not accept NULL. */
 PgeUse		pge_use = {.subject = {(const uint8 *) "", 0}};
 PgeUseEntry *pge_use_last;
 Oid			pge_use_role;
@@ -91,7 +91,7 @@ pge_use_consumer(void (*consumer)(const PgeUses *uses))
 	consumers[consumer_count++] = consumer;
 }
 
-/* Hands over the entries there are, and forgets them. */
+/* Hands over all entries, and forgets them. */
 static void
 hand_over(bool more)
 {
@@ -100,7 +100,7 @@ hand_over(bool more)
 	if (entry_count == 0)
 		return;
 
-	/* Forgotten first: what fails here must not be met again. */
+	/* Forget them first, so that a failure here does not happen again. */
 	entry_count = 0;
 	subjects_len = 0;
 	pge_use_last = NULL;
@@ -126,7 +126,7 @@ flush_at_exit(int code, Datum arg)
 }
 
 /*
- * Learns what cannot be looked up any more when the entries are handed over.
+ * Looks up what cannot be looked up later, when the entries are handed over.
  */
 void
 pge_use_learn_role(Oid role)
@@ -287,8 +287,8 @@ utility(PlannedStmt *statement, const char *text, bool read_only,
 }
 
 /*
- * Before the commit, since no error may come after it; nothing of ours runs in
- * between.
+ * Hands over before the commit, since nothing may raise an error after it.
+ * None of our code runs in between.
  */
 static void
 transaction_ends(XactEvent event, void *arg)

@@ -1,11 +1,11 @@
 /*
  * pge_use.h
- *	  What the current statement did with keys.
+ *	  Records what the current statement did with keys.
  *
  * Code that uses a key says so: pge_use_begin with the operation, then the
  * key, the version and the context as each becomes known, then pge_use_end
- * with the outcome.  pge_raise ends what is under way, and so does an error
- * that is PostgreSQL's own: then it was interrupted.
+ * with the outcome.  pge_raise ends what is under way.  So does an error of
+ * PostgreSQL's own; the outcome is then PGE_INTERRUPTED.
  *
  * Uses that are alike add up to one entry.  Entries outlive an aborted
  * transaction; they are handed to the consumers (the audit, statistics) when
@@ -71,7 +71,7 @@ extern void pge_use_init(void);
 /* Adds a consumer; called from _PG_init. */
 extern void pge_use_consumer(void (*consumer)(const PgeUses *uses));
 
-/* Hands over what there is; for processes that run no statements. */
+/* Hands over all entries; for processes that run no statements. */
 extern void pge_use_flush(void);
 
 /* What is under way. */

@@ -3,8 +3,8 @@
  *	  Waking the launcher.
  *
  * The latch is the launcher's own.  It is read under a spinlock and set after
- * it: a latch of shared memory outlives its process, so the worst that can
- * come of a launcher that has just gone is a wake-up for nobody.
+ * the spinlock is released.  That is safe: a latch in shared memory outlives
+ * its process, so if the launcher has just exited, the wake-up has no effect.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -8,10 +8,10 @@
 #ifndef PGE_WAKE_H
 #define PGE_WAKE_H
 
-/* Has the launcher look around, if there is one. */
+/* Wakes the launcher to look for work, if there is one. */
 extern void pge_wake_launcher(void);
 
-/* The launcher's: from now on it is woken; no longer. */
+/* For the launcher: start, and stop, being woken. */
 extern void pge_wake_attach(void);
 extern void pge_wake_detach(void);
 

@@ -1,10 +1,10 @@
 /*
  * pge_former.c
- *	  What the functions of earlier versions called.
+ *	  The C functions that earlier versions' SQL functions call.
  *
- * A database whose extension has yet to be updated calls them by these names,
- * and is to be told so.  pg_upgrade and CREATE EXTENSION ... VERSION make such
- * databases, too, which PostgreSQL refuses where a symbol is missing.
+ * A database whose extension is not updated yet calls them by these names, and
+ * must get an error that says so.  pg_upgrade and CREATE EXTENSION ... VERSION
+ * make such databases, too; PostgreSQL refuses them if a symbol is missing.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,6 +1,6 @@
 /*
  * pge_shmem.c
- *	  Shared memory, of all folders that have some.
+ *	  The shared memory of all folders that have some.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,7 +22,7 @@
 #include "rights/pge_alert.h"
 #include "rights/pge_tally.h"
 
-/* What each folder asks for, and how it takes hold of it. */
+/* How each folder requests its shared memory, and attaches to it. */
 static const struct
 {
 	void (*request)(void);

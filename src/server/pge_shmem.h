@@ -1,6 +1,6 @@
 /*
  * pge_shmem.h
- *	  Shared memory, of all folders that have some.
+ *	  The shared memory of all folders that have some.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

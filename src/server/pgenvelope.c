@@ -1,6 +1,6 @@
 /*
  * pgenvelope.c
- *	  Where PostgreSQL loads the library.
+ *	  The entry point at which PostgreSQL loads the library.
  *
  * Preloaded, the library brings shared memory and the keeper, and everything
  * works.  Loaded on demand, it brings the type's input and output and what
@@ -47,8 +47,8 @@ extern void _PG_init(void);
 
 /*
  * What each folder does when the library is loaded, in this order: settings
- * before the shared memory whose size they give, the catalog before who is
- * called back by it.
+ * before the shared memory whose size they give, the catalog before the
+ * folders that it calls back.
  */
 static const struct
 {
@@ -83,7 +83,7 @@ static const struct
 void
 _PG_init(void)
 {
-	/* Nothing of pgenvelope has any business in pg_upgrade. */
+	/* In pg_upgrade the library must do nothing. */
 	if (IsBinaryUpgrade)
 		return;
 	for (int i = 0; i < (int) lengthof(folders); i++)

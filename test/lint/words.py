@@ -24,6 +24,7 @@ FOLDERS = [
     "src/core",
     "src/providers",
     "src/server/audit",
+    "src/server/catalog",
     "src/server/context",
     "src/server/lifecycle",
     "src/server/rewrite",

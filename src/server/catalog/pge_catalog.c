@@ -31,7 +31,7 @@ StaticAssertDecl(NAMEDATALEN > ENVL_KEY_NAME_MAX, "a key's name fits");
 uint64		pge_catalog_epoch = 1;
 uint64		pge_rights_epoch = 1;
 
-/* Everything read from the tables; all gone when it is out of date. */
+/* Everything read from the tables; all dropped once it is out of date. */
 static MemoryContext catalog_context;
 static HTAB *keys;				/* of PgeKey, by id */
 static HTAB *versions;			/* of PgeKeyVersion, by id and version */
@@ -65,8 +65,8 @@ roles_changed(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * At commit every backend must drop what it derived from a KEK that may no
- * longer be the one to use.
+ * At commit every backend must drop what it derived from a KEK, since that KEK
+ * may no longer be the one to use.
  */
 static void
 transaction_ended(XactEvent event, void *arg)
@@ -120,11 +120,10 @@ create_table(const char *name, Size key_size, Size entry_size)
 }
 
 /*
- * What others have committed counts from the next statement on.  A statement
- * within a transaction may well take no lock that the transaction lacks, and
- * so would not hear of it until the next transaction.  That a version was
- * destroyed counts at once: its KEK must not be unsealed again from the row as
- * it was.
+ * Other sessions' commits count from the next statement on.  A statement
+ * within a transaction may take no new lock, and so would not receive their
+ * invalidations until the next transaction.  The destruction of a version
+ * counts at once: its KEK must not be unsealed again from the old row.
  */
 static void
 hear_of_changes(void)
@@ -141,9 +140,9 @@ hear_of_changes(void)
 }
 
 /*
- * Checks the schema's version.  An update of the extension announces itself as
- * a change to the tables, which have to be looked up to hear of it; so where
- * the answer is another version or no extension, it is asked for each time.
+ * Checks the schema's version.  An update of the extension is announced as a
+ * change to the tables, which a session only notices after looking them up.
+ * So if the version differs or there is no extension, check again each time.
  */
 static void
 check_schema(void)
@@ -164,7 +163,7 @@ check_schema(void)
 	}
 }
 
-/* Empties everything that was read. */
+/* Drops everything that was read. */
 static void
 start_anew(void)
 {
@@ -240,7 +239,7 @@ pge_key_by_id(uint64 key_id)
 {
 	PgeKey	   *key = last_by_id;
 
-	/* Neighbours in a column mostly share their key. */
+	/* Neighbouring values in a column mostly share a key. */
 	if (likely(key != NULL && key->key_id == key_id))
 		return key;
 	key = hash_search(keys, &key_id, HASH_FIND, NULL);
@@ -299,7 +298,7 @@ enter_version(PgeKeyVersion *row)
 	bool		found;
 	PgeKeyVersion *entry;
 
-	/* A row that is read a second time keeps its KEK, if it is the same. */
+	/* A row that is read again keeps its KEK, if that is the same. */
 	entry = hash_search(versions, &row->key_id, HASH_ENTER, &found);
 	if (found &&
 		memcmp(entry->sealed.digest, row->sealed.digest,
@@ -356,9 +355,9 @@ pge_key_pre_active(PgeKey *key)
 }
 
 /*
- * Whether the next value is one of the share that a pre_active version gets.
- * The multiples of the golden ratio lie as evenly in a circle as can be, so
- * of any n values in a row the share is right to a few.
+ * Whether the next value falls into the share of a pre_active version.  The
+ * multiples of the golden ratio are spread on a circle as evenly as possible,
+ * so among any n successive values the share is right to within a few.
  */
 static bool
 takes_canary(PgeKey *key)

@@ -12,8 +12,8 @@
  * transactional: it reaches other backends when the change commits, and is
  * undone here when a savepoint is.
  *
- * Reading is pge_row.c's; who holds what of a key's grants is
- * pge_entitlement.c's.
+ * pge_row.c reads the rows; pge_entitlement.c finds out which of a key's
+ * grants a role holds.
  *
  * Pointers handed out live until the next pge_catalog_begin, which every
  * SQL-callable function calls first and once.
@@ -135,21 +135,21 @@ typedef struct PgeKey
 extern void pge_catalog_init(void);
 
 /*
- * Has a function called whenever everything that was read is dropped, while it
- * is still there; for who keeps pointers into it.  Called from _PG_init.
+ * Registers a function to be called just before everything that was read is
+ * dropped; for code that keeps pointers into it.  Called from _PG_init.
  */
 extern void pge_catalog_on_drop(void (*callback)(void));
 
 /*
  * Forgets what is out of date.  Moves pge_catalog_epoch if anything was.
- * Raises 55000 where the schema is not of this library's version.
+ * Raises 55000 if the schema is not of this library's version.
  */
 extern void pge_catalog_begin(void);
 extern uint64 pge_catalog_epoch;
 
 /*
- * The key of that id or name; NULL if there is none.  Raises 55000 where the
- * extension's tables are not.
+ * The key of that id or name; NULL if there is none.  Raises 55000 if the
+ * extension's tables do not exist.
  */
 extern PgeKey *pge_key_by_id(uint64 key_id);
 extern PgeKey *pge_key_by_name(const char *name, size_t len);
@@ -163,16 +163,16 @@ extern PgeKeyVersion *pge_key_active(PgeKey *key);
 extern PgeKeyVersion *pge_key_pre_active(PgeKey *key);
 
 /*
- * The version that the next new value gets: the active one, or for its share
- * of the calls the pre_active one.  The share is that of a Weyl sequence, a
- * key's own in each session, which starts at random: it holds for a session
- * of many values as for many of one.  NULL if none is active.
+ * The version for the next new value: the active one or, for its share of the
+ * calls, the pre_active one.  A Weyl sequence decides; each key has its own in
+ * each session, with a random start.  So the share is right for one session of
+ * many values as well as for many sessions of one.  NULL if none is active.
  */
 extern PgeKeyVersion *pge_key_writer(PgeKey *key);
 
 /*
- * Moves whenever what was found out about rights may be out of date: with the
- * epoch, and when roles or their memberships change.
+ * Moves whenever results about rights may be out of date: with the epoch, and
+ * when roles or their memberships change.
  */
 extern uint64 pge_rights_epoch;
 
@@ -183,8 +183,8 @@ extern MemoryContext pge_catalog_memory(void);
 extern void pge_catalog_changed(Oid relation);
 
 /*
- * Whether this transaction has announced such a change, so that what it finds
- * may yet be undone.
+ * Whether this transaction has announced such a change; then what it reads may
+ * still be rolled back.
  */
 extern bool pge_catalog_changed_here(void);
 

@@ -4,23 +4,23 @@
  *
  * The tables are the access control, and PostgreSQL's own privileges do not
  * suffice to guard them: pg_write_all_data would let its holder grant itself
- * anything.  So a statement trigger that always fires refuses every write but
- * those of the tables' owner, as whom the extension's functions write, and of
- * superusers.  A row trigger does the same after the fact, for writers that
- * fire no statement triggers: those of logical replication.
+ * anything.  So a statement trigger that always fires refuses every write,
+ * except by superusers and by the tables' owner, the role with which the
+ * extension's functions write.  A row trigger does the same after the fact,
+ * for writers that fire no statement triggers: those of logical replication.
  *
- * The row trigger also keeps what foreign keys would keep, and no more, since
- * a parallel restore loads versions before their keys: a key or version that
- * other rows refer to is not deleted.
+ * The row trigger also prevents the deletion of a key or version that other
+ * rows refer to.  It enforces no more of what foreign keys would, since a
+ * parallel restore loads versions before their keys.
  *
- * It also announces the change, but for tables whose trigger has an argument:
- * of those nothing is kept in any session.  That must work without preload,
- * since the tables are restored there too.
+ * It also announces the change, except for tables whose trigger has an
+ * argument: sessions keep nothing from those.  Announcing must work without
+ * preload, since the tables are restored there too.
  *
- * Tables that say where this server's own files were read to, and what was
- * found there, are no business of a subscriber's, who has jobs of its own.  A
- * publication of all tables sends them; a row trigger has the subscriber pass
- * them over.
+ * Some tables record how far this server's own files were read, and what was
+ * found there.  A subscriber has jobs of its own and has no use for these.  A
+ * publication of all tables sends them, so a row trigger makes the subscriber
+ * skip them.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -88,7 +88,7 @@ is_referred_to(const char *query, int64 key_id, int32 version)
 	return is_found;
 }
 
-/* Refuses to take a row away, or its key, that others refer to. */
+/* Refuses to delete a row that others refer to, or to change its key. */
 static void
 keep_referenced(const TriggerData *trigger)
 {

@@ -2,12 +2,12 @@
  * pge_privilege.c
  *	  The privileges on a key: their names, and which imply others.
  *
- * encrypt and decrypt open and make values.  rewrap moves values to another
- * version and shows nobody a plaintext; rotate makes and activates versions;
- * retire takes them out of use, for good at last; grant says who may do what
+ * encrypt makes values and decrypt opens them.  rewrap moves values to another
+ * version and shows no plaintext; rotate makes and activates versions; retire
+ * takes them out of use, in the end for good; grant decides what roles may do
  * with values; audit reads what was done.  admin is rewrap, rotate, retire and
- * grant, and never encrypt, decrypt or audit: who runs a key need not be able
- * to read with it, or be the one who looks at what was done.
+ * grant, and never encrypt, decrypt or audit: a role that runs a key need not
+ * be able to read with it, or to review what was done.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -70,7 +70,7 @@ pge_privilege_grantor(PgePrivilege privilege)
 		case PGE_REWRAP:
 			return PGE_GRANT;
 		default:
-			/* Or who holds grant would hold everything by a detour. */
+			/* Otherwise a role with grant could give itself everything. */
 			return PGE_ADMIN;
 	}
 }

@@ -14,14 +14,14 @@
 extern PgePrivilege pge_privilege_parse(const char *name);
 extern const char *pge_privilege_name(PgePrivilege privilege);
 
-/* Whether who holds one privilege holds the other by it. */
+/* Whether holding one privilege implies holding the other. */
 extern bool pge_privilege_implies(PgePrivilege held, PgePrivilege wanted);
 
 /* Whether its grants may be limited to contexts: encrypt and decrypt. */
 extern bool pge_privilege_sees_context(PgePrivilege privilege);
 
 /*
- * What who grants or revokes a privilege must hold: grant, or for the
+ * What a role must hold to grant or revoke a privilege: grant or, for the
  * privileges that administer the key itself, admin.
  */
 extern PgePrivilege pge_privilege_grantor(PgePrivilege privilege);

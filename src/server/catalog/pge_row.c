@@ -156,8 +156,8 @@ copy_limits(const PgeOwnRow *row, PgeGrant *grant)
 }
 
 /*
- * Copies a row of pgenvelope.key_grant.  False: it is none, as it is limited
- * in a way that is not understood, or grants what is not.
+ * Copies a row of pgenvelope.key_grant.  False: the row does not count as a
+ * grant, because this library does not know its limit or its privilege.
  */
 static bool
 copy_grant(const PgeOwnRow *row, MemoryContext context, PgeGrant *grant)
@@ -351,7 +351,7 @@ pge_state_parse(const char *name)
 	return PGE_STATE_DESTROYED;
 }
 
-/* Copies a sealed KEK; what else names it has been copied. */
+/* Copies a sealed KEK; the caller has copied what else names it. */
 static void
 copy_seal(Datum blob, MemoryContext context, PgeKeyVersion *version)
 {
@@ -412,8 +412,9 @@ copy_version(PgeKey *key, const PgeOwnRow *row, MemoryContext context,
 
 /*
  * Reads the first version that satisfies conditions on an index and, unless
- * it is -1, is in a state: with ignore_system_indexes, which anybody may
- * connect with, the condition of a partial index is not applied.
+ * state is -1, is in that state.  The state is tested here, because with
+ * ignore_system_indexes, which any role may connect with, a partial index's
+ * condition is not applied.
  */
 static bool
 read_version(PgeKey *key, const char *index, int conditions,

@@ -3,8 +3,9 @@
  *	  Reading rows of the key tables, as they are now: for pge_catalog.c,
  *	  which keeps them.
  *
- * What a row refers to is allocated in the context given.  Each raises 55000
- * where the extension's tables are not, and XX001 for a damaged row.
+ * What a row refers to is allocated in the given context.  Each function
+ * raises 55000 if the extension's tables do not exist, and XX001 for a damaged
+ * row.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -19,10 +20,10 @@
 /* Whether a relation is one of the tables that are read here. */
 extern bool pge_row_source(Oid relation);
 
-/* Has the tables looked up anew. */
+/* Makes the next call look up the tables anew. */
 extern void pge_row_forget_tables(void);
 
-/* Looks them up, unless they are. */
+/* Looks up the tables, unless that has been done. */
 extern void pge_row_find_tables(void);
 
 /* The key of that name, or of that id if name is NULL.  False: none. */

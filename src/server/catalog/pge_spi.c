@@ -34,8 +34,8 @@ relation_owner(Oid relation)
 }
 
 /*
- * Becomes the tables' owner, with nothing of the caller's search path.  An
- * error undoes this as it undoes the transaction.
+ * Becomes the tables' owner, without the caller's search path.  An error
+ * undoes this together with the transaction.
  */
 PgeWriter
 pge_write_begin(void)
@@ -70,8 +70,8 @@ typedef struct PlanEntry
 } PlanEntry;
 
 /*
- * The plan of a statement, kept for the next time: a batch is recorded with
- * half a dozen statements, and to plan those anew costs as much as to move
+ * The plan of a statement, kept for the next time: recording a batch takes
+ * half a dozen statements, and planning those anew costs as much as moving
  * some hundred values.
  */
 static SPIPlanPtr

@@ -18,7 +18,7 @@
 #include "base/pge_compat.h"
 #include "catalog/pge_catalog.h"
 
-/* Who we are while the tables' owner writes. */
+/* What pge_write_begin changed, for pge_write_end to restore. */
 typedef struct PgeWriter
 {
 	Oid			user;
@@ -27,15 +27,15 @@ typedef struct PgeWriter
 } PgeWriter;
 
 /*
- * Becomes the tables' owner with nothing of the caller's search path, and
- * connects to SPI.  An error undoes this as it undoes the transaction.
+ * Becomes the tables' owner, without the caller's search path, and connects to
+ * SPI.  An error undoes this together with the transaction.
  */
 extern PgeWriter pge_write_begin(void);
 extern void pge_write_end(const PgeWriter *writer);
 
 /*
- * Runs one statement, of which the plan is kept: so it is a constant of the
- * program.  Returns how many rows it wrote or found.
+ * Runs one statement and keeps its plan, so the statement must be a constant
+ * of the program.  Returns how many rows it wrote or found.
  */
 extern uint64 pge_write_run(const char *statement, int count, Oid *types,
 							Datum *values, const char *nulls);
@@ -60,7 +60,7 @@ typedef struct PgeParameter
 extern uint64 pge_run_with(const char *statement, int count,
 						   const PgeParameter *parameters);
 
-/* Of a type that has no function of its own here. */
+/* A parameter of a type that has no function of its own here. */
 static inline PgeParameter
 pge_parameter(Oid type, Datum value)
 {

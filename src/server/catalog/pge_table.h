@@ -4,7 +4,7 @@
  *	  whether they are of this library's version.
  *
  * The library is replaced by a restart, the schema by ALTER EXTENSION UPDATE
- * in each database; in between they differ.  Nothing is read or written then.
+ * in each database; in between they differ, and nothing is read or written.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -22,11 +22,11 @@ typedef enum PgeSchema
 {
 	PGE_SCHEMA_OURS,
 	PGE_SCHEMA_OTHER,			/* of another version than this library */
-	PGE_SCHEMA_ABSENT			/* the database has not got the extension */
+	PGE_SCHEMA_ABSENT			/* the database lacks the extension */
 } PgeSchema;
 
 /*
- * What the database has.  The version that the catalog gives is palloc'd, or
+ * The state of the database's schema.  The catalog's version is palloc'd, or
  * NULL; version may be NULL.
  */
 extern PgeSchema pge_schema(char **version);

@@ -1,6 +1,6 @@
 /*
  * pge_alert.c
- *	  Alerts: what somebody should look at now.
+ *	  Alerts: events that an operator should look at now.
  *
  * Locking protocol.  PgeAlerts.lock covers everything in it: exclusive to
  * change, shared to read, held for a few instructions.
@@ -65,7 +65,7 @@ static const struct
 /* NULL unless the library was preloaded. */
 static PgeAlerts *alerts;
 
-/* What the worker has sent, and not committed. */
+/* What the worker has sent, but not committed. */
 static uint64 sending[SENT_AT_ONCE];
 static int	sending_count;
 
@@ -94,9 +94,9 @@ pge_alert_attach(void)
 /* ---------------------------------------------------------------- */
 
 /*
- * Under which number it is counted: honey for each who opens it by the grant,
- * or one would crowd out the alerts that name another.  Grants' numbers are
- * random, so that no hash meets one.
+ * The number under which an alert is counted.  Honey is counted for each role
+ * that opens it by the grant; otherwise one role would crowd out the alerts
+ * that name another.  Grants' numbers are random, so no hash equals one.
  */
 static int64
 counted_under(const PgeAlert *alert)
@@ -110,7 +110,7 @@ counted_under(const PgeAlert *alert)
 									   (uint64) alert->grant_id);
 }
 
-/* Whether this one is to be raised.  Yes, if nobody can count them. */
+/* Whether to raise this alert.  Yes, if there is no place to count it. */
 static bool
 is_due(const PgeAlert *alert)
 {
@@ -198,9 +198,9 @@ queue(const char *payload)
 }
 
 /*
- * The line is written as LOG, to the server's log only, and not as WARNING: no
- * client may learn of it, and nobody sets log_min_messages so high that it
- * would not be written.
+ * Writes the line as LOG, to the server's log only, and not as WARNING: no
+ * client may see it, and in practice log_min_messages is never set so high
+ * that LOG is left out.
  */
 void
 pge_alert(const PgeAlert *alert)

@@ -1,12 +1,13 @@
 /*
  * pge_alert.h
- *	  Alerts: what somebody should look at now.
+ *	  Alerts: events that an operator should look at now.
  *
  * An alert is a line of the server's log, written at once, and a notification
  * on the channel pgenvelope_alert.  PostgreSQL sends notifications when their
- * transaction commits, and whoever opens what it should not will roll back: so
- * a worker sends it, in a transaction of its own.  It waits in shared memory
- * until then; where that is full, or on a standby, the line is all there is.
+ * transaction commits, and a role that opens what it should not will roll
+ * back.  So a worker sends the notification in its own transaction; until then
+ * it waits in shared memory.  If that is full, or on a standby, there is only
+ * the line.
  *
  * Neither holds a plaintext, an envelope or an encryption context.
  *
@@ -64,13 +65,13 @@ extern void pge_alert_attach(void);
  */
 extern Oid	pge_alert_next_database(int *place);
 
-/* Drops what waits for a database that is no more. */
+/* Drops what waits for a database that no longer exists. */
 extern void pge_alert_forget(Oid database);
 
 /*
- * The worker: notifies of alerts that wait for this database, at most so many
- * as one transaction should.  When it has committed, pge_alert_sent is to be
- * called, which returns how many there were.
+ * For the worker: sends alerts that wait for this database, at most as many as
+ * one transaction should.  After the commit it must call pge_alert_sent, which
+ * returns how many there were.
  */
 extern void pge_alert_send(void);
 extern int	pge_alert_sent(void);

@@ -7,11 +7,11 @@
  * cluster and for a transaction with all its parallel workers.  A process
  * takes credit from there in batches, more each time up to PGE_CREDIT_MAX,
  * never more than an eighth of what is left, and gives back what it has not
- * used when its transaction ends.  So a budget is never exceeded; a value may
- * be refused while other processes still hold credit.
+ * used when its transaction ends.  So a budget is never exceeded, but a value
+ * may be refused while other processes still hold credit.
  *
- * What was counted stays counted if a transaction or a savepoint is rolled
- * back: the values have been seen.
+ * A rollback of a transaction or a savepoint does not undo the count: the
+ * values have been seen.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors

@@ -1,6 +1,6 @@
 /*
  * pge_entitlement.c
- *	  Who may do what with a key, and in which encryption contexts.
+ *	  What a role may do with a key, and in which encryption contexts.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -27,7 +27,7 @@
 #define HINT_ADMIN \
 	"Whoever holds \"admin\" on the key can grant it with pgenvelope.grant_key."
 
-/* What an identity has of a key's grants. */
+/* Which of a key's grants an identity holds. */
 typedef struct PgeRights
 {
 	PgeIdentity identity;
@@ -48,8 +48,8 @@ typedef struct PgeRights
 /* ---------------------------------------------------------------- */
 
 /*
- * Whether a role has what was granted to another.  For a superuser the usual
- * test would say yes to everything, so it is asked of memberships alone.
+ * Whether a role has what was granted to another.  The usual test would say
+ * yes to everything for a superuser, so only memberships are tested.
  */
 static bool
 role_has(Oid role, Oid grantee)
@@ -60,9 +60,9 @@ role_has(Oid role, Oid grantee)
 }
 
 /*
- * A grant that is not for SECURITY DEFINER functions asks who called them: the
- * role that was set outside must have it, too, and the session user must be
- * one who can set such a role.
+ * A grant that is not for SECURITY DEFINER functions depends on their caller:
+ * the role that was set outside must hold it, too, and the session user must
+ * be able to set such a role.
  */
 PgeHolding
 pge_grant_holding(const PgeGrant *grant, const PgeIdentity *identity)
@@ -171,7 +171,7 @@ make_room(const PgeKey *key)
 	return rights;
 }
 
-/* What the current user has; the one asked for last comes first. */
+/* What the current user holds; the last one asked for comes first. */
 static PgeRights *
 rights_of(PgeKey *key)
 {
@@ -254,7 +254,7 @@ has_limited(const PgeRights *rights, PgePrivilege privilege)
 	return false;
 }
 
-/* Whether a grant fails for no other reason than who called a function. */
+/* Whether a grant fails only because of the role that called a function. */
 static bool
 is_kept_from_function(const PgeKey *key, const PgeIdentity *identity,
 					  PgePrivilege privilege)

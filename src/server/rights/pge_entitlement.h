@@ -1,15 +1,15 @@
 /*
  * pge_entitlement.h
- *	  Who may do what with a key, and in which encryption contexts.
+ *	  What a role may do with a key, and in which encryption contexts.
  *
- * Asked in C for every value, whatever EXECUTE says.  The role is the current
- * user, which in a SECURITY DEFINER function is its owner; a grant may demand
- * that the session behind it holds it, too.  Superusers need a grant like
- * everybody else.
+ * The C code checks this for every value, whatever EXECUTE says.  The role is
+ * the current user, which in a SECURITY DEFINER function is its owner; a grant
+ * may require that the session behind it holds the grant, too.  Superusers
+ * need a grant like every other role.
  *
- * What a role has of a key's grants is found out once and kept until roles or
- * grants change; with a limited grant, the one that matched is kept beside the
- * context.  So a grant in every context costs a comparison.
+ * Which of a key's grants a role holds is found out once and kept until roles
+ * or grants change; a limited grant that matched is kept beside the context.
+ * So a grant in every context costs a comparison.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -32,10 +32,10 @@ typedef struct PgeIdentity
 extern PgeIdentity pge_identity(void);
 
 /*
- * The grant by which the current user may do with values of this context what
- * the privilege says: of those that match one in every context, or else any.
- * NULL fills in problem: 42501, or PE005 where only limited grants
- * could help and the context cannot be read.
+ * The grant that gives the current user the privilege on values of this
+ * context.  A matching grant in every context is preferred to a limited one.
+ * NULL fills in problem: 42501, or PE005 if only limited grants could help and
+ * the context cannot be read.
  */
 extern const PgeGrant *pge_entitled(PgeKey *key, PgePrivilege privilege,
 									PgeContext *context, PgeProblem *problem);
@@ -54,7 +54,7 @@ extern const PgeGrant *const *pge_entitled_all(PgeKey *key,
  */
 extern const PgeGrant *pge_key_permits(PgeKey *key, PgePrivilege privilege);
 
-/* The same of somebody else, as whom nobody runs now. */
+/* The same for another identity than the current one. */
 extern bool pge_identity_permits(const PgeKey *key, PgePrivilege privilege,
 								 const PgeIdentity *identity);
 
@@ -62,11 +62,11 @@ extern bool pge_identity_permits(const PgeKey *key, PgePrivilege privilege,
 extern bool pge_require_privilege(PgeKey *key, PgePrivilege privilege,
 								  PgeProblem *problem);
 
-/* Why a grant is none for somebody. */
+/* Whether an identity holds a grant, or why not. */
 typedef enum PgeHolding
 {
 	PGE_HELD,
-	PGE_NOT_A_MEMBER,			/* the role has not what the grantee has */
+	PGE_NOT_A_MEMBER,			/* the role lacks what the grantee has */
 	PGE_NOT_INHERITED,			/* a member that does not inherit */
 	PGE_NOT_OF_SESSION			/* only through SECURITY DEFINER */
 } PgeHolding;

@@ -1,6 +1,6 @@
 /*
  * pge_honey.c
- *	  Honey values: to open one raises an alert, and may lock the grant.
+ *	  Honey values: opening one raises an alert, and may lock the grant.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -151,7 +151,7 @@ pge_honey_mark(PgeKeyVersion *version, const envl_envelope *envelope,
 	return status == ENVL_OK || pge_problem_core(problem, status);
 }
 
-/* The honey that a value is; NULL if it is none. */
+/* Finds the honey row of a value; NULL if it has none. */
 static bool
 find(PgeKeyVersion *version, const envl_envelope *envelope,
 	 const PgeHoney **honey, PgeProblem *problem)
@@ -172,8 +172,8 @@ find(PgeKeyVersion *version, const envl_envelope *envelope,
 
 /*
  * Locks every grant by which the current user could decrypt with the key, in
- * whatever context: or the next value would be opened by another.  False: one
- * could not be noted.
+ * any context: otherwise another grant would open the next value.  False: one
+ * of the locks could not be noted.
  */
 static bool
 lock_grants(PgeKey *key)
@@ -209,7 +209,7 @@ sound(PgeKeyVersion *version, PgeContext *context, const PgeHoney *honey)
 		alert.grant_id = grant->grant_id;
 	if (honey->locks)
 	{
-		/* Once locked, nothing is opened by it: others cannot crowd it out. */
+		/* A locked grant opens nothing, so others cannot crowd it out. */
 		alert.is_singular = lock_grants(version->key);
 		alert.action = alert.is_singular ? "lock" : "lock failed";
 	}

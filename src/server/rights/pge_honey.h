@@ -1,14 +1,14 @@
 /*
  * pge_honey.h
- *	  Honey values: to open one raises an alert, and may lock the grant.
+ *	  Honey values: opening one raises an alert, and may lock the grant.
  *
- * A honey value is a value like any other: what makes it one is a row of
- * pgenvelope.honey with its mark, a MAC under its own DEK, so that nobody can
- * tell which value it is of who cannot open that.  The mark is the same
- * whatever version wraps the value, and in every copy of it.
+ * A honey value looks like any other.  What makes it one is a row of
+ * pgenvelope.honey with its mark, a MAC under the value's own DEK: a role that
+ * cannot open the value cannot find out that the mark belongs to it.  The mark
+ * is the same whatever version wraps the value, and in every copy of it.
  *
- * For keys with honey values every value that is opened costs another unwrap
- * and a MAC, honey or not; for others, the test of a number.
+ * For keys with honey values, opening any value, honey or not, costs another
+ * unwrap and a MAC.  For other keys it costs the test of a number.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -43,15 +43,15 @@ extern bool pge_honey_insert(uint64 key_id, const PgeHoney *honey);
 
 /*
  * Raises the alert, and locks, if a value that was opened is honey.  False
- * fills in problem: that could not be found out.  Then, and when an error is
- * raised, the caller discards what it has opened.
+ * fills in problem: the check failed.  Then, and if an error is raised, the
+ * caller must discard what it has opened.
  */
 extern bool pge_honey_heed(PgeKeyVersion *version, envl_view value,
 						   PgeContext *context, PgeProblem *problem);
 
 /*
- * Marks a value that was sealed anew if the one it was made of is marked: for
- * jobs, which show nobody the plaintext.  False fills in problem.
+ * Marks a value that was sealed anew, if the value that it was made from is
+ * marked.  For jobs, which do not show the plaintext.  False fills in problem.
  */
 extern bool pge_honey_carry(PgeKeyVersion *from, const envl_envelope *opened,
 							PgeKeyVersion *to, envl_view sealed,

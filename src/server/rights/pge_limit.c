@@ -18,7 +18,7 @@
 /* Asking                                                           */
 /* ---------------------------------------------------------------- */
 
-/* Looks which of the key's grants are locked, if any has been since. */
+/* Updates which of the key's grants are locked, if any lock has changed. */
 static void
 look_for_locks(PgeKey *key)
 {
@@ -38,7 +38,7 @@ look_for_locks(PgeKey *key)
 	key->lock_serial = serial;
 }
 
-/* What came of the grants that match. */
+/* The result of trying the grants that match. */
 typedef struct Verdict
 {
 	const PgeGrant *serving;	/* NULL: none does */
@@ -114,7 +114,7 @@ explain_over(const PgeGrant *grant, PgeCharge charge, PgeProblem *problem)
 		pge_problem_detail(problem, "Too many grants with budgets are in use to count another.");
 }
 
-/* Raises the alert of a budget; false if it is to be kept. */
+/* Raises a budget's alert; false if the budget must be enforced. */
 static bool
 answer_over(const PgeKey *key, const Verdict *verdict, PgeProblem *problem)
 {

@@ -21,10 +21,10 @@ pge_limit_applies(const PgeKey *key)
 }
 
 /*
- * Whether one of the grants that match serves for one more value.  One that
- * has no budget does; else one with budget left is charged; else one whose
- * budget only reports.  A locked one does not.  False fills in problem, and
- * the alert has been raised.
+ * Whether one of the grants that match admits one more value.  A grant without
+ * a budget is tried first, then one with budget left, which is charged, then
+ * one whose budget only reports.  A locked grant never admits a value.  False
+ * fills in problem, and the alert has been raised.
  */
 extern bool pge_limit_admit(PgeKey *key, PgeContext *context,
 							PgeProblem *problem);

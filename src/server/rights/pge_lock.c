@@ -1,6 +1,6 @@
 /*
  * pge_lock.c
- *	  Locked grants: to decrypt by one is refused, everywhere and at once.
+ *	  Locked grants: decrypting by one is refused, everywhere and at once.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -18,7 +18,7 @@
 #include "rights/pge_lock.h"
 #include "rights/pge_tally.h"
 
-/* What the worker has written, and not committed. */
+/* What the worker has written, but not committed. */
 static int64 saving[PGE_TALLY_COUNT];
 static int	saving_count;
 
@@ -28,7 +28,7 @@ pge_lock_serial(void)
 	return pg_atomic_read_u64(&pge_tallies->lock_serial);
 }
 
-/* Turns one state of a grant's tally into another; nothing in any other. */
+/* Changes a grant's tally from one state to another, if it is in the first. */
 static void
 change_lock(PgeTally *tally, PgeLockState from, PgeLockState to)
 {
@@ -148,11 +148,11 @@ collect(void)
 }
 
 /*
- * Writes a lock to its row, unless somebody has unlocked the grant since.  A
- * session that unlocks holds the row until that is known in shared memory: so
- * get hold of the row, and then look again.  False: another session holds it.
- * It is not waited for, or whoever administers one grant could keep all
- * others' locks from being written.
+ * Writes a lock to its row, unless a session has unlocked the grant since.  A
+ * session that unlocks holds the row until shared memory shows the unlock.  So
+ * lock the row first, then check again.  False: another session holds the row.
+ * Do not wait for it: otherwise a role that administers one grant could keep
+ * the locks of all others from being written.
  */
 static bool
 save(int64 grant_id)
@@ -196,8 +196,8 @@ pge_lock_save(void)
 }
 
 /*
- * Sessions hear of the rows with their next value, before the tally may be
- * given to another grant.
+ * Sessions notice the changed rows with their next value, before the tally may
+ * be given to another grant.
  */
 int
 pge_lock_saved(void)

@@ -1,6 +1,6 @@
 /*
  * pge_lock.h
- *	  Locked grants: to decrypt by one is refused, everywhere and at once.
+ *	  Locked grants: decrypting by one is refused, everywhere and at once.
  *
  * A role that opens a honey value will roll back, so a lock does not depend on
  * its transaction: it is set in shared memory, where every process looks
@@ -25,7 +25,7 @@ extern bool pge_grant_is_locked(const PgeGrant *grant);
 /* Locks a grant at once.  False: there was no place to note it. */
 extern bool pge_lock_grant(int64 grant_id);
 
-/* Unlocks it when this transaction commits; its row is the caller's. */
+/* Unlocks it when this transaction commits; the caller writes its row. */
 extern void pge_unlock_at_commit(int64 grant_id);
 
 /*
@@ -38,9 +38,9 @@ extern Oid	pge_lock_next_database(int *place);
 extern void pge_lock_forget(Oid database);
 
 /*
- * The worker: writes the locks of this database that are not in the table yet.
- * When the transaction has committed, pge_lock_saved is to be called, which
- * returns how many there were.
+ * For the worker: writes the locks of this database that are not in the table
+ * yet.  After the commit it must call pge_lock_saved, which returns how many
+ * there were.
  */
 extern void pge_lock_save(void);
 extern int	pge_lock_saved(void);

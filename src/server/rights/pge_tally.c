@@ -1,6 +1,6 @@
 /*
  * pge_tally.c
- *	  What every process of the cluster knows of a limited grant.
+ *	  What all processes of the cluster share about a limited grant.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -95,7 +95,7 @@ pge_count_take(pg_atomic_uint64 *minute, uint32 allowed, uint32 want,
 		if (count >= allowed)
 			return 0;
 
-		/* Others want some, too. */
+		/* Leave some for other processes. */
 		taken = Min(want, Max((allowed - count) / 8, 1));
 		will_be = began << COUNT_BITS | (count + taken);
 	} while (!pg_atomic_compare_exchange_u64(minute, &was, will_be));
@@ -142,7 +142,7 @@ find(int64 grant_id)
 	return NULL;
 }
 
-/* Whether nothing would be lost with it. */
+/* Whether the tally can be reused without losing anything. */
 static bool
 is_over(PgeTally *tally, int64 now_ms)
 {

@@ -1,18 +1,18 @@
 /*
  * pge_tally.h
- *	  What every process of the cluster knows of a limited grant: how many
+ *	  What all processes of the cluster share about a limited grant: how many
  *	  values it has opened in this minute, and in a transaction; whether it is
  *	  locked; how many alerts it has raised.
  *
- * Tables of a fixed size in shared memory.  A grant's tally lies in one of
- * PGE_WAYS places that follow from its database and id; one that says nothing
- * any more is given to the next grant that finds no place.  There is no
- * place: the caller is told, and fails closed.
+ * The tables in shared memory have a fixed size.  A grant's tally is in one of
+ * PGE_WAYS places that follow from its database and id.  A tally that holds
+ * nothing any more is given to the next grant that finds no free place.  If
+ * there is no place, the caller gets NULL and must fail closed.
  *
  * Locking protocol.  PgeTallies.lock covers whose an element is: exclusive to
  * change that, shared (or exclusive) while one is read or counted in.  What is
- * counted is atomic.  The lock is held for a few instructions; nobody waits or
- * allocates under it.
+ * counted is atomic.  The lock is held for a few instructions; code under it
+ * neither waits nor allocates.
  *
  * SPDX-License-Identifier: PostgreSQL
  * Copyright (c) 2026, pgenvelope contributors
@@ -42,13 +42,13 @@ typedef enum PgeLockState
 {
 	PGE_LOCK_NONE = 0,
 	PGE_LOCK_UNSAVED,			/* not in pgenvelope.key_grant yet */
-	PGE_LOCK_SAVED				/* there, too: every session has been told */
+	PGE_LOCK_SAVED				/* there, too: every session knows it */
 } PgeLockState;
 
 typedef struct PgeTally
 {
 	int64		grant_id;
-	Oid			database;		/* InvalidOid: nobody's */
+	Oid			database;		/* InvalidOid: free */
 	pg_atomic_uint32 locked;	/* PgeLockState */
 	pg_atomic_uint64 opened;	/* a minute, and the values in it */
 	pg_atomic_uint64 alerts[PGE_ALERT_KINDS];	/* a minute, and the alerts in
@@ -58,7 +58,7 @@ typedef struct PgeTally
 /* A transaction that opens values by a grant. */
 typedef struct PgeTransactionTally
 {
-	int64		grant_id;		/* 0: nobody's */
+	int64		grant_id;		/* 0: free */
 	int			process;		/* the leader's number */
 	pid_t		pid;			/* and its pid */
 	uint32		transaction;	/* its local transaction id */
@@ -87,7 +87,7 @@ extern void pge_tally_attach(void);
  */
 extern PgeTally *pge_tally_find(int64 grant_id);
 
-/* The same, made if need be.  NULL: there is no place for it. */
+/* The same, but makes it if there is none.  NULL: there is no place for it. */
 extern PgeTally *pge_tally_make(int64 grant_id);
 
 extern void pge_tally_release(void);

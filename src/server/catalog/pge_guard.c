@@ -27,7 +27,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -78,11 +77,9 @@ version_of(const TriggerData *trigger, HeapTuple row)
 static bool
 is_referred_to(const char *query, int64 key_id, int32 version)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(key_id), Int32GetDatum(version)};
 	PgeWriter	writer = pge_write_begin();
-	bool		is_found = pge_write_run(query, lengthof(types), types, values,
-										 NULL) > 0;
+	bool		is_found = pge_run(query, pge_bigint(key_id),
+								   pge_integer(version)) > 0;
 
 	pge_write_end(&writer);
 	return is_found;
